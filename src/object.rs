@@ -47,3 +47,25 @@ pub struct Origin {
     /// Identifies the association within this process' logs and receipts.
     pub association: u64,
 }
+
+/// Who must act on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The other side.
+    Peer,
+    /// This machine: disk, permissions, catalog, configuration.
+    Local,
+    /// The object itself.
+    Object,
+}
+
+/// What an error means for the work at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// This study again, later.
+    Retry,
+    /// This study no more.
+    GiveUp,
+    /// The job stops until a person has mended something.
+    Halt,
+}
