@@ -1,1 +1,325 @@
-//! TBD
+//! The one configuration file: found, read, checked, and from then on a value that cannot be wrong.
+//!
+//! [`load`] finds the file, [`parse`] reads a text. Both report every problem at once, each with the line, what is
+//! wrong and what to write instead; a program that names one mistake per start costs a weekend.
+
+mod check;
+mod hours;
+mod problem;
+mod raw;
+#[cfg(test)]
+mod tests;
+pub mod units;
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::dicom::AeTitle;
+
+pub use hours::{Hours, Limits, Minute};
+pub use problem::{ConfigError, Problem};
+
+/// The annotated example; its active lines are the defaults.
+pub const EXAMPLE: &str = include_str!("../conf/pacsferry.toml");
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it was read from; `None` when there is none and the defaults hold.
+    pub path: Option<PathBuf>,
+    /// Where objects and the catalog live.
+    pub storage: Storage,
+    /// What the hospital's nodes talk to.
+    pub node: Node,
+    /// What the old PACS sends to.
+    pub receiver: Receiver,
+    /// The archives to be migrated.
+    pub sources: Vec<Source>,
+    /// The nodes that may talk to us.
+    pub peers: Vec<Peer>,
+    /// Moving series between studies.
+    pub content: Content,
+    /// The console.
+    pub web: Web,
+}
+
+/// `[storage]`. Relative paths are relative to the current directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storage {
+    /// The storage folder, marked by a sentinel file.
+    pub folder: PathBuf,
+    /// The catalog's database file.
+    pub catalog: PathBuf,
+    /// Free bytes that filing leaves on the disk.
+    pub minimum_free: u64,
+}
+
+/// `[node]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What the node is called.
+    pub ae_title: AeTitle,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether studies that are not filed yet are shown and fetched.
+    pub union: bool,
+}
+
+/// `[receiver]`: the C-STORE SCP that sources send to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receiver {
+    /// The move destination that is registered at the old PACS.
+    pub ae_title: AeTitle,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// When a C-STORE of our own pull is answered.
+    pub answer: AnswerPolicy,
+    /// The most associations at one time, all sources together.
+    pub max_associations: usize,
+    /// The longest PDU that we announce, in bytes.
+    pub max_pdu: u32,
+}
+
+/// When a C-STORE request is answered with success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerPolicy {
+    /// When the object is whole, for our own pulls; the source still has it.
+    Received,
+    /// When object, folder and catalog are synced.
+    Durable,
+}
+
+/// A host name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// The name or the address, without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// `[[source]]`: an archive that is migrated, and how gently.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// What commands call it.
+    pub name: String,
+    /// Its AE title.
+    pub ae_title: AeTitle,
+    /// Where it listens.
+    pub address: HostPort,
+    /// The AE title that we call from; the receiver's unless told otherwise.
+    pub calling: AeTitle,
+    /// By which service objects are fetched.
+    pub retrieve: Retrieve,
+    /// The most associations that we open to it at one time.
+    pub associations: usize,
+    /// The most bytes per second, all associations together.
+    pub rate: Option<u64>,
+    /// Times with other limits; the first that fits holds.
+    pub hours: Vec<Hours>,
+    /// The number of answers at which its queries end, if known.
+    pub find_limit: Option<usize>,
+    /// What a study is proven by.
+    pub verify: Verify,
+    /// How long nothing must have arrived before a short study is judged.
+    pub settle: Duration,
+    /// The most attempts per study.
+    pub attempts: u32,
+    /// The pauses between attempts.
+    pub retry: Retry,
+    /// How long we wait for it.
+    pub timeout: Timeouts,
+    /// Where its sub-operations may come from; empty means: the address of the source.
+    pub from: Vec<IpNet>,
+    /// The addresses that its host name stands for, see [`Config::resolve`].
+    pub addresses: Vec<IpAddr>,
+    /// The Specific Character Set of answers and objects that name none.
+    pub charset: Option<String>,
+    /// Whether studies from here count as migrated by a cardiovascular system.
+    pub cardiovascular: bool,
+}
+
+/// By which service objects are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retrieve {
+    /// C-MOVE, and C-GET when the source does not know the move destination.
+    Auto,
+    /// C-MOVE only.
+    Move,
+    /// C-GET only.
+    Get,
+}
+
+/// What a study is proven by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// The SOP Instance UIDs that the source lists.
+    Instances,
+    /// The number of instances that the source states, for sources that cannot answer at IMAGE level.
+    Count,
+}
+
+/// The pauses between the attempts at one study; they grow from the first to the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The first pause.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+}
+
+/// How long we wait for a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the TCP connection and the negotiation.
+    pub connect: Duration,
+    /// Between two answers of a query.
+    pub find: Duration,
+    /// Between two signs of life of a retrieve.
+    pub move_idle: Duration,
+    /// For one retrieve as a whole.
+    pub move_total: Duration,
+}
+
+/// `[[peer]]`: a node of the hospital.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// Its AE title.
+    pub ae_title: AeTitle,
+    /// Where C-MOVE sends to.
+    pub address: HostPort,
+    /// What it may do.
+    pub allow: Vec<Right>,
+    /// Where it may call from; empty means: its address.
+    pub from: Vec<IpNet>,
+}
+
+/// What a peer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// C-FIND.
+    Query,
+    /// C-MOVE and C-GET.
+    Retrieve,
+    /// C-STORE.
+    Store,
+    /// Storage commitment.
+    Commit,
+}
+
+/// `[content]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Whether corrections are told to others by IHE IOCM rejection notes.
+    pub iocm: bool,
+}
+
+/// `[web]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// Where the console listens.
+    pub listen: SocketAddr,
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
+
+impl std::str::FromStr for HostPort {
+    type Err = String;
+
+    /// `host:port`, or `[::1]:port`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{}` is no address", text.escape_default());
+        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;
+        let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let host = match bracketed {
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().map(|a| a.to_string()).map_err(|_| wrong())?,
+            None => host.to_owned(),
+        };
+        let name_like = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if host.is_empty() || (bracketed.is_none() && !host.chars().all(name_like)) {
+            return Err(wrong());
+        }
+        Ok(HostPort { host, port })
+    }
+}
+
+impl Source {
+    /// The limits that hold at this time. `associations` = 0 means that the source is closed now.
+    pub fn limits_at(&self, now: &jiff::Zoned) -> Limits {
+        hours::limits_at(&self.hours, Limits { associations: self.associations, rate: self.rate }, now)
+    }
+
+    /// Whether sub-operations of this source may come from there.
+    pub fn may_send_from(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        if !self.from.is_empty() {
+            return self.from.iter().any(|net| net.contains(&address));
+        }
+        let literal = self.address.host.parse::<IpAddr>().ok().map(|a| a.to_canonical());
+        literal == Some(address) || self.addresses.contains(&address)
+    }
+}
+
+impl Config {
+    /// The source of this name.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.iter().find(|s| s.name == name)
+    }
+
+    /// The first source whose objects may come from this address.
+    pub fn source_of_address(&self, address: IpAddr) -> Option<&Source> {
+        self.sources.iter().find(|s| s.may_send_from(address))
+    }
+
+    /// Looks up the host names of sources that have no `from`, so that their sub-operations are recognised by
+    /// address. Blocks on the resolver; whoever starts a receiver calls it. Returns what could not be looked up.
+    pub fn resolve(&mut self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for source in &mut self.sources {
+            if !source.from.is_empty() || source.address.host.parse::<IpAddr>().is_ok() {
+                continue;
+            }
+            match (source.address.host.as_str(), source.address.port).to_socket_addrs() {
+                Ok(found) => source.addresses = found.map(|a| a.ip().to_canonical()).collect(),
+                Err(error) => problems.push(Problem {
+                    where_: format!("source.{}.address", source.name),
+                    message: format!("the host `{}` cannot be looked up: {error}", source.address.host),
+                    remedy: "write its IP address, or mend the name service of this machine".into(),
+                }),
+            }
+        }
+        problems
+    }
+}
+
+/// Finds, reads and checks the configuration: `explicit`, then `PACSFERRY_CONFIG`, then `./pacsferry.toml`, then
+/// `/etc/pacsferry/pacsferry.toml`; without any of these, the defaults. A file that was named must exist.
+pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
+    let named = explicit.map(Path::to_path_buf).or_else(|| std::env::var_os("PACSFERRY_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
+    let path = named.or_else(|| {
+        ["pacsferry.toml", "/etc/pacsferry/pacsferry.toml"].into_iter().map(PathBuf::from).find(|p| p.exists())
+    });
+    match path {
+        None => parse("", None),
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::unreadable(&path, &error))?;
+            parse(&text, Some(&path))
+        }
+    }
+}
+
+/// Reads and checks a text. `path` is only for the messages and for [`Config::path`].
+pub fn parse(text: &str, path: Option<&Path>) -> Result<Config, ConfigError> {
+    let document = raw::Document::new(text);
+    let config = check::config(&document, path);
+    let problems = document.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(path, problems)) }
+}
