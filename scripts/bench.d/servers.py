@@ -1,0 +1,296 @@
+"""The servers that are measured or measured against: each a child process on a free loopback port."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import http.client
+from pathlib import Path
+
+HOST = "127.0.0.1"
+# DCMTK and Orthanc leave Nagle's algorithm on unless told so in the environment.
+PROMPT = {"TCP_NODELAY": "1"}
+START = 60
+STOP = 30
+
+
+class Failure(Exception):
+    """A run that cannot be counted, and why."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A child process that listens; ended by its own id, in its own process group."""
+
+    name = "server"
+
+    def __init__(self, folder, prompt=True):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.prompt = prompt
+        self.process = None
+        self.peak = 0
+
+    def command(self):
+        raise NotImplementedError
+
+    def prepare(self):
+        pass
+
+    def start(self):
+        self.prepare()
+        env = dict(os.environ)
+        env.pop("TCP_NODELAY", None)
+        if self.prompt:
+            env.update(PROMPT)
+        log = open(self.folder / "log", "ab")
+        self.process = subprocess.Popen(
+            self.command(), cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
+        )
+        log.close()
+        deadline = time.monotonic() + START
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise Failure(f"{self.name} did not start: see {self.folder / 'log'}")
+            time.sleep(0.02)
+        return self
+
+    def ready(self):
+        try:
+            socket.create_connection((HOST, self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.peak = max(self.peak, peak_memory(self.process.pid))
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP)
+            except subprocess.TimeoutExpired:
+                pass
+        # What a forking server left behind is in its group.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.process = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def peak_memory(pid):
+    """Peak resident memory in bytes; 0 when the process is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+class Storescp(Server):
+    """DCMTK's fastest receiver: forking, bit-preserving, large PDUs; syncs nothing, keeps no catalog."""
+
+    name = "storescp"
+    ae_title = "STORESCP"
+
+    def prepare(self):
+        (self.folder / "in").mkdir(exist_ok=True)
+
+    def command(self):
+        return ["storescp", "--fork", "+B", "+xa", "-pm", "-dhl", "-pdu", "131072",
+                "-od", str(self.folder / "in"), str(self.port)]
+
+    def stored(self):
+        return count_files(self.folder / "in")
+
+
+class Orthanc(Server):
+    """Orthanc with its SQLite index and its own default of syncing each object."""
+
+    name = "Orthanc"
+
+    def __init__(self, folder, ae_title="ORTHANC", prompt=True):
+        super().__init__(folder, prompt)
+        self.ae_title = ae_title
+        self.http_port = free_port()
+        self.modalities = {}
+
+    def prepare(self):
+        config = {
+            "Name": self.ae_title,
+            "StorageDirectory": str(self.folder / "db"),
+            "IndexDirectory": str(self.folder / "db"),
+            "StorageCompression": False,
+            "DicomAet": self.ae_title,
+            "DicomPort": self.port,
+            "DicomCheckCalledAet": False,
+            "DicomAlwaysAllowEcho": True,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
+            "DicomAlwaysAllowGet": True,
+            "DicomAlwaysAllowMove": True,
+            "UnknownSopClassAccepted": True,
+            "DicomThreadsCount": 8,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "OrthancExplorerEnabled": False,
+            "DicomModalities": self.modalities,
+        }
+        (self.folder / "orthanc.json").write_text(json.dumps(config, indent=1))
+
+    def command(self):
+        return ["Orthanc", str(self.folder / "orthanc.json")]
+
+    def know(self, server):
+        """Registers a move destination or a source; takes effect at the next start."""
+        self.modalities[server.ae_title] = [server.ae_title, HOST, server.port]
+
+    def ready(self):
+        try:
+            return super().ready() and self.ask("GET", "/system") is not None
+        except (OSError, http.client.HTTPException, Failure):
+            return False
+
+    def ask(self, method, path, body=None):
+        connection = http.client.HTTPConnection(HOST, self.http_port, timeout=600)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise Failure(f"Orthanc: {method} {path}: {answer.status} {text[:200]!r}")
+        return json.loads(text)
+
+    def upload(self, files):
+        connection = http.client.HTTPConnection(HOST, self.http_port, timeout=600)
+        for path in files:
+            with open(path, "rb") as file:
+                connection.request("POST", "/instances", file.read())
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise Failure(f"Orthanc refused {path}: {answer.status}")
+        connection.close()
+
+    def stored(self):
+        return self.ask("GET", "/statistics")["CountInstances"]
+
+
+class Dcmqrscp(Server):
+    """DCMTK's image archive over files that dcmqridx registered where they lie."""
+
+    name = "dcmqrscp"
+
+    def __init__(self, folder, ae_title="OLDPACS", prompt=True):
+        super().__init__(folder, prompt)
+        self.ae_title = ae_title
+        self.hosts = []
+
+    def know(self, server):
+        self.hosts.append((server.ae_title, server.port))
+
+    def register(self, files):
+        storage = self.folder / "storage"
+        storage.mkdir(exist_ok=True)
+        for start in range(0, len(files), 500):
+            run(["dcmqridx", "-n", str(storage), *files[start : start + 500]], 1800)
+
+    def prepare(self):
+        hosts = "".join(f"h{n} = ({ae}, {HOST}, {port})\n" for n, (ae, port) in enumerate(self.hosts))
+        (self.folder / "dcmqrscp.cfg").write_text(
+            f"NetworkTCPPort = {self.port}\nMaxPDUSize = 131072\nMaxAssociations = 32\n"
+            f"HostTable BEGIN\n{hosts}HostTable END\n"
+            "VendorTable BEGIN\nVendorTable END\n"
+            f"AETable BEGIN\n{self.ae_title} {self.folder / 'storage'} R (100000, 1024gb) ANY\nAETable END\n"
+        )
+
+    def command(self):
+        return ["dcmqrscp", "-dhl", "-c", str(self.folder / "dcmqrscp.cfg")]
+
+
+class Pacsferry(Server):
+    """Ours, as a worker: the receiver and nothing else."""
+
+    name = "pacsferry"
+    ae_title = "FERRY_RX"
+
+    def __init__(self, folder, binary, answer="durable"):
+        super().__init__(folder)
+        self.binary = binary
+        self.answer = answer
+        self.sources = []
+
+    def source(self, server, associations=4, **keys):
+        """Adds a `[[source]]`, and has the source know our receiver."""
+        server.know(self)
+        self.sources.append(dict(
+            name=server.name.lower(), ae_title=server.ae_title,
+            address=f"{HOST}:{server.port}", associations=associations, **keys,
+        ))
+
+    def prepare(self):
+        sources = self.sources or [dict(name="sender", ae_title="SENDER", address=f"{HOST}:104")]
+        lines = [
+            "[storage]", f'folder = "{self.folder / "images"}"',
+            f'catalog = "sqlite:{self.folder / "catalog.db"}"', 'minimum_free = "1 GiB"',
+            "[node]", f'listen = "{HOST}:{free_port()}"',
+            "[receiver]", f'ae_title = "{self.ae_title}"', f'listen = "{HOST}:{self.port}"',
+        ]
+        if self.answer:
+            lines.append(f'answer = "{self.answer}"')
+        for source in sources:
+            lines.append("[[source]]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in source.items()]
+        lines += ["[web]", f'listen = "{HOST}:{free_port()}"']
+        (self.folder / "pacsferry.toml").write_text("\n".join(lines) + "\n")
+
+    def command(self):
+        return [self.binary, "work", "--config", str(self.folder / "pacsferry.toml")]
+
+    def stored(self):
+        return count_files(self.folder / "images" / "images")
+
+
+def count_files(folder):
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def run(command, limit, prompt=True, cwd=None):
+    """One child process to its end, within `limit` seconds; its output, or a Failure."""
+    env = dict(os.environ)
+    env.pop("TCP_NODELAY", None)
+    if prompt:
+        env.update(PROMPT)
+    try:
+        done = subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, timeout=limit,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{command[0]} took more than {limit} s") from None
+    if done.returncode:
+        tail = done.stdout.decode(errors="replace")[-500:]
+        raise Failure(f"{command[0]} ended with {done.returncode}: {tail}")
+    return done.stdout.decode(errors="replace")
