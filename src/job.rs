@@ -1,1 +1,3 @@
-//! TBD
+//! What should happen and what has: jobs, their plan, their pulls and their verdicts.
+
+pub mod plan;
