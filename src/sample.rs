@@ -1,1 +1,19 @@
-//! TBD
+//! A generated archive behind a small PACS that can be told to misbehave: what `pacsferry demo` migrates, and what the
+//! tests migrate from. Nothing in it was ever taken of a patient.
+
+mod archive;
+mod body;
+mod data_set;
+mod demo;
+mod documents;
+mod noise;
+mod pixels;
+mod profile;
+mod text;
+
+pub use archive::{Archive, Builder, Fate, SampleObject, StudyBuilder};
+pub use body::Body;
+pub use data_set::DataSet;
+pub use profile::{
+    AbortAfter, CancelPolicy, Cap, Counts, Delivery, Profile, Services, TextLabel, UidLists, UnknownDestination,
+};
