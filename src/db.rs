@@ -1,22 +1,107 @@
-//! SQLite, knowing no table.
+//! SQLite as this program needs it, knowing no table.
+//!
+//! One writer thread a process groups what is queued into transactions (group commit: whatever queued up during the
+//! last flush is the next batch), a few query-only connections read beside it. Other processes may write the same
+//! file: a transaction waits for theirs, bounded and jittered, and holds nothing while it waits.
+
+mod backup;
+mod connect;
+mod error;
+mod migrate;
+mod place;
+mod readers;
+mod wait;
+mod writer;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use crate::object::Disposition;
 
-/// One database.
+use rusqlite::{Connection, Transaction};
+
+pub use error::DbError;
+use readers::Readers;
+use writer::Writer;
+
+/// A database. A clone is another handle; when the last one goes, what is queued is written and the file is closed.
 #[derive(Clone)]
-pub struct Db;
+pub struct Db(Arc<Inner>);
 
-/// Why the database refused.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum DbError {
-    /// SQLite said so.
-    #[error("the catalog refused a statement")]
-    Sqlite(#[source] Arc<rusqlite::Error>),
+struct Inner {
+    path: PathBuf,
+    readers: Readers,
+    writer: Writer,
 }
 
-impl DbError {
-    /// What it means for the work at hand.
-    pub fn disposition(&self) -> Disposition {
-        Disposition::Halt
+impl Db {
+    /// Opens the database, makes it when there is none, and runs the migrations that it lacks. Their number is the
+    /// version of the file; a file with more of them belongs to a newer program and is refused.
+    pub fn open(path: &Path, migrations: &'static [&'static str]) -> Result<Db, DbError> {
+        connect::check_library()?;
+        connect::make_file(path)?;
+        place::check(path)?;
+        let mut connection = connect::writer(path)?;
+        migrate::run(&mut connection, path, migrations)?;
+        Ok(Db(Arc::new(Inner {
+            path: path.to_owned(),
+            readers: Readers::new(path),
+            writer: Writer::start(connection)?,
+        })))
+    }
+
+    /// Queues a write. It runs inside a transaction that it may share with other queued ones, alone undone when it
+    /// fails, and resolves when the transaction is on disk. A caller that goes away does not undo it.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    {
+        self.0.writer.write(work).await
+    }
+
+    /// The same for a thread that may wait.
+    pub fn write_blocking<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    {
+        wait::block_on(self.write(work))
+    }
+
+    /// Reads on one of the query-only connections: one snapshot for everything inside.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        let permit = self.0.readers.permit().await?;
+        let this = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            this.0.readers.run(work)
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(DbError::Stopped),
+        }
+    }
+
+    /// The same for a thread that may wait.
+    pub fn read_blocking<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
+        let _permit = wait::block_on(self.0.readers.permit())?;
+        self.0.readers.run(work)
+    }
+
+    /// Copies the database as it is now into a new file, while others write on.
+    pub fn backup(&self, to: &Path) -> Result<(), DbError> {
+        backup::run(&self.0.path, to)
+    }
+
+    /// Waits until everything that is queued has been written.
+    pub fn close(self) -> Result<(), DbError> {
+        self.write_blocking(|_| Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;
