@@ -30,6 +30,7 @@ class Server:
     """A child process that listens; ended by its own id, in its own process group."""
 
     name = "server"
+    forks = False
 
     def __init__(self, folder, prompt=True):
         self.folder = Path(folder)
@@ -37,7 +38,7 @@ class Server:
         self.port = free_port()
         self.prompt = prompt
         self.process = None
-        self.peak = 0
+        self.peak = 0  # resident memory at its most, where one process does all the work
 
     def command(self):
         raise NotImplementedError
@@ -75,7 +76,8 @@ class Server:
     def stop(self):
         if self.process is None:
             return
-        self.peak = max(self.peak, peak_memory(self.process.pid))
+        if not self.forks:
+            self.peak = max(self.peak, peak_memory(self.process.pid))
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -112,6 +114,7 @@ class Storescp(Server):
     """DCMTK's fastest receiver: forking, bit-preserving, large PDUs; syncs nothing, keeps no catalog."""
 
     name = "storescp"
+    forks = True
     ae_title = "STORESCP"
 
     def prepare(self):
@@ -164,8 +167,8 @@ class Orthanc(Server):
         return ["Orthanc", str(self.folder / "orthanc.json")]
 
     def know(self, server):
-        """Registers a move destination or a source; takes effect at the next start."""
-        self.modalities[server.ae_title] = [server.ae_title, HOST, server.port]
+        """From its next start it knows this one other, as destination or source, and no more."""
+        self.modalities = {server.ae_title: [server.ae_title, HOST, server.port]}
 
     def ready(self):
         try:
@@ -204,6 +207,7 @@ class Dcmqrscp(Server):
     """DCMTK's image archive over files that dcmqridx registered where they lie."""
 
     name = "dcmqrscp"
+    forks = True
 
     def __init__(self, folder, ae_title="OLDPACS", prompt=True):
         super().__init__(folder, prompt)
@@ -211,7 +215,8 @@ class Dcmqrscp(Server):
         self.hosts = []
 
     def know(self, server):
-        self.hosts.append((server.ae_title, server.port))
+        """From its next start it knows this one move destination and no more."""
+        self.hosts = [(server.ae_title, server.port)]
 
     def register(self, files):
         storage = self.folder / "storage"
@@ -233,7 +238,7 @@ class Dcmqrscp(Server):
 
 
 class Pacsferry(Server):
-    """Ours, as a worker: the receiver and nothing else."""
+    """Ours: as a worker when started; `prepare` alone is enough for a `migrate` in the foreground."""
 
     name = "pacsferry"
     ae_title = "FERRY_RX"
@@ -244,13 +249,16 @@ class Pacsferry(Server):
         self.answer = answer
         self.sources = []
 
-    def source(self, server, associations=4, **keys):
-        """Adds a `[[source]]`, and has the source know our receiver."""
-        server.know(self)
+    def source(self, server, associations):
+        """Adds a `[[source]]`."""
         self.sources.append(dict(
             name=server.name.lower(), ae_title=server.ae_title,
-            address=f"{HOST}:{server.port}", associations=associations, **keys,
+            address=f"{HOST}:{server.port}", associations=associations,
         ))
+
+    @property
+    def config(self):
+        return str(self.folder / "pacsferry.toml")
 
     def prepare(self):
         sources = self.sources or [dict(name="sender", ae_title="SENDER", address=f"{HOST}:104")]
@@ -266,10 +274,10 @@ class Pacsferry(Server):
             lines.append("[[source]]")
             lines += [f"{key} = {json.dumps(value)}" for key, value in source.items()]
         lines += ["[web]", f'listen = "{HOST}:{free_port()}"']
-        (self.folder / "pacsferry.toml").write_text("\n".join(lines) + "\n")
+        Path(self.config).write_text("\n".join(lines) + "\n")
 
     def command(self):
-        return [self.binary, "work", "--config", str(self.folder / "pacsferry.toml")]
+        return [self.binary, "work", "--config", self.config]
 
     def stored(self):
         return count_files(self.folder / "images" / "images")
