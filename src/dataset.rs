@@ -1,1 +1,22 @@
-//! TBD
+//! Elements, bounds and texts: a reader and writer of DICOM data sets that is bounded, never recurses and never
+//! trusts a length. Everything that a stranger sent is looked at by this module alone.
+
+mod charset;
+mod digest;
+mod elements;
+mod error;
+mod fold;
+mod inflate;
+mod input;
+mod part10;
+mod scan;
+mod vr;
+mod wire;
+
+pub use charset::CharacterSet;
+pub use digest::{ValueDigest, value_digest};
+pub use elements::Elements;
+pub use error::ReadError;
+pub use fold::fold_person_name;
+pub use part10::{Part10, read_part10_head, write_part10_head};
+pub use scan::{Header, Scan, ScanOutcome, scan_header};

@@ -1,0 +1,60 @@
+//! Value representations (PS3.5 §6.2): what their two letters say of the bytes.
+
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_dictionary_std::StandardDataDictionary;
+
+use crate::dicom::Tag;
+
+/// The two letters, as on the wire.
+pub(super) type Vr = [u8; 2];
+
+/// Whether the standard knows it.
+pub(super) fn is_known(vr: Vr) -> bool {
+    is_long(vr) || is_short(vr)
+}
+
+/// Explicit VR with two reserved bytes and a length of 32 bits (PS3.5 table 7.1-1).
+pub(super) fn is_long(vr: Vr) -> bool {
+    matches!(
+        &vr,
+        b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV"
+    )
+}
+
+fn is_short(vr: Vr) -> bool {
+    is_text(vr) || matches!(&vr, b"AT" | b"FL" | b"FD" | b"SL" | b"SS" | b"UL" | b"US")
+}
+
+/// Whether the value is characters, so that trailing spaces and NULs are padding.
+pub(super) fn is_text(vr: Vr) -> bool {
+    matches!(
+        &vr,
+        b"AE" | b"AS" | b"CS" | b"DA" | b"DS" | b"DT" | b"IS" | b"LO" | b"LT" | b"PN" | b"SH" | b"ST" | b"TM"
+            | b"UC" | b"UI" | b"UR" | b"UT"
+    )
+}
+
+/// The size of the numbers whose bytes are swapped in Big Endian; 1 when there are none.
+pub(super) fn unit(vr: Vr) -> usize {
+    match &vr {
+        b"AT" | b"OW" | b"SS" | b"US" => 2,
+        b"FL" | b"OF" | b"OL" | b"SL" | b"UL" => 4,
+        b"FD" | b"OD" | b"OV" | b"SV" | b"UV" => 8,
+        _ => 1,
+    }
+}
+
+/// What the dictionary says of the tag.
+pub(super) fn of(tag: Tag) -> Option<Vr> {
+    let vr = StandardDataDictionary.by_tag(tag)?.vr().relaxed();
+    <[u8; 2]>::try_from(vr.to_string().as_bytes()).ok()
+}
+
+/// Reverses the bytes of every number of `unit` bytes, in place.
+pub(super) fn swap(bytes: &mut [u8], unit: usize) {
+    if unit > 1 {
+        for number in bytes.chunks_exact_mut(unit) {
+            number.reverse();
+        }
+    }
+}
