@@ -7,7 +7,7 @@
 //! (`tests/it/tidy.rs`) reads this block and holds the tree against it.
 //!
 //! ```layers
-//! dicom
+//! dicom failpoint
 //! dataset object config
 //! db store assoc
 //! dimse catalog
@@ -66,6 +66,7 @@ pub mod dataset;
 pub mod db;
 pub mod dicom;
 pub mod dimse;
+pub mod failpoint;
 pub mod intake;
 pub mod job;
 pub mod node;

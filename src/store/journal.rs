@@ -1,0 +1,148 @@
+//! The journal of the storage folder: what files alone cannot tell, one JSON line each, synced before the catalog
+//! knows it, so that `rebuild` undoes nothing.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Doing;
+use super::os::Folder;
+use super::{Digest, StoreError};
+use crate::dicom::SopInstanceUid;
+
+const JOURNAL: &str = "journal.jsonl";
+/// The longest line that is read back.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// What the journal remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum JournalEntry {
+    /// An instance went to quarantine.
+    Quarantined {
+        /// BLAKE3 of its data set.
+        digest: String,
+        /// SOP Instance UID of the command.
+        instance: String,
+        /// Why.
+        reason: String,
+        /// Whether another instance with this UID and other values is filed.
+        collision: bool,
+        /// When, in unix milliseconds.
+        at: i64,
+    },
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The journal of a storage folder.
+#[derive(Debug)]
+pub struct Journal {
+    root: Folder,
+    /// Opened by the first line that is written.
+    file: Mutex<Option<Arc<File>>>,
+}
+
+/// Why an instance is in quarantine, by digest and SOP Instance UID.
+pub type QuarantineReasons = HashMap<(Digest, SopInstanceUid), (String, bool)>;
+
+impl Journal {
+    pub(super) fn new(root: Folder) -> Journal {
+        Journal { root, file: Mutex::new(None) }
+    }
+
+    /// Appends the entries. They are durable when the file that is given back is synced.
+    pub(super) fn write(&self, entries: &[JournalEntry]) -> io::Result<Arc<File>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &*file {
+            Some(file) => Arc::clone(file),
+            None => {
+                let opened = Arc::new(self.root.growing_file(JOURNAL)?);
+                self.root.sync()?;
+                // A line that a crash tore ends here, so that the next one stands alone. Empty lines mean nothing.
+                (&*opened).write_all(b"\n")?;
+                Arc::clone(file.insert(opened))
+            }
+        };
+        let mut text = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut text, entry)?;
+            text.push(b'\n');
+        }
+        // One write, so that lines of two processes do not mix.
+        (&*file).write_all(&text)?;
+        Ok(file)
+    }
+
+    /// Appends the entries and syncs them.
+    pub fn append(&self, entries: &[JournalEntry]) -> Result<(), StoreError> {
+        let what = || JOURNAL.to_owned();
+        self.write(entries).and_then(|file| file.sync_data()).doing("write to the journal", what)
+    }
+
+    /// Calls `each` with every entry, oldest first. Lines that are torn are passed over.
+    pub fn read(&self, mut each: impl FnMut(JournalEntry)) -> Result<(), StoreError> {
+        let what = || JOURNAL.to_owned();
+        let file = match self.root.file(JOURNAL) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.doing("open the journal", what)?,
+        };
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = io::Read::take(&mut reader, LONGEST_LINE).read_until(b'\n', &mut line);
+            if read.doing("read the journal", what)? == 0 {
+                return Ok(());
+            }
+            if let Ok(entry) = serde_json::from_slice(&line) {
+                each(entry);
+            }
+        }
+    }
+
+    /// Why each instance in quarantine is there.
+    pub fn quarantine_reasons(&self) -> Result<QuarantineReasons, StoreError> {
+        let mut reasons = QuarantineReasons::new();
+        self.read(|entry| {
+            if let JournalEntry::Quarantined { digest, instance, reason, collision, .. } = entry
+                && let Some(digest) = Digest::parse(&digest)
+            {
+                reasons.insert((digest, SopInstanceUid::new(&instance)), (reason, collision));
+            }
+        })?;
+        Ok(reasons)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn torn_and_strange_lines_cost_only_themselves() {
+        let temp = tempfile::tempdir().unwrap();
+        let entry = |reason: &str| JournalEntry::Quarantined {
+            digest: Digest::from_bytes([9; 32]).to_string(),
+            instance: "1.2\"".into(),
+            reason: reason.into(),
+            collision: false,
+            at: 5,
+        };
+        let folder = || Folder::root(temp.path()).unwrap();
+        Journal::new(folder()).append(&[entry("one")]).unwrap();
+        let mut raw = folder().growing_file(JOURNAL).unwrap();
+        raw.write_all(b"{\"kind\":\"linked\",\"path\":3}\n{\"kind\":\"quarantined\",\"dig").unwrap();
+        let journal = Journal::new(folder());
+        journal.append(&[entry("two")]).unwrap();
+        let mut read = Vec::new();
+        journal.read(|entry| read.push(entry)).unwrap();
+        assert_eq!(read, [entry("one"), JournalEntry::Unknown, entry("two")]);
+        let reasons = journal.quarantine_reasons().unwrap();
+        assert_eq!(reasons[&(Digest::from_bytes([9; 32]), SopInstanceUid::new("1.2\""))], ("two".into(), false));
+    }
+}

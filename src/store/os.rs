@@ -1,0 +1,150 @@
+//! What the storage folder asks of the operating system, in one place. Every path is opened from the folder above it,
+//! never following a link, so that nobody can lead a write elsewhere.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+/// A folder that is held open.
+#[derive(Debug, Clone)]
+pub(super) struct Folder(Arc<File>);
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Other,
+}
+
+const HOLD: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Folder {
+    /// Opens the storage folder itself; here, and only here, links are followed.
+    pub(super) fn root(path: &Path) -> io::Result<Folder> {
+        Ok(Folder::of(rustix::fs::openat(CWD, path, HOLD, Mode::empty())?))
+    }
+
+    fn of(fd: OwnedFd) -> Folder {
+        Folder(Arc::new(File::from(fd)))
+    }
+
+    /// Opens a folder in this one.
+    pub(super) fn folder(&self, name: &str) -> io::Result<Folder> {
+        Ok(Folder::of(rustix::fs::openat(&*self.0, name, HOLD | OFlags::NOFOLLOW, Mode::empty())?))
+    }
+
+    /// Opens a folder in this one and makes it if it is not there; says whether it was made.
+    pub(super) fn folder_or_new(&self, name: &str) -> io::Result<(Folder, bool)> {
+        match self.folder(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other.map(|folder| (folder, false)),
+        }
+        let made = match rustix::fs::mkdirat(&*self.0, name, Mode::from_bits_truncate(0o750)) {
+            Ok(()) => true,
+            // Another process was quicker; whether it has synced the folder is not known.
+            Err(Errno::EXIST) => true,
+            Err(error) => return Err(error.into()),
+        };
+        Ok((self.folder(name)?, made))
+    }
+
+    /// Opens a file below this folder for reading.
+    pub(super) fn file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        Ok(File::from(rustix::fs::openat(&*self.0, name, flags, Mode::empty())?))
+    }
+
+    /// Makes a file that is written once, by this handle: nobody can open it for writing again.
+    pub(super) fn new_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(File::from(rustix::fs::openat(&*self.0, name, flags, Mode::from_bits_truncate(0o440))?))
+    }
+
+    /// Opens a file that grows (a lock, a manifest, the journal), and makes it if it is not there.
+    pub(super) fn growing_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(File::from(rustix::fs::openat(&*self.0, name, flags, Mode::from_bits_truncate(0o640))?))
+    }
+
+    /// Gives a file of this folder a new name in another one, unless the name is taken (`AlreadyExists`).
+    pub(super) fn rename(&self, name: &str, to: &Folder, new: &str) -> io::Result<()> {
+        match rustix::fs::renameat_with(&*self.0, name, &*to.0, new, RenameFlags::NOREPLACE) {
+            // Some file systems know no flags; a link is as exclusive as that.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(&*self.0, name, &*to.0, new, AtFlags::empty())?;
+                self.remove_file(name)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Removes a file; one that is gone already is no error.
+    pub(super) fn remove_file(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&*self.0, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Removes an empty folder.
+    pub(super) fn remove_folder(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&*self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// The names in this folder and what they are, sorted.
+    pub(super) fn entries(&self) -> io::Result<Vec<(String, Kind)>> {
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&*self.0)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                // Not a name that the layout makes: nothing of ours.
+                continue;
+            };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => self.kind(name)?,
+                known => kind_of(known),
+            };
+            entries.push((name.to_owned(), kind));
+        }
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    }
+
+    fn kind(&self, name: &str) -> io::Result<Kind> {
+        let stat = rustix::fs::statat(&*self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(kind_of(FileType::from_raw_mode(stat.st_mode)))
+    }
+
+    /// Makes the names in this folder durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    /// The handle, for whoever syncs it elsewhere.
+    pub(super) fn handle(&self) -> Arc<File> {
+        Arc::clone(&self.0)
+    }
+
+    /// Bytes that may still be written here, and whether there are inodes left.
+    pub(super) fn room(&self) -> io::Result<(u64, bool)> {
+        let stat = rustix::fs::fstatvfs(&*self.0)?;
+        Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_files == 0 || stat.f_favail > 0))
+    }
+}
+
+fn kind_of(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Folder,
+        _ => Kind::Other,
+    }
+}

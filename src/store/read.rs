@@ -1,0 +1,86 @@
+//! Reading what is filed.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+
+use super::error::Doing;
+use super::receive::DataSet;
+use super::{Digest, RelativePath, Store, StoreError};
+use crate::dataset::{Part10, read_part10_head};
+
+/// More than any preamble and file meta group that we write takes.
+const LONGEST_HEAD: usize = 64 * 1024;
+/// How much is read at once.
+const CHUNK: usize = 256 * 1024;
+
+impl Store {
+    /// Opens a filed instance: the file, positioned at its data set, and the length of that.
+    pub fn open_data_set(&self, place: &RelativePath) -> Result<(File, u64), StoreError> {
+        let (mut file, head) = self.open_part10(place)?;
+        let size = file.seek(SeekFrom::End(0)).doing("look at", || place.to_string())?;
+        file.seek(SeekFrom::Start(head.data_set_offset)).doing("look at", || place.to_string())?;
+        Ok((file, size.saturating_sub(head.data_set_offset)))
+    }
+
+    /// Reads a filed instance and digests its data set; with the length of that.
+    pub fn digest(&self, place: &RelativePath) -> Result<(Digest, u64), StoreError> {
+        let (file, head) = self.open_part10(place)?;
+        digest_of(&file, head.data_set_offset).doing("read", || place.to_string())
+    }
+
+    /// Opens a file and reads its preamble and file meta group.
+    pub(super) fn open_part10(&self, place: &RelativePath) -> Result<(File, Part10), StoreError> {
+        let shown = || place.to_string();
+        let file = match self.open_place(place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing { place: place.clone() }),
+            other => other.doing("open", shown)?,
+        };
+        if !file.metadata().doing("look at", shown)?.is_file() {
+            return Err(StoreError::damaged(place, "it is no file"));
+        }
+        let head = read_head(&file, place.as_str())?;
+        Ok((file, head))
+    }
+
+    /// Opens a file without following a link in any part of its path.
+    fn open_place(&self, place: &RelativePath) -> io::Result<File> {
+        let mut folder = self.root().folder.clone();
+        for part in place.folder().split('/') {
+            folder = folder.folder(part)?;
+        }
+        folder.file(place.name())
+    }
+}
+
+/// Reads preamble and file meta group of a file of ours.
+pub(super) fn read_head(file: &File, shown: &str) -> Result<Part10, StoreError> {
+    let mut bytes = Vec::with_capacity(4096);
+    let first = DataSet { file, offset: 0 }.take(4096).read_to_end(&mut bytes);
+    first.doing("read", || shown.to_owned())?;
+    match read_part10_head(&bytes) {
+        Ok(head) => return Ok(head),
+        Err(_) if bytes.len() == 4096 => {}
+        Err(error) => return Err(StoreError::damaged(shown, error.to_string())),
+    }
+    let rest = DataSet { file, offset: 4096 }.take((LONGEST_HEAD - 4096) as u64).read_to_end(&mut bytes);
+    rest.doing("read", || shown.to_owned())?;
+    read_part10_head(&bytes).map_err(|error| StoreError::damaged(shown, error.to_string()))
+}
+
+/// Digests a file from an offset on.
+pub(super) fn digest_of(file: &File, offset: u64) -> io::Result<(Digest, u64)> {
+    let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read_at(&mut chunk, offset + length) {
+            Ok(0) => return Ok((hasher.finalize().into(), length)),
+            Ok(read) => {
+                hasher.update(chunk.get(..read).unwrap_or_default());
+                length += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
