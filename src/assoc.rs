@@ -26,6 +26,8 @@ mod connection;
 mod error;
 mod framer;
 pub mod negotiate;
+mod opening;
+mod outgoing;
 mod pdu;
 mod request;
 mod throttle;
@@ -37,9 +39,11 @@ use bytes::Bytes;
 
 use crate::dicom::{AeTitle, TransferSyntaxUid, Uid};
 
-pub use accept::{AcceptPolicy, Answer, Choice, Decision, Offer, accept};
+pub use accept::{AcceptPolicy, Choice, Decision, Offer, accept};
 pub use association::Association;
 pub use error::{AssocError, Rejection};
+pub(crate) use pdu::ae_title;
+pub use negotiate::{Answer, Offered, Roles};
 pub use request::request;
 pub use throttle::Throttle;
 
@@ -57,6 +61,9 @@ pub const LONGEST_SENT_PDU: u32 = 128 << 10;
 
 /// The shortest maximum PDU length of a peer that one can speak with.
 pub const SHORTEST_PEER_PDU: u32 = 1024;
+
+/// What a peer takes that did not say: the length that every implementation has taken since 1993.
+const MAX_PDU_UNSAID: u32 = 16 << 10;
 
 /// The most presentation contexts of an association: the odd numbers of a byte.
 pub const MOST_CONTEXTS: usize = 128;

@@ -38,3 +38,6 @@ pub enum DimseError {
         limit: usize,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,20 @@
 //! Associations that peers open to us.
 
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::TcpStream;
 
-use super::negotiate::Offered;
-use super::{AssocError, Association, Rejection};
-use crate::dicom::{AeTitle, TransferSyntaxUid};
+use super::connection::Connection;
+use super::framer::{INVALID_PARAMETER, UNEXPECTED_PDU, Violation};
+use super::negotiate::{Answer, Offered, answer};
+use super::opening;
+use super::pdu::{self, AssociateRq, kind};
+use super::{ARTIM, AssocError, Association, MAX_PDU_UNSAID, Peer, Rejection, SHORTEST_PEER_PDU, Transfer};
+use crate::dicom::{AeTitle, uids};
 
 /// What a listener lets in.
 #[derive(Clone)]
@@ -50,22 +57,91 @@ pub enum Decision {
     Reject(Rejection),
 }
 
-/// What to do with a presentation context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Accept it with this transfer syntax, which is one of the offered.
-    Accept(TransferSyntaxUid),
-    /// We do not speak this abstract syntax here.
-    AbstractSyntaxNotSupported,
-    /// None of the transfer syntaxes will do.
-    TransferSyntaxesNotSupported,
-    /// Not for this peer.
-    UserRejection,
+/// Negotiates an association on a connection that was just accepted, within [`ARTIM`]. A peer that is turned down
+/// was told why when this returns its error.
+pub async fn accept(socket: TcpStream, policy: &AcceptPolicy) -> Result<Association, AssocError> {
+    accept_within(socket, policy, ARTIM).await
 }
 
-/// Negotiates an association on a connection that was just accepted, within [`super::ARTIM`]. A peer that is turned down was told why
-/// when this returns its error.
-pub async fn accept(socket: TcpStream, policy: &AcceptPolicy) -> Result<Association, AssocError> {
-    let _ = (socket, policy);
-    todo!()
+/// [`accept`] with another limit.
+pub(crate) async fn accept_within(socket: TcpStream, policy: &AcceptPolicy, limit: Duration) -> Result<Association, AssocError> {
+    let mut connection = Connection::new(socket).map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
+    match tokio::time::timeout(limit, negotiate(&mut connection, policy)).await {
+        Err(_) => Err(AssocError::Timeout { what: "a whole A-ASSOCIATE-RQ" }),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(Agreed { peer, transfers, rest })) => Ok(Association::new(connection, &rest, peer, transfers, policy.max_pdu, false)),
+    }
+}
+
+struct Agreed {
+    peer: Peer,
+    transfers: Vec<Transfer>,
+    rest: BytesMut,
+}
+
+async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result<Agreed, AssocError> {
+    let (header, body, rest) = opening::read(connection).await?;
+    let rq = match header.kind {
+        kind::ASSOCIATE_RQ => pdu::read_rq(&body),
+        _ => return Err(opening::refuse(connection, Violation { reason: UNEXPECTED_PDU, what: format!("it began with {}", header.name()) }).await),
+    };
+    let rq = match rq {
+        Ok(rq) => rq,
+        Err(what) => return Err(opening::refuse(connection, Violation { reason: INVALID_PARAMETER, what }).await),
+    };
+    drop(body);
+    let peer = Peer {
+        address: connection.address(),
+        calling: rq.calling.clone(),
+        called: rq.called.clone(),
+        implementation_class: rq.user.implementation_class.clone(),
+        implementation_version: rq.user.implementation_version.clone(),
+        max_pdu: rq.user.max_pdu.unwrap_or(MAX_PDU_UNSAID),
+    };
+    let choice = match decide(&rq, &peer, policy) {
+        Ok(choice) => choice,
+        Err(rejection) => {
+            connection.farewell(&pdu::rejection(rejection)).await;
+            return Err(AssocError::Refused { rejection, calling: peer.calling, called: peer.called, address: peer.address });
+        }
+    };
+    let results = answer(&rq.contexts, &choice, policy.accept_scp_role);
+    let ac = pdu::write_ac(&rq, &results, policy.max_pdu)?;
+    connection
+        .write(&mut [IoSlice::new(&ac)], ARTIM)
+        .await
+        .map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
+    Ok(Agreed { peer, transfers: results.transfers, rest })
+}
+
+fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<Choice, Rejection> {
+    if rq.version & 1 == 0 {
+        return Err(Rejection::ProtocolVersion);
+    }
+    // An old peer that leaves it out speaks DICOM none the less.
+    if rq.application_context.as_ref().is_some_and(|name| !name.is_empty() && name.as_str() != uids::APPLICATION_CONTEXT) {
+        return Err(Rejection::ApplicationContext);
+    }
+    if !policy.ae_titles.is_empty() && !policy.ae_titles.iter().any(|ours| ours.as_str().eq_ignore_ascii_case(&rq.called)) {
+        return Err(Rejection::CalledNotRecognized);
+    }
+    if (1..SHORTEST_PEER_PDU).contains(&peer.max_pdu) {
+        tracing::warn!(peer.address = %peer.address, max_pdu = peer.max_pdu, "the peer takes PDUs that are too short to speak with it");
+        return Err(Rejection::NoReason);
+    }
+    if rq.calling.is_empty() {
+        tracing::info!(peer.address = %peer.address, "the peer calls without an AE title");
+    }
+    let offer = Offer {
+        calling: peer.calling.clone(),
+        called: peer.called.clone(),
+        address: peer.address,
+        contexts: rq.contexts.clone(),
+        implementation_class: peer.implementation_class.clone(),
+        implementation_version: peer.implementation_version.clone(),
+    };
+    match (policy.choose)(&offer) {
+        Decision::Accept(choice) => Ok(choice),
+        Decision::Reject(rejection) => Err(rejection),
+    }
 }
