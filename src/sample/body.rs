@@ -75,6 +75,22 @@ impl Body {
         })
     }
 
+    /// Replaces every occurrence of a text in what is in memory by another one of the same length.
+    pub(crate) fn replace(&mut self, old: &[u8], new: &[u8]) {
+        for segment in &mut self.segments {
+            let Segment::Bytes(bytes) = segment else { continue };
+            let mut changed = bytes.to_vec();
+            let mut at = 0;
+            while let Some(window) = changed.get_mut(at..at + old.len()) {
+                if window == old && old.len() == new.len() {
+                    window.copy_from_slice(new);
+                }
+                at += 1;
+            }
+            *bytes = changed.into();
+        }
+    }
+
     /// All of it in one buffer; for objects that fit into memory.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::new();
@@ -117,5 +133,8 @@ mod tests {
         assert_eq!(body.to_vec(), body.clone().to_vec());
         assert_eq!(body.digest(), *blake3::hash(&body.to_vec()).as_bytes());
         assert!(Body::of(Vec::new()).is_empty());
+        let mut named = Body::of(&b"a 2.25.11 b 2.25.11"[..]);
+        named.replace(b"2.25.11", b"2.25.99");
+        assert_eq!(named.to_vec(), b"a 2.25.99 b 2.25.99");
     }
 }

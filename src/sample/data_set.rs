@@ -136,7 +136,7 @@ impl DataSet {
 }
 
 /// The VR that the standard dictionary gives a tag; UN for one that it does not know.
-fn vr_of(tag: Tag) -> VR {
+pub(crate) fn vr_of(tag: Tag) -> VR {
     StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed())
 }
 

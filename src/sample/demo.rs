@@ -238,6 +238,7 @@ impl Study {
             .put(tags::SERIES_INSTANCE_UID, &uid)
             .put(tags::SERIES_NUMBER, &self.series_made.to_string())
             .put(tags::SERIES_DESCRIPTION, description)
+            .put(tags::MANUFACTURER, "made up")
             .put(tags::MODALITY, modality);
         (uid, Arc::new(series))
     }
