@@ -36,10 +36,10 @@ pub(crate) async fn cancelled_within(session: &mut Session, time: Duration) -> R
     }
 }
 
-pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, shared: &Arc<Shared>) -> Next {
+pub(crate) async fn serve(session: &mut Session, context: u8, command: &Command, shared: &Arc<Shared>) -> Next {
     let id = session.association().id();
     let profile = shared.profile();
-    let (keys, encoding) = match identifier(&mut session, context).await {
+    let (keys, encoding) = match identifier(session, context).await {
         Ok(identifier) => identifier,
         Err(error) => return Next::Over(lost(&error)),
     };
@@ -61,7 +61,7 @@ pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, 
         Err(Unanswerable(why)) => (Status::MISMATCH_REFUSED, 0, Some(why.to_owned())),
         Ok(rows) => {
             let (take, status) = cut(rows.len(), &profile);
-            match send_rows(&mut session, context, command, encoding, rows.get(..take).unwrap_or_default(), &profile, shared).await {
+            match send_rows(session, context, command, encoding, rows.get(..take).unwrap_or_default(), &profile, shared).await {
                 Ok(sent) if sent == take => (status, sent, None),
                 Ok(sent) => (Status::CANCEL, sent, None),
                 Err(error) => return Next::Over(lost(&error)),
@@ -108,12 +108,12 @@ async fn send_rows(
 }
 
 /// Says nothing until the peer goes away.
-async fn hang(mut session: Session, shared: &Shared) -> Next {
+async fn hang(session: &mut Session, shared: &Shared) -> Next {
     let id = session.association().id();
     loop {
-        match cancelled_within(&mut session, LONGEST_HANG).await {
+        match cancelled_within(session, LONGEST_HANG).await {
             Ok(true) => shared.note(id, Event::Cancel),
-            Ok(false) => return super::session::abort(session).await,
+            Ok(false) => return Next::Abort,
             Err(error) => return Next::Over(lost(&error)),
         }
     }

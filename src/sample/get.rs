@@ -10,15 +10,15 @@ use super::find::{cancelled_within, identifier};
 use super::log::Event;
 use super::profile::{CancelPolicy, Profile};
 use super::retrieve::{Tally, request, resolve};
-use super::session::{MESSAGE, Next, abort, lost, reply};
+use super::session::{MESSAGE, Next, lost, reply};
 use super::shared::Shared;
 use crate::dicom::{Status, StudyInstanceUid};
 use crate::dimse::{Command, CommandField, DimseError, Session};
 
-pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, shared: &Arc<Shared>) -> Next {
+pub(crate) async fn serve(session: &mut Session, context: u8, command: &Command, shared: &Arc<Shared>) -> Next {
     let id = session.association().id();
     let profile = shared.profile();
-    let (keys, encoding) = match identifier(&mut session, context).await {
+    let (keys, encoding) = match identifier(session, context).await {
         Ok(identifier) => identifier,
         Err(error) => return Next::Over(lost(&error)),
     };
@@ -46,10 +46,10 @@ pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, 
     };
     let ended = retrieval.run(&objects, breaks.map(|after| after.objects)).await;
     studies.iter().for_each(|study| shared.retrieved(study));
-    let Retrieval { tally, mut session, .. } = retrieval;
+    let Retrieval { tally, session, .. } = retrieval;
     let cancelled = match ended {
         Ok(Ended::Done { cancelled }) => cancelled,
-        Ok(Ended::BrokenOff) => return abort(session).await,
+        Ok(Ended::BrokenOff) => return Next::Abort,
         Err(error) => return Next::Over(lost(&error)),
     };
     let status = tally.status(cancelled, &profile);
@@ -57,7 +57,7 @@ pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, 
     match session.send(context, &response, list.as_deref(), MESSAGE).await {
         Ok(()) => {
             shared.note(id, Event::RetrieveEnded { status });
-            Next::Goes(session)
+            Next::Goes
         }
         Err(error) => Next::Over(lost(&error)),
     }
@@ -70,7 +70,7 @@ enum Ended {
 
 /// A C-GET that is being performed.
 struct Retrieval<'a> {
-    session: Session,
+    session: &'a mut Session,
     context: u8,
     command: &'a Command,
     shared: &'a Shared,
@@ -111,7 +111,7 @@ impl Retrieval<'_> {
     async fn wait(&mut self, time: std::time::Duration) -> Result<(), DimseError> {
         let end = Instant::now() + time;
         loop {
-            if cancelled_within(&mut self.session, end.saturating_duration_since(Instant::now())).await? {
+            if cancelled_within(self.session, end.saturating_duration_since(Instant::now())).await? {
                 self.cancel();
             }
             if Instant::now() >= end || self.is_cancelled() {
@@ -131,7 +131,7 @@ impl Retrieval<'_> {
 
     /// Sends one object; `None` when it failed or had no presentation context.
     async fn store(&mut self, object: &SampleObject, message_id: u16) -> Result<Option<Status>, DimseError> {
-        if self.shared.fails(object) || !send_object(&mut self.session, object, message_id, None).await? {
+        if self.shared.fails(object) || !send_object(self.session, object, message_id, None).await? {
             return Ok(None);
         }
         loop {

@@ -15,7 +15,7 @@ use super::find::{cancelled_within, identifier};
 use super::log::Event;
 use super::profile::{CancelPolicy, Profile, UnknownDestination};
 use super::retrieve::{Tally, request, resolve};
-use super::session::{MESSAGE, Next, abort, lost, reply};
+use super::session::{MESSAGE, Next, lost, reply};
 use super::shared::Shared;
 use crate::dicom::{AeTitle, Encoding, Status, StudyInstanceUid};
 use crate::dimse::{Command, DimseError, Session};
@@ -23,10 +23,10 @@ use crate::dimse::{Command, DimseError, Session};
 /// How long silence, or a stream of pending responses, lasts at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, shared: &Arc<Shared>) -> Next {
+pub(crate) async fn serve(session: &mut Session, context: u8, command: &Command, shared: &Arc<Shared>) -> Next {
     let id = session.association().id();
     let profile = shared.profile();
-    let (keys, encoding) = match identifier(&mut session, context).await {
+    let (keys, encoding) = match identifier(session, context).await {
         Ok(identifier) => identifier,
         Err(error) => return Next::Over(lost(&error)),
     };
@@ -37,7 +37,7 @@ pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, 
     let Some((destination, address)) = to else {
         return match profile.unknown_destination {
             UnknownDestination::Refused => end(session, context, command, Status::MOVE_DESTINATION_UNKNOWN, shared).await,
-            UnknownDestination::Aborted => abort(session).await,
+            UnknownDestination::Aborted => Next::Abort,
             UnknownDestination::Silence => silence(session).await,
         };
     };
@@ -79,40 +79,40 @@ pub(crate) async fn serve(mut session: Session, context: u8, command: &Command, 
     match ended {
         Ok(Some(status)) => {
             shared.note(id, Event::RetrieveEnded { status });
-            Next::Goes(retrieval.session)
+            Next::Goes
         }
-        Ok(None) => abort(retrieval.session).await,
+        Ok(None) => Next::Abort,
         Err(error) => Next::Over(lost(&error)),
     }
 }
 
 /// Ends a retrieve before it has begun.
-async fn end(session: Session, context: u8, command: &Command, status: Status, shared: &Shared) -> Next {
+async fn end(session: &mut Session, context: u8, command: &Command, status: Status, shared: &Shared) -> Next {
     shared.note(session.association().id(), Event::RetrieveEnded { status });
     reply(session, context, &Command::response(command, status)).await
 }
 
 /// Says success, and that there was nothing to do.
-async fn nothing_done(session: Session, context: u8, command: &Command, profile: &Profile, shared: &Shared) -> Next {
+async fn nothing_done(session: &mut Session, context: u8, command: &Command, profile: &Profile, shared: &Shared) -> Next {
     shared.note(session.association().id(), Event::RetrieveEnded { status: Status::SUCCESS });
     let (response, _) = Tally::default().last(command, Status::SUCCESS, profile, Encoding::ImplicitLe);
     reply(session, context, &response).await
 }
 
 /// Says nothing, to cancels neither.
-async fn silence(mut session: Session) -> Next {
+async fn silence(session: &mut Session) -> Next {
     loop {
-        match cancelled_within(&mut session, LONGEST_WAIT).await {
+        match cancelled_within(session, LONGEST_WAIT).await {
             Ok(true) => {}
-            Ok(false) => return abort(session).await,
+            Ok(false) => return Next::Abort,
             Err(error) => return Next::Over(lost(&error)),
         }
     }
 }
 
 /// A C-MOVE that is being performed.
-struct Retrieval {
-    session: Session,
+struct Retrieval<'a> {
+    session: &'a mut Session,
     context: u8,
     command: Command,
     encoding: Encoding,
@@ -130,7 +130,7 @@ enum Happens {
     BrokenOff,
 }
 
-impl Retrieval {
+impl Retrieval<'_> {
     fn profile(&self) -> &Profile {
         &self.delivering.profile
     }
@@ -172,7 +172,7 @@ impl Retrieval {
                 biased;
                 () = self.delivering.break_off.cancelled() => Happens::BrokenOff,
                 () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => Happens::CancelDue,
-                cancel = cancelled_within(&mut self.session, LONGEST_WAIT) => Happens::Cancel(cancel),
+                cancel = cancelled_within(self.session, LONGEST_WAIT) => Happens::Cancel(cancel),
                 outcome = outcomes.recv() => Happens::Ended(outcome),
             };
             match happens {
@@ -212,7 +212,7 @@ impl Retrieval {
             if now >= until {
                 return Ok(self.cancelled.is_some_and(|due| due <= now));
             }
-            if cancelled_within(&mut self.session, until - now).await? {
+            if cancelled_within(self.session, until - now).await? {
                 self.cancel();
             }
         }

@@ -118,7 +118,9 @@ fn answer(context: &Offered, services: &Services) -> Answer {
 /// What is left of a session when a request was served.
 pub(crate) enum Next {
     /// It goes on.
-    Goes(Session),
+    Goes,
+    /// It is to be aborted.
+    Abort,
     /// It is over.
     Over(Ending),
 }
@@ -134,26 +136,30 @@ async fn serve(mut session: Session, shared: &Arc<Shared>) -> Ending {
         let next = match command.field {
             CommandField::CEchoRq => {
                 shared.note(id, Event::Echo);
-                reply(session, context, &Command::response(&command, Status::SUCCESS)).await
+                reply(&mut session, context, &Command::response(&command, Status::SUCCESS)).await
             }
-            CommandField::CFindRq => find::serve(session, context, &command, shared).await,
-            CommandField::CMoveRq => moves::serve(session, context, &command, shared).await,
-            CommandField::CGetRq => get::serve(session, context, &command, shared).await,
+            CommandField::CFindRq => find::serve(&mut session, context, &command, shared).await,
+            CommandField::CMoveRq => moves::serve(&mut session, context, &command, shared).await,
+            CommandField::CGetRq => get::serve(&mut session, context, &command, shared).await,
             // It came after the last response, which is nobody's fault.
             CommandField::CCancelRq => {
                 shared.note(id, Event::Cancel);
-                Next::Goes(session)
+                Next::Goes
             }
-            _ => unknown(session, context, &command).await,
+            _ => unknown(&mut session, context, &command).await,
         };
-        session = match next {
-            Next::Goes(session) => session,
+        match next {
+            Next::Goes => {}
+            Next::Abort => {
+                session.abort().await;
+                return Ending::Aborted;
+            }
             Next::Over(ending) => return ending,
-        };
+        }
     }
 }
 
-async fn unknown(mut session: Session, context: u8, command: &Command) -> Next {
+async fn unknown(session: &mut Session, context: u8, command: &Command) -> Next {
     if command.has_data_set
         && let Err(error) = session.discard_data(MESSAGE).await
     {
@@ -163,17 +169,11 @@ async fn unknown(mut session: Session, context: u8, command: &Command) -> Next {
 }
 
 /// Sends a response without a data set.
-pub(crate) async fn reply(mut session: Session, context: u8, response: &Command) -> Next {
+pub(crate) async fn reply(session: &mut Session, context: u8, response: &Command) -> Next {
     match session.send(context, response, None, MESSAGE).await {
-        Ok(()) => Next::Goes(session),
+        Ok(()) => Next::Goes,
         Err(error) => Next::Over(lost(&error)),
     }
-}
-
-/// Aborts the association.
-pub(crate) async fn abort(session: Session) -> Next {
-    session.abort().await;
-    Next::Over(Ending::Aborted)
 }
 
 /// How an association ended by this error.
