@@ -1,1 +1,11 @@
+//! One integration binary: a file per promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and writes what it likes into its temporary folder"
+)]
 
+mod tidy;
