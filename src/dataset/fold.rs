@@ -54,7 +54,7 @@ mod tests {
     fn names_that_people_take_for_the_same_fold_to_the_same() {
         for (a, b) in [
             ("MÜLLER^Jürgen", "muller^jurgen"),
-            ("Müller^Hans^^", "mu\u{308}ller^hans"),
+            ("Müller^Hans^^", "muller^hans"),
             ("  Buc^Je\u{301}ro\u{302}me ", "buc^jerome"),
             ("Doe^  Jane   Mary", "doe^jane mary"),
             ("Wang^XiaoDong=王^小東=", "wang^xiaodong=王^小東"),

@@ -16,8 +16,11 @@ pub(super) fn latin1(bytes: &[u8]) -> String {
 pub(super) fn utf8(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_string(),
-        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(bytes).into_owned(),
-        Err(_) => latin1(bytes),
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let cut = error.error_len().is_none() && !valid.is_ascii();
+            if cut { String::from_utf8_lossy(bytes).into_owned() } else { latin1(bytes) }
+        }
     }
 }
 
@@ -102,7 +105,10 @@ impl Decoder<'_> {
         let Some(set) = self.g1.or(self.last).or_else(|| self.guess()) else {
             let length = rest.iter().take_while(|&&b| b >= 0x80).count();
             let (run, after) = rest.split_at(length);
-            self.text.push_str(&utf8(run));
+            match std::str::from_utf8(run) {
+                Ok(text) => self.text.push_str(text),
+                Err(_) => self.text.push_str(&latin1(run)),
+            }
             return after;
         };
         let length = match (set, rest) {

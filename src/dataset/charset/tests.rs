@@ -34,7 +34,7 @@ const NAMES: &[(&str, &[u8], &str)] = &[
     // Single bytes.
     ("ISO_IR 100", b"Buc^J\xe9r\xf4me", "Buc^Jérôme"),
     ("ISO_IR 101", b"W\xb3odarczyk^\xa3ukasz", "Włodarczyk^Łukasz"),
-    ("ISO_IR 109", b"\xa1ebba^\xa9or\xf0 ", "Ħebba^İorġ"),
+    ("ISO_IR 109", b"\xa1ebba^\xa9or\xf5 ", "Ħebba^İorġ"),
     ("ISO_IR 110", b"J\xb9ns^\xe8\xba", "Jšns^čē"),
     ("ISO_IR 126", b"\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2", "Διονυσιος"),
     ("ISO_IR 127", b"\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1", "قباني^لنزار"),
@@ -117,7 +117,7 @@ fn designations_end_at_delimiters() {
 fn delimiters_inside_two_byte_characters_are_none() {
     // Second bytes 5C, 5E and 3D.
     let bytes = b"\x1b$B%\\\x30\x5e\x46\x3d\x1b(B\\B";
-    assert_eq!(CharacterSet::from_terms("\\ISO 2022 IR 87").decode_person_name(bytes), "ボ以十\\B");
+    assert_eq!(CharacterSet::from_terms("\\ISO 2022 IR 87").decode_person_name(bytes), "ボ緯峠\\B");
 }
 
 #[test]
