@@ -1,1 +1,62 @@
-//! TBD
+//! We ask: C-ECHO, C-FIND, C-MOVE and C-GET at a source, as protocol. What an answer means for a study is decided
+//! elsewhere; here it is only told, whole and as it came.
+//!
+//! Every wait has an end, a cancel reaches the source within a second, and nothing that is optional in DICOM
+//! (sub-operation counters, pending responses, identifiers in responses) is needed.
+
+mod echo;
+mod error;
+mod find;
+mod get;
+mod operation;
+pub mod quirks;
+mod retrieve;
+mod session;
+mod watch;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::assoc::Throttle;
+use crate::dataset::CharacterSet;
+use crate::dicom::{AeTitle, Status};
+use crate::object::ObjectStream;
+
+pub use echo::{EchoReport, echo};
+pub use error::ScuError;
+pub use find::{Find, FindEnd};
+pub use retrieve::{Limits, Progress, Retrieval, Retrieve, RetrieveEnd};
+pub use session::{MOST_STORAGE_CONTEXTS, Purpose, Service, SourceSession};
+
+/// How long a source has to end an operation after a C-CANCEL; then the association is aborted.
+pub const CANCEL_PATIENCE: Duration = Duration::from_millis(900);
+
+/// Whom we ask, and as whom.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The configured name of the source.
+    pub name: String,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The AE title of the source.
+    pub called: AeTitle,
+    /// Ours.
+    pub calling: AeTitle,
+    /// How long connecting may take.
+    pub connect: Duration,
+    /// How long negotiation, a C-ECHO or the taking of a request may take.
+    pub respond: Duration,
+    /// Decodes the texts of answers that name no Specific Character Set.
+    pub default_charset: CharacterSet,
+    /// Limits what a C-GET reads.
+    pub throttle: Option<Arc<Throttle>>,
+}
+
+/// What a [`Store`] yields: the status for the C-STORE response and an Error Comment.
+pub type Stored = Pin<Box<dyn Future<Output = (Status, Option<String>)> + Send>>;
+
+/// Takes the objects of a C-GET. It runs while the object is still being read, and must consume the stream or drop it.
+pub type Store = Arc<dyn Fn(ObjectStream) -> Stored + Send + Sync>;
