@@ -152,3 +152,6 @@ pub struct RequestTimeouts {
     /// Until the answer to the A-ASSOCIATE-RQ.
     pub negotiate: Duration,
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,7 @@ enum Outgoing {
 /// What is left of the time for the PDU at hand.
 #[derive(Debug)]
 struct Patience {
+    whole: Duration,
     left: Duration,
     /// Which PDU it is for.
     pdu: u64,
@@ -73,7 +74,7 @@ impl Association {
             state: State::Established,
             requestor,
             outgoing: Outgoing::Nothing,
-            patience: Patience { left: PDU_PATIENCE, pdu: 0 },
+            patience: Patience { whole: PDU_PATIENCE, left: PDU_PATIENCE, pdu: 0 },
             said_oversized: false,
         }
     }
@@ -288,7 +289,8 @@ impl Association {
         self.connection.throttled().await;
         let inside = self.framer.is_inside(self.buffer.bytes());
         if !inside || self.patience.pdu != self.framer.begun() {
-            self.patience = Patience { left: PDU_PATIENCE, pdu: self.framer.begun() };
+            self.patience.left = self.patience.whole;
+            self.patience.pdu = self.framer.begun();
         }
         let wait = if inside { self.patience.left.min(*left) } else { *left };
         let read = {
@@ -380,3 +382,6 @@ impl Drop for Spent<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

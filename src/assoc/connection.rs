@@ -53,6 +53,11 @@ impl Connection {
         Ok(Connection { stream, address, throttle: None })
     }
 
+    #[cfg(test)]
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.stream)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -172,10 +177,11 @@ impl ReadBuffer {
             let mut next = next.unwrap_or_else(|| BytesMut::with_capacity(CHUNK + LEAST_ROOM));
             next.extend_from_slice(&self.current);
             self.current.advance(self.current.remaining());
-            if self.resting.len() == RESTING {
-                self.resting.pop_front();
+            let before = std::mem::replace(&mut self.current, next);
+            if before.capacity() > 0 {
+                self.resting.truncate(RESTING - 1);
+                self.resting.push_front(before);
             }
-            self.resting.push_back(std::mem::replace(&mut self.current, next));
         }
         &mut self.current
     }

@@ -166,3 +166,6 @@ pub(crate) fn too_long(what: &str, length: u32) -> Violation {
 pub(crate) fn unrecognized(header: Header) -> Violation {
     Violation { reason: UNRECOGNIZED_PDU, what: format!("it sent {}", header.name()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -356,3 +356,6 @@ pub(crate) const RELEASE_RQ: [u8; 10] = [kind::RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 
 
 /// An A-RELEASE-RP.
 pub(crate) const RELEASE_RP: [u8; 10] = [kind::RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+
+#[cfg(test)]
+mod tests;

@@ -101,3 +101,129 @@ async fn a_data_set_arrives_as_it_was_sent_whatever_the_peer_takes() {
         tokio::join!(sending, receiving);
     }
 }
+
+/// A raw peer on an association whose contexts 1 (verification) and 3 (CT) are accepted.
+async fn raw() -> (tokio::net::TcpStream, Session) {
+    use tokio::io::AsyncReadExt;
+    let item = |kind: u8, value: &[u8]| [&[kind, 0][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat();
+    let context = |id: u8, class: &str| {
+        let items = [item(0x30, class.as_bytes()), item(0x40, uids::IMPLICIT_LE.as_bytes())].concat();
+        item(0x20, &[&[id, 0, 0, 0][..], &items].concat())
+    };
+    let mut body = vec![0; 68];
+    body[1] = 1;
+    body.extend([context(1, uids::VERIFICATION), context(3, CT)].concat());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut peer, &pdu(1, &body)).await.unwrap();
+    let association = accept(listener.accept().await.unwrap().0, &policy(16_384)).await.unwrap();
+    let mut header = [0; 6];
+    peer.read_exact(&mut header).await.unwrap();
+    let mut ac = vec![0; u32::from_be_bytes(header[2..].try_into().unwrap()) as usize];
+    peer.read_exact(&mut ac).await.unwrap();
+    (peer, Session::new(association))
+}
+
+fn pdu(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind, 0][..], &u32::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
+}
+
+const COMMAND: u8 = 1;
+const LAST: u8 = 2;
+
+fn pdv(context: u8, control: u8, data: &[u8]) -> Vec<u8> {
+    [&u32::try_from(data.len() + 2).unwrap().to_be_bytes()[..], &[context, control], data].concat()
+}
+
+/// What comes of these PDUs: command, data set, and so on until an error or the release.
+async fn outcome(pdus: &[Vec<u8>]) -> (Vec<(Command, Vec<u8>)>, Option<DimseError>) {
+    let (mut peer, mut session) = raw().await;
+    let bytes: Vec<u8> = pdus.iter().flat_map(|body| pdu(4, body)).chain(pdu(5, &[0; 4])).collect();
+    let reading = async move {
+        let mut messages = Vec::new();
+        loop {
+            let (_, command) = match session.receive(SOON).await {
+                Ok(Some(message)) => message,
+                Ok(None) => return (messages, None),
+                Err(error) => return (messages, Some(error)),
+            };
+            match session.collect_data(100_000, SOON).await {
+                Ok(data) => messages.push((command, data)),
+                Err(error) => return (messages, Some(error)),
+            }
+        }
+    };
+    tokio::join!(reading, async { tokio::io::AsyncWriteExt::write_all(&mut peer, &bytes).await.unwrap() }).0
+}
+
+fn store() -> Command {
+    Command::store_rq(4, &SopClassUid::new(CT), &SopInstanceUid::new("1.2"), None)
+}
+
+#[tokio::test]
+async fn fragments_may_come_in_any_mix() {
+    let (command, echo) = (store().encode(), Command::echo_rq(5).encode());
+    let (begin, end) = command.split_at(21);
+    for pdus in [
+        // Everything in one PDU, two messages; everything in its own; split in odd places with empty fragments between.
+        vec![[pdv(3, 3, &command), pdv(3, 0, b"da"), pdv(3, 2, b"ta"), pdv(1, 3, &echo)].concat()],
+        vec![pdv(3, 3, &command), pdv(3, 2, b"data"), pdv(1, 3, &echo)],
+        vec![
+            [pdv(3, 1, begin), pdv(3, 1, b"")].concat(),
+            [pdv(3, 3, end), pdv(3, 0, b"")].concat(),
+            [pdv(3, 0, b"data"), pdv(3, 2, b""), pdv(1, 1, &echo), pdv(1, 3, b"")].concat(),
+        ],
+    ] {
+        let (messages, error) = outcome(&pdus).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(messages, [(store(), b"data".to_vec()), (Command::echo_rq(5), vec![])]);
+    }
+}
+
+#[tokio::test]
+async fn fragments_that_have_no_place_are_errors() {
+    let (command, echo) = (store().encode(), Command::echo_rq(5).encode());
+    for (pdus, shown) in [
+        (vec![pdv(3, LAST, b"data")], "a fragment of a data set came where a command set was due"),
+        (vec![pdv(3, COMMAND, &command[..20]), pdv(3, LAST, b"data")], "a fragment of a data set came where a command set was due"),
+        (vec![pdv(1, COMMAND | LAST, &echo), pdv(1, LAST, b"data")], "a fragment of a data set came where a command set was due"),
+        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, COMMAND | LAST, &echo)], "a command set came where a data set was due"),
+        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, b"da"), pdv(3, COMMAND, &echo)], "a command set came where a data set was due"),
+        (vec![pdv(3, COMMAND | LAST, &command), pdv(1, LAST, b"data")], "the data set that is due on presentation context 3 came on 1"),
+        (vec![pdv(3, COMMAND, &command[..20]), pdv(1, COMMAND | LAST, &command[20..])], "a command set that began on presentation context 3 went on on 1"),
+        (vec![pdv(3, COMMAND, &command[..20])], "the peer asked for release in the middle of a command set"),
+        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, b"da")], "the peer asked for release where a data set was due"),
+        (vec![pdv(3, COMMAND | LAST, b"")], "cannot read the command set: 0 bytes without a Command Field (0000,0100)"),
+        (vec![pdv(3, COMMAND, &[0; 10_000]); 7], "a command set is longer than 65536 bytes"),
+        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, &[0; 16_000]).repeat(7)], "the data set of a message is longer than 100000 bytes"),
+    ] {
+        let (messages, error) = outcome(&pdus).await;
+        assert_eq!(error.unwrap().to_string(), shown);
+        assert!(messages.len() <= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_data_set_that_was_not_read_is_not_passed_over_in_silence() {
+    let (mut peer, mut session) = raw().await;
+    let message = pdu(4, &[pdv(3, 3, &store().encode()), pdv(3, 0, b"da"), pdv(3, 2, b"ta"), pdv(1, 3, &Command::echo_rq(5).encode())].concat());
+    tokio::io::AsyncWriteExt::write_all(&mut peer, &message).await.unwrap();
+    assert!(session.receive(SOON).await.unwrap().unwrap().1.has_data_set);
+    assert!(matches!(session.receive(SOON).await, Err(DimseError::Unexpected { .. })));
+    session.discard_data(SOON).await.unwrap();
+    assert_eq!(session.receive(SOON).await.unwrap().unwrap().1, Command::echo_rq(5));
+    assert_eq!(session.read_data(SOON).await.unwrap(), None);
+    assert!(matches!(session.send(1, &store(), None, SOON).await, Err(DimseError::Unexpected { .. })));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_the_last_fragment_is_an_error() {
+    let (mut peer, mut session) = raw().await;
+    let message = pdu(4, &[pdv(3, 3, &store().encode()), pdv(3, 0, b"data")].concat());
+    tokio::io::AsyncWriteExt::write_all(&mut peer, &message).await.unwrap();
+    drop(peer);
+    session.receive(SOON).await.unwrap().unwrap();
+    let (data, last) = session.read_data(SOON).await.unwrap().unwrap();
+    assert_eq!((&data[..], last), (&b"data"[..], false));
+    assert!(matches!(session.read_data(SOON).await, Err(DimseError::Association(AssocError::Closed))));
+}
