@@ -102,7 +102,7 @@ impl Store {
     /// Whether there is room for more ([`StoreError::Full`]) and the folder is still mounted
     /// ([`StoreError::NotMounted`]). Cheap enough for every object.
     pub fn check_room(&self) -> Result<(), StoreError> {
-        self.0.root.check_room()
+        self.0.root.check_room(0)
     }
 
     /// Lets no other process open the folder as long as this one has it open; [`StoreError::InUse`] if one has.
@@ -158,3 +158,6 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

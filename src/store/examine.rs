@@ -55,7 +55,7 @@ impl Examined {
     pub(super) fn incoming(self, file: PartFile) -> Incoming {
         let Examined { scanned, digest, length, file_size, transfer_syntax, origin } = self;
         let Scanned { identity, header, outcome, mismatch } = scanned;
-        Incoming { identity, header, scan: outcome, digest, length, file_size, transfer_syntax, origin, mismatch, file }
+        Incoming { identity, header, scan: outcome, digest, length, file_size, transfer_syntax, origin, mismatch, restores: None, file }
     }
 
     pub(super) fn filed(self, place: RelativePath, destination: Destination) -> Filed {

@@ -29,8 +29,18 @@ pub struct Incoming {
     pub origin: Origin,
     /// How the UIDs of the data set contradict those of the command, if they do.
     pub mismatch: Option<String>,
+    /// Where the same bytes should be and are not, if so.
+    pub(super) restores: Option<RelativePath>,
     /// The file, open from the first byte until it is settled.
     pub(super) file: PartFile,
+}
+
+impl Incoming {
+    /// Says that the catalog has these bytes at `place`, and that the file there is damaged or gone: settled as an
+    /// image, this one takes its name.
+    pub fn restores(&mut self, place: RelativePath) {
+        self.restores = Some(place);
+    }
 }
 
 /// What is to become of an incoming instance, and what has become of a filed one.

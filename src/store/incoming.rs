@@ -164,6 +164,13 @@ impl PartFile {
         self.renamed = true;
         Ok(())
     }
+
+    /// Gives it the name of a file that is damaged, or gone.
+    pub(super) fn rename_over(&mut self, to: &Folder, name: &str) -> io::Result<()> {
+        self.process.folder.rename_over(&self.name, to, name)?;
+        self.renamed = true;
+        Ok(())
+    }
 }
 
 impl Drop for PartFile {

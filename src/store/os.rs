@@ -84,6 +84,11 @@ impl Folder {
         }
     }
 
+    /// Gives a file of this folder the name of another one, which goes.
+    pub(super) fn rename_over(&self, name: &str, to: &Folder, new: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&*self.0, name, &*to.0, new)?)
+    }
+
     /// Removes a file; one that is gone already is no error.
     pub(super) fn remove_file(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&*self.0, name, AtFlags::empty()) {

@@ -20,7 +20,7 @@ use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream};
 /// How much is gathered before a thread is asked to write: a small object is whole by then, and costs one hand-over.
 /// At least what a header usually takes, since it is read from these bytes.
 const GATHERED: usize = 128 * 1024;
-/// After so many bytes of a long object the disk is asked for room again, and starts to write out what it has.
+/// After so many bytes of a long object the disk starts to write out what it has.
 const STRIDE: u64 = 16 << 20;
 
 impl Store {
@@ -76,6 +76,7 @@ impl Store {
             transfer_syntax,
             origin,
             mismatch: scanned.mismatch,
+            restores: None,
             file: part,
         })
     }
@@ -188,10 +189,12 @@ impl<'a> Writer<'a> {
     }
 
     fn write(&mut self, fragments: Vec<Bytes>) -> Result<(), StoreError> {
+        let before = self.length;
         for bytes in &fragments {
             self.hasher.update(bytes);
             self.length += bytes.len() as u64;
         }
+        self.store.root().check_room(self.length - before)?;
         let mut pieces = fragments;
         if let Some(head) = self.pending_head.take() {
             pieces.insert(0, head);
@@ -201,7 +204,6 @@ impl<'a> Writer<'a> {
         })?;
         if self.length >= self.next_stride {
             self.next_stride = self.length + STRIDE;
-            self.store.check_room()?;
             self.store.start_writing_out(&self.part)?;
         }
         Ok(())
@@ -284,6 +286,13 @@ impl Read for DataSet<'_> {
         let read = self.file.read_at(into, self.offset)?;
         self.offset += read as u64;
         Ok(read)
+    }
+}
+
+impl Incoming {
+    /// Reads its data set, from the first byte.
+    pub fn data_set(&self) -> impl Read + '_ {
+        DataSet { file: self.file.file(), offset: self.file_size - self.length }
     }
 }
 

@@ -28,7 +28,14 @@ pub(super) struct Root {
     identity: (u64, u64),
     id: String,
     minimum_free: u64,
-    asked: Mutex<Option<Instant>>,
+    known: Mutex<Option<Room>>,
+}
+
+/// What was free beside the reserve, less what was written since.
+#[derive(Debug)]
+struct Room {
+    at: Instant,
+    spare: u64,
 }
 
 impl Root {
@@ -51,7 +58,7 @@ impl Root {
             Ok(()) => {}
         }
         let identity = sentinel.metadata().map(|m| (m.dev(), m.ino())).doing("look at the sentinel of", shown)?;
-        Ok(Root { path: path.to_owned(), folder, sentinel, identity, id, minimum_free, asked: Mutex::new(None) })
+        Ok(Root { path: path.to_owned(), folder, sentinel, identity, id, minimum_free, known: Mutex::new(None) })
     }
 
     /// Makes a storage folder of one that is empty or not there, durably, and opens it; opens the one that is there.
@@ -89,20 +96,21 @@ impl Root {
         }
     }
 
-    /// Whether it is mounted and has more room than the reserve. A good answer is kept for a moment; a bad one is
-    /// asked for again each time, so that work goes on as soon as there is room.
-    pub(super) fn check_room(&self) -> Result<(), StoreError> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.is_some_and(|at| at.elapsed() < FRESH) {
+    /// Whether it is mounted, and has room for so many bytes beside the reserve. A good answer is kept for a moment, as
+    /// far as its room goes; a bad one is asked for again each time, so that work goes on as soon as there is room.
+    pub(super) fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = known.as_mut().filter(|room| room.at.elapsed() < FRESH && room.spare >= bytes) {
+            room.spare -= bytes;
             return Ok(());
         }
-        *asked = None;
+        *known = None;
         self.check_mounted()?;
         let (free, inodes) = self.folder.room().doing("ask for the free space of", || self.path.display().to_string())?;
-        if free < self.minimum_free || !inodes {
-            return Err(StoreError::Full(self.path.clone()));
+        match free.checked_sub(self.minimum_free).and_then(|spare| spare.checked_sub(bytes)) {
+            Some(spare) if inodes => *known = Some(Room { at: Instant::now(), spare }),
+            _ => return Err(StoreError::Full(self.path.clone())),
         }
-        *asked = Some(Instant::now());
         Ok(())
     }
 
@@ -208,9 +216,9 @@ mod tests {
     fn the_reserve_is_kept() {
         let temp = tempfile::tempdir().unwrap();
         let root = Root::create(temp.path(), u64::MAX).unwrap();
-        assert!(matches!(root.check_room(), Err(StoreError::Full(_))));
+        assert!(matches!(root.check_room(0), Err(StoreError::Full(_))));
         let roomy = Root::open(temp.path(), 1).unwrap();
-        roomy.check_room().unwrap();
+        roomy.check_room(0).unwrap();
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Store {
         let places = std::mem::take(&mut step.places);
         for place in places {
             let folder = self.folder_of(&place, index, unsynced)?;
-            match self.rename(step, &place, folder) {
+            match self.rename(step, &place, &folder) {
                 Ok(()) => {
                     step.settled = Some((place, step.incoming.file_size));
                     return Ok(());
@@ -155,8 +155,11 @@ impl Store {
         Err(StoreError::damaged(name, "every place for it is taken by other bytes"))
     }
 
-    fn rename(&self, step: &mut Step, place: &RelativePath, folder: Folder) -> io::Result<()> {
-        match step.incoming.file.rename(&folder, place.name()) {
+    fn rename(&self, step: &mut Step, place: &RelativePath, folder: &Folder) -> io::Result<()> {
+        if step.incoming.restores.is_some() {
+            return step.incoming.file.rename_over(folder, place.name());
+        }
+        match step.incoming.file.rename(folder, place.name()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Somebody removed a folder that we hold open. All of them are looked for again.
                 let mut folders = self.folders().lock().unwrap_or_else(PoisonError::into_inner);
@@ -262,6 +265,9 @@ impl Step {
 
 /// The names that an instance may get, the wanted one first.
 pub(super) fn places_of(incoming: &Incoming, destination: &Destination) -> Vec<RelativePath> {
+    if let Some(place) = &incoming.restores {
+        return vec![place.clone()];
+    }
     let Incoming { identity, digest, header, .. } = incoming;
     let date = header.study_date.as_deref().and_then(|text| Date::parse(text).ok());
     let image = |suffix| place::image(identity, date, digest, suffix);
