@@ -6,15 +6,21 @@
 
 mod arrivals;
 mod checkpoints;
+mod claim;
+mod codes;
 mod item;
 mod items;
 mod jobs;
 mod leases;
 mod record;
+#[doc(hidden)]
+pub mod synthetic;
 mod totals;
 mod windows;
 
 use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
@@ -26,7 +32,7 @@ pub use item::{
 };
 pub use jobs::{Control, Job, JobKind, JobSpec, JobState, Note};
 pub use leases::Lease;
-pub use record::{Existing, NewInstance, Outcome, Receipt, Recorded};
+pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use windows::{Window, WindowState};
 
@@ -62,34 +68,102 @@ impl CatalogError {
     }
 }
 
+/// Flag of a study: two objects with one UID and different pixel data came.
+const FLAG_COLLISION: i64 = 1;
+/// Flag of a study: its instances name different patients.
+const FLAG_PATIENTS: i64 = 2;
+
+/// The numbered changes of the schema: append, never alter one that has been released.
+const MIGRATIONS: &[&str] = &[include_str!("catalog/schema/001_first.sql")];
+
 impl Catalog {
     /// Opens the catalog, makes it when there is none, and brings an older one up to date.
     pub fn open(path: &Path) -> Result<Catalog, CatalogError> {
-        unimplemented!("{}", path.display())
+        Ok(Catalog { db: Db::open(path, MIGRATIONS)? })
     }
 
     /// Copies the catalog, while it is in use, into a new file.
     pub fn backup(&self, to: &Path) -> Result<(), CatalogError> {
-        unimplemented!("{}", to.display())
+        Ok(self.db.backup(to)?)
     }
 
     /// A value that the archive remembers about itself, such as the id of its storage folder.
     pub async fn meta_get(&self, key: &str) -> Result<Option<String>, CatalogError> {
-        unimplemented!("{key}")
+        let key = key.to_owned();
+        self.read(move |c| {
+            Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
+        })
+        .await
     }
 
     /// Remembers a value under a key.
     pub async fn meta_set(&self, key: &str, value: &str) -> Result<(), CatalogError> {
-        unimplemented!("{key} {value}")
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |tx| {
+            tx.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")?
+                .execute([key, value])?;
+            Ok(())
+        })
+        .await
     }
 
     /// What was learned about a source (JSON of the job module).
     pub async fn source_profile(&self, source: &str) -> Result<Option<String>, CatalogError> {
-        unimplemented!("{source}")
+        let source = source.to_owned();
+        self.read(move |c| {
+            let found = c
+                .prepare_cached("SELECT profile FROM sources WHERE name = ?1")?
+                .query_row([source], |row| row.get(0))
+                .optional()?;
+            Ok(found.flatten())
+        })
+        .await
     }
 
     /// Remembers what was learned about a source.
     pub async fn set_source_profile(&self, source: &str, profile: &str) -> Result<(), CatalogError> {
-        unimplemented!("{source} {profile}")
+        let (source, profile) = (source.to_owned(), profile.to_owned());
+        self.write(move |tx| {
+            tx.prepare_cached("INSERT INTO sources (name, profile) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET profile = ?2")?
+                .execute([source, profile])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until everything that is queued has been written.
+    pub fn close(self) -> Result<(), CatalogError> {
+        Ok(self.db.close()?)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        Ok(self.db.read(work).await?)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        Ok(self.db.write(work).await?)
     }
 }
+
+/// The number of a source's name; 0 for none.
+fn source_id(tx: &Connection, name: Option<&str>) -> Result<i64, DbError> {
+    let Some(name) = name else { return Ok(0) };
+    let found = tx
+        .prepare_cached("SELECT id FROM sources WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached("INSERT INTO sources (name) VALUES (?1)")?.execute([name])?;
+    Ok(tx.last_insert_rowid())
+}
+
+#[cfg(test)]
+mod tests;

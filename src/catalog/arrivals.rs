@@ -1,7 +1,12 @@
 //! What has arrived, and what is filed, of a study.
 
+use rusqlite::{OptionalExtension, Row};
+
+use super::codes::unsigned;
+use super::record::place_of;
 use super::{Catalog, CatalogError, Outcome};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
+use crate::store::{Digest, RelativePath};
 
 /// One object that arrived, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,32 +28,107 @@ pub struct Quarantined {
     pub instance: SopInstanceUid,
     /// Series Instance UID, empty if unknown.
     pub series: SeriesInstanceUid,
-    /// Why it is there.
+    /// Why it is there; empty for a collision.
     pub reason: String,
+    /// Whether another object with the same UID is filed.
+    pub collision: bool,
     /// Its place in the storage folder.
-    pub place: String,
+    pub place: RelativePath,
+    /// Length of the data set.
+    pub length: u64,
+    /// BLAKE3 of the data set.
+    pub digest: Digest,
     /// When it was recorded.
     pub at: i64,
 }
 
 impl Catalog {
     /// The instances of a study that are filed, current ones and variants.
-    pub async fn filed_of_study(&self, study: &StudyInstanceUid) -> Result<Vec<(SeriesInstanceUid, SopInstanceUid)>, CatalogError> {
-        unimplemented!("{study}")
+    pub async fn filed_of_study(
+        &self,
+        study: &StudyInstanceUid,
+    ) -> Result<Vec<(SeriesInstanceUid, SopInstanceUid)>, CatalogError> {
+        let study = study.clone();
+        self.read(move |c| {
+            let mut statement = c.prepare_cached(FILED)?;
+            let pair = |row: &Row<'_>| {
+                Ok((SeriesInstanceUid::new(row.get_ref(0)?.as_str()?), SopInstanceUid::new(row.get_ref(1)?.as_str()?)))
+            };
+            Ok(statement.query_map([study.as_str()], pair)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// Everything that arrived of a study from a source, in the order of arrival.
     pub async fn receipts_of_study(&self, source: &str, study: &StudyInstanceUid) -> Result<Vec<Arrival>, CatalogError> {
-        unimplemented!("{source} {study}")
+        let (source, study) = (source.to_owned(), study.clone());
+        self.read(move |c| {
+            let mut statement = c.prepare_cached(ARRIVALS)?;
+            let arrival = |row: &Row<'_>| {
+                Ok(Arrival {
+                    instance: SopInstanceUid::new(row.get_ref(0)?.as_str()?),
+                    outcome: row.get(1)?,
+                    at: row.get(2)?,
+                    item: row.get(3)?,
+                })
+            };
+            Ok(statement.query_map([study.as_str(), &source], arrival)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// When the last object of a study arrived from a source.
     pub async fn last_arrival(&self, source: &str, study: &StudyInstanceUid) -> Result<Option<i64>, CatalogError> {
-        unimplemented!("{source} {study}")
+        let (source, study) = (source.to_owned(), study.clone());
+        self.read(move |c| {
+            Ok(c.prepare_cached(LAST_ARRIVAL)?
+                .query_row([study.as_str(), &source], |row| row.get(0))
+                .optional()?)
+        })
+        .await
     }
 
     /// The objects of a study that are in quarantine, whatever brought them.
     pub async fn quarantined_of_study(&self, study: &StudyInstanceUid) -> Result<Vec<Quarantined>, CatalogError> {
-        unimplemented!("{study}")
+        let study = study.clone();
+        self.read(move |c| {
+            let mut statement = c.prepare_cached(
+                "SELECT q.uid, q.series_uid, q.reason, q.collision, f.path, q.name, q.at, q.length, q.digest
+                 FROM studies st CROSS JOIN quarantine q ON q.study = st.id CROSS JOIN folders f ON f.id = q.folder
+                 WHERE st.uid = ?1 ORDER BY q.id",
+            )?;
+            let quarantined = |row: &Row<'_>| {
+                Ok(Quarantined {
+                    instance: SopInstanceUid::new(row.get_ref(0)?.as_str()?),
+                    series: SeriesInstanceUid::new(row.get_ref(1)?.as_str()?),
+                    reason: row.get(2)?,
+                    collision: row.get(3)?,
+                    place: place_of(row.get_ref(4)?.as_str()?, row.get_ref(5)?.as_str()?)?,
+                    at: row.get(6)?,
+                    length: unsigned(row.get(7)?),
+                    digest: Digest::from_bytes(row.get(8)?),
+                })
+            };
+            Ok(statement.query_map([study.as_str()], quarantined)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }
+
+pub(super) const FILED: &str =
+    "SELECT se.uid, i.uid FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN instances i ON i.series = se.id
+     WHERE st.uid = ?1
+     UNION ALL
+     SELECT se.uid, i.uid FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN copies c ON c.series = se.id
+        CROSS JOIN instances i ON i.id = c.instance
+     WHERE st.uid = ?1 AND i.series <> c.series";
+
+pub(super) const ARRIVALS: &str =
+    "SELECT coalesce(r.uid, i.uid, ''), r.outcome, r.at, r.item
+     FROM studies st CROSS JOIN sources s CROSS JOIN receipts r ON r.study = st.id AND r.source = s.id
+        LEFT JOIN instances i ON i.id = r.instance
+     WHERE st.uid = ?1 AND s.name = ?2 ORDER BY r.n";
+
+pub(super) const LAST_ARRIVAL: &str =
+    "SELECT r.at FROM studies st CROSS JOIN sources s CROSS JOIN receipts r ON r.study = st.id AND r.source = s.id
+     WHERE st.uid = ?1 AND s.name = ?2 ORDER BY r.n DESC LIMIT 1";

@@ -282,6 +282,14 @@ pub struct Item {
     pub counts: ItemCounts,
     /// The digest of the last list of instances that the source gave.
     pub listing_digest: Option<[u8; 32]>,
+    pub(super) rank: i64,
+}
+
+impl Item {
+    /// Its place in the order of the job, for the next page.
+    pub fn order_key(&self) -> OrderKey {
+        OrderKey { rank: self.rank, study_uid: self.study.study_uid.as_str().to_owned() }
+    }
 }
 
 /// Where an item stands in the order of a job: newest first. For reading a report page by page.

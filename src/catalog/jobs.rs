@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Catalog, CatalogError};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+use super::codes::{capped, millis, now, unsigned};
+use super::{Catalog, CatalogError, source_id};
+use crate::db::DbError;
 use crate::dicom::{Date, StudyInstanceUid};
 
 /// What kind of job it is.
@@ -95,64 +99,234 @@ pub struct Note {
     pub text: String,
 }
 
+impl JobState {
+    /// The word that reports use.
+    pub fn as_text(self) -> &'static str {
+        match self {
+            JobState::Running => "running",
+            JobState::Stopping => "stopping",
+            JobState::Paused => "paused",
+            JobState::Halted => "halted",
+            JobState::Finished => "finished",
+            JobState::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it will not go on by itself or by a resume.
+    pub fn is_over(self) -> bool {
+        matches!(self, JobState::Finished | JobState::Cancelled)
+    }
+}
+
+impl JobKind {
+    /// The word that reports use.
+    pub fn as_text(self) -> &'static str {
+        match self {
+            JobKind::Migration => "migration",
+            JobKind::Import => "import",
+        }
+    }
+}
+
+/// The longest sentence that is kept, in characters.
+const LONGEST_TEXT: usize = 4000;
+
+/// The specification as it is stored, which is also how two are compared: the order of lists is without meaning.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StoredSpec {
+    kind: String,
+    source: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    studies: Vec<String>,
+    modalities: Vec<String>,
+    follow_ms: Option<u64>,
+}
+
+impl StoredSpec {
+    fn text_of(spec: &JobSpec) -> Result<String, DbError> {
+        let sorted = |mut list: Vec<String>| {
+            list.sort_unstable();
+            list.dedup();
+            list
+        };
+        let stored = StoredSpec {
+            kind: spec.kind.as_text().to_owned(),
+            source: spec.source.clone(),
+            from: spec.from.map(|day| day.to_string()),
+            to: spec.to.map(|day| day.to_string()),
+            studies: sorted(spec.studies.iter().map(|uid| uid.as_str().to_owned()).collect()),
+            modalities: sorted(spec.modalities.clone()),
+            follow_ms: spec.follow.map(|every| unsigned(millis(every))),
+        };
+        serde_json::to_string(&stored).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()).into())
+    }
+
+    fn read(text: &str) -> Result<JobSpec, rusqlite::Error> {
+        let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
+            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e)
+        };
+        let stored: StoredSpec = serde_json::from_str(text).map_err(|e| failed(e.into()))?;
+        let day = |text: Option<String>| text.map(|t| Date::parse(&t)).transpose().map_err(|e| failed(e.into()));
+        Ok(JobSpec {
+            kind: if stored.kind == JobKind::Import.as_text() { JobKind::Import } else { JobKind::Migration },
+            source: stored.source,
+            from: day(stored.from)?,
+            to: day(stored.to)?,
+            studies: stored.studies.iter().map(|uid| StudyInstanceUid::new(uid)).collect(),
+            modalities: stored.modalities,
+            follow: stored.follow_ms.map(Duration::from_millis),
+        })
+    }
+}
+
+const COLUMNS: &str = "id, spec, state, control, message, created, started, ended, enumerated";
+
+fn job_of(row: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        id: row.get(0)?,
+        spec: StoredSpec::read(row.get_ref(1)?.as_str()?)?,
+        state: row.get(2)?,
+        control: row.get(3)?,
+        message: row.get(4)?,
+        created: row.get(5)?,
+        started: row.get(6)?,
+        ended: row.get(7)?,
+        enumerated: row.get(8)?,
+    })
+}
+
+/// One job, by the end of a statement.
+fn one(c: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Option<Job>, DbError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs {rest}");
+    Ok(c.prepare_cached(&sql)?.query_row(parameters, job_of).optional()?)
+}
+
 impl Catalog {
     /// Makes a job.
     pub async fn create_job(&self, spec: &JobSpec) -> Result<Job, CatalogError> {
-        unimplemented!("{spec:?}")
+        let (text, source) = (StoredSpec::text_of(spec)?, spec.source.clone());
+        let made = self
+            .write(move |tx| {
+                let source = source_id(tx, source.as_deref())?;
+                tx.execute(
+                    "INSERT INTO jobs (source, spec, state, control, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![source, text, JobState::Running, Control::Run, now()],
+                )?;
+                let id = tx.last_insert_rowid();
+                Ok((id, one(tx, "WHERE id = ?1", [id])?))
+            })
+            .await?;
+        made.1.ok_or(CatalogError::NoSuchJob(made.0))
     }
 
     /// The job of that number.
     pub async fn job(&self, id: i64) -> Result<Option<Job>, CatalogError> {
-        unimplemented!("{id}")
+        self.read(move |c| one(c, "WHERE id = ?1", [id])).await
     }
 
     /// The job that was made last.
     pub async fn last_job(&self) -> Result<Option<Job>, CatalogError> {
-        unimplemented!()
+        self.read(|c| one(c, "ORDER BY id DESC LIMIT 1", [])).await
     }
 
     /// All jobs, the latest first.
     pub async fn jobs(&self) -> Result<Vec<Job>, CatalogError> {
-        unimplemented!()
+        self.read(|c| {
+            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs ORDER BY id DESC"))?;
+            Ok(statement.query_map([], job_of)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// The latest job with the same specification that is neither finished nor cancelled.
     pub async fn unfinished_like(&self, spec: &JobSpec) -> Result<Option<Job>, CatalogError> {
-        unimplemented!("{spec:?}")
+        let text = StoredSpec::text_of(spec)?;
+        self.read(move |c| {
+            one(
+                c,
+                "WHERE spec = ?1 AND state NOT IN (?2, ?3) ORDER BY id DESC LIMIT 1",
+                params![text, JobState::Finished, JobState::Cancelled],
+            )
+        })
+        .await
     }
 
     /// Says what the operator wants.
     pub async fn set_control(&self, id: i64, control: Control) -> Result<(), CatalogError> {
-        unimplemented!("{id} {control:?}")
+        self.change_job(id, "UPDATE jobs SET control = ?2 WHERE id = ?1", control).await
     }
 
     /// Says how far the job is. Running sets `started` once and clears `ended`; finished and cancelled set `ended`.
     pub async fn set_job_state(&self, id: i64, state: JobState, message: Option<&str>) -> Result<(), CatalogError> {
-        unimplemented!("{id} {state:?} {message:?}")
+        let message = message.map(|text| capped(text, LONGEST_TEXT).to_owned());
+        let changed = self
+            .write(move |tx| {
+                let running = state == JobState::Running;
+                Ok(tx
+                    .prepare_cached(
+                        "UPDATE jobs SET state = ?2, message = ?3,
+                            started = CASE WHEN ?4 THEN coalesce(started, ?6) ELSE started END,
+                            ended = CASE WHEN ?4 THEN NULL WHEN ?5 THEN coalesce(ended, ?6) ELSE ended END
+                         WHERE id = ?1",
+                    )?
+                    .execute(params![id, state, message, running, state.is_over(), now()])?)
+            })
+            .await?;
+        if changed == 0 { Err(CatalogError::NoSuchJob(id)) } else { Ok(()) }
     }
 
     /// Says whether everything that was asked for is listed.
     pub async fn set_enumerated(&self, id: i64, enumerated: bool) -> Result<(), CatalogError> {
-        unimplemented!("{id} {enumerated}")
+        self.change_job(id, "UPDATE jobs SET enumerated = ?2 WHERE id = ?1", enumerated).await
     }
 
     /// Keeps a sentence for the report. The same sentence is kept once.
     pub async fn append_note(&self, job: i64, kind: &str, text: &str) -> Result<(), CatalogError> {
-        unimplemented!("{job} {kind} {text}")
+        let (kind, text) = (capped(kind, 100).to_owned(), capped(text, LONGEST_TEXT).to_owned());
+        self.write(move |tx| {
+            tx.prepare_cached("INSERT INTO job_notes (job, at, kind, text) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
+                .execute(params![job, now(), kind, text])?;
+            Ok(())
+        })
+        .await
     }
 
     /// The sentences kept for the report, the earliest first, 10,000 at most.
     pub async fn notes(&self, job: i64) -> Result<Vec<Note>, CatalogError> {
-        unimplemented!("{job}")
+        self.read(move |c| {
+            let mut statement =
+                c.prepare_cached("SELECT at, kind, text FROM job_notes WHERE job = ?1 ORDER BY id LIMIT 10000")?;
+            let note = |row: &Row<'_>| Ok(Note { at: row.get(0)?, kind: row.get(1)?, text: row.get(2)? });
+            Ok(statement.query_map([job], note)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// What the plan of the job remembers (JSON of the job module).
     pub async fn plan_state(&self, job: i64) -> Result<Option<String>, CatalogError> {
-        unimplemented!("{job}")
+        self.read(move |c| {
+            let found = c
+                .prepare_cached("SELECT plan FROM jobs WHERE id = ?1")?
+                .query_row([job], |row| row.get(0))
+                .optional()?;
+            Ok(found.flatten())
+        })
+        .await
     }
 
     /// Remembers the plan's state.
     pub async fn set_plan_state(&self, job: i64, state: &str) -> Result<(), CatalogError> {
-        unimplemented!("{job} {state}")
+        self.change_job(job, "UPDATE jobs SET plan = ?2 WHERE id = ?1", state.to_owned()).await
+    }
+
+    async fn change_job(
+        &self,
+        id: i64,
+        sql: &'static str,
+        value: impl ToSql + Send + 'static,
+    ) -> Result<(), CatalogError> {
+        let changed = self.write(move |tx| Ok(tx.prepare_cached(sql)?.execute(params![id, value])?)).await?;
+        if changed == 0 { Err(CatalogError::NoSuchJob(id)) } else { Ok(()) }
     }
 }

@@ -1,10 +1,21 @@
 //! Filed objects become rows: one transaction a batch, with receipts and counts.
 
+mod batch;
+mod hierarchy;
+mod names;
+pub(super) mod tally;
+
 use std::net::IpAddr;
 
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::codes::{now, unsigned};
 use super::{Catalog, CatalogError};
+use crate::dataset::Header;
+use crate::db::DbError;
+use crate::dicom::{Identity, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid};
 use crate::object::Origin;
-use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid};
+use crate::store::{Destination, Digest, Filed, RelativePath};
 
 /// Who brought an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,9 +32,17 @@ pub struct Receipt {
     pub process: String,
 }
 
-/// A filed object together with who brought it.
-#[derive(Debug)]
+/// A filed object together with who brought it. Only a [`Filed`] makes one: what is recorded is durable (I1).
+#[derive(Debug, Clone)]
 pub struct NewInstance {
+    pub(super) identity: Identity,
+    pub(super) header: Header,
+    pub(super) digest: Digest,
+    pub(super) length: u64,
+    pub(super) file_size: u64,
+    pub(super) transfer_syntax: TransferSyntaxUid,
+    pub(super) place: String,
+    pub(super) destination: Destination,
     pub(super) receipt: Receipt,
 }
 
@@ -60,27 +79,34 @@ pub enum Recorded {
     /// Kept in quarantine, for this reason.
     Quarantined(String),
     /// Nothing was recorded: since the object was settled, the catalog has changed under its UID (another process
-    /// filed other bytes, or what it duplicates is not there). Its bytes must be settled again.
+    /// filed other bytes or filed them elsewhere, or what it repeats is not there). It must be settled again.
     Contested,
 }
 
 /// What is filed under a SOP Instance UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing {
-    /// Its place in the storage folder.
-    pub place: String,
-    /// BLAKE3 of the data set.
-    pub digest: [u8; 32],
-    /// Length of the data set.
-    pub length: u64,
-    /// Its transfer syntax.
-    pub transfer_syntax: TransferSyntaxUid,
+    /// The current one.
+    pub current: Copy,
     /// Study Instance UID.
     pub study: StudyInstanceUid,
     /// Series Instance UID.
     pub series: SeriesInstanceUid,
-    /// Digests of the variants that are kept beside it.
-    pub variants: Vec<[u8; 32]>,
+    /// The variants that are kept beside it.
+    pub variants: Vec<Copy>,
+}
+
+/// One set of bytes that is filed under a UID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Its place in the storage folder.
+    pub place: RelativePath,
+    /// BLAKE3 of the data set.
+    pub digest: Digest,
+    /// Length of the data set.
+    pub length: u64,
+    /// Its transfer syntax.
+    pub transfer_syntax: TransferSyntaxUid,
 }
 
 impl Receipt {
@@ -96,14 +122,74 @@ impl Receipt {
     }
 }
 
+impl NewInstance {
+    /// What is to be recorded of a filed object.
+    pub fn of(filed: &Filed, receipt: Receipt) -> Self {
+        NewInstance {
+            identity: filed.identity().clone(),
+            header: filed.header().clone(),
+            digest: filed.digest(),
+            length: filed.length(),
+            file_size: filed.file_size(),
+            transfer_syntax: filed.transfer_syntax().clone(),
+            place: filed.place().as_str().to_owned(),
+            destination: filed.destination().clone(),
+            receipt,
+        }
+    }
+}
+
 impl Catalog {
-    /// Records a batch in one transaction that is on disk when this returns. Blocking; for the filing thread.
+    /// Records a batch in one transaction that is on disk when this returns, and says for each what it became.
+    /// Blocking; for the filing thread.
+    ///
+    /// What was decided when the object was settled is checked again inside the transaction, since another process
+    /// may have filed an object with the same UID meanwhile: [`Recorded::Contested`].
     pub fn record(&self, batch: Vec<NewInstance>) -> Result<Vec<Recorded>, CatalogError> {
-        unimplemented!("{batch:?}")
+        Ok(self.db.write_blocking(move |tx| batch::record(tx, &batch, now()))?)
     }
 
     /// What is filed under this UID. Blocking; for the filing thread.
     pub fn existing(&self, uid: &SopInstanceUid) -> Result<Option<Existing>, CatalogError> {
-        unimplemented!("{uid}")
+        Ok(self.db.read_blocking(|c| existing(c, uid))?)
     }
+}
+
+fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, DbError> {
+    let found = c
+        .prepare_cached(
+            "SELECT f.path, coalesce(i.name, i.uid || '.dcm'), i.digest, i.length, t.uid, i.id, st.uid, se.uid
+             FROM instances i CROSS JOIN folders f ON f.id = i.folder CROSS JOIN uids t ON t.id = i.transfer_syntax
+             CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study WHERE i.uid = ?1",
+        )?
+        .query_row([uid.as_str()], |row| {
+            let study = StudyInstanceUid::new(row.get_ref(6)?.as_str()?);
+            let series = SeriesInstanceUid::new(row.get_ref(7)?.as_str()?);
+            Ok((copy_of(row)?, row.get::<_, i64>(5)?, study, series))
+        })
+        .optional()?;
+    let Some((current, id, study, series)) = found else { return Ok(None) };
+    let variants = c
+        .prepare_cached(
+            "SELECT f.path, c.name, c.digest, c.length, t.uid FROM copies c CROSS JOIN folders f ON f.id = c.folder
+             CROSS JOIN uids t ON t.id = c.transfer_syntax WHERE c.instance = ?1",
+        )?
+        .query_map([id], copy_of)?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Existing { current, study, series, variants }))
+}
+
+fn copy_of(row: &Row<'_>) -> rusqlite::Result<Copy> {
+    Ok(Copy {
+        place: place_of(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?)?,
+        digest: Digest::from_bytes(row.get(2)?),
+        length: unsigned(row.get(3)?),
+        transfer_syntax: TransferSyntaxUid::new(row.get_ref(4)?.as_str()?),
+    })
+}
+
+/// The place that folder and name make.
+pub(super) fn place_of(folder: &str, name: &str) -> rusqlite::Result<RelativePath> {
+    RelativePath::parse(&format!("{folder}/{name}"))
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into()))
 }

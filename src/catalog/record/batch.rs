@@ -1,0 +1,321 @@
+//! One batch inside its transaction.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::hierarchy::Hierarchy;
+use super::names::{From, Names, text};
+use super::tally::Tally;
+use super::{NewInstance, Outcome, Recorded};
+use crate::catalog::codes::signed;
+use crate::db::DbError;
+use crate::store::Destination;
+
+/// Records a batch; for each object, what it became.
+pub(super) fn record(tx: &Transaction<'_>, objects: &[NewInstance], now: i64) -> Result<Vec<Recorded>, DbError> {
+    let mut batch = Batch {
+        tx,
+        now,
+        names: Names::default(),
+        hierarchy: Hierarchy::default(),
+        tally: Tally::default(),
+        receipts: HashMap::new(),
+    };
+    let recorded = objects.iter().map(|object| batch.object(object)).collect::<Result<Vec<_>, _>>()?;
+    batch.hierarchy.write(tx)?;
+    batch.tally.write(tx, now)?;
+    Ok(recorded)
+}
+
+struct Batch<'a> {
+    tx: &'a Transaction<'a>,
+    now: i64,
+    names: Names,
+    hierarchy: Hierarchy,
+    tally: Tally,
+    /// The number of the next receipt, by study and source.
+    receipts: HashMap<(i64, i64), i64>,
+}
+
+/// Where an object's bytes are.
+struct Place<'a> {
+    folder: i64,
+    name: &'a str,
+}
+
+/// A row that stands where a new one was to be.
+struct Standing {
+    id: i64,
+    same_bytes: bool,
+    same_place: bool,
+    /// It came on the same association: the row is this very object, recorded before a crash.
+    same_arrival: bool,
+}
+
+impl Batch<'_> {
+    fn object(&mut self, object: &NewInstance) -> Result<Recorded, DbError> {
+        let from = self.names.origin(self.tx, &object.receipt)?;
+        match &object.destination {
+            Destination::Image => self.image(object, from),
+            Destination::Variant => self.variant(object, from),
+            Destination::Collision => self.quarantine(object, from, None),
+            Destination::Quarantine { reason } => self.quarantine(object, from, Some(reason)),
+            Destination::Discard { .. } => self.repeated(object, from),
+        }
+    }
+
+    fn place<'o>(&mut self, object: &'o NewInstance) -> Result<Place<'o>, DbError> {
+        let (folder, name) = object.place.rsplit_once('/').unwrap_or(("", &object.place));
+        Ok(Place { folder: self.names.folder(self.tx, folder)?, name })
+    }
+
+    fn image(&mut self, object: &NewInstance, from: From) -> Result<Recorded, DbError> {
+        let (header, uid) = (&object.header, object.identity.instance.as_str());
+        let study = self.hierarchy.study(self.tx, &object.identity.study)?;
+        let series = self.hierarchy.series(self.tx, study, &object.identity.series, header)?;
+        let class = self.names.uid(self.tx, object.identity.class.as_str())?;
+        let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
+        let place = self.place(object)?;
+        let usual = place.name.strip_suffix(".dcm") == Some(uid);
+        let inserted = self
+            .tx
+            .prepare_cached(
+                "INSERT INTO instances (uid, series, class, transfer_syntax, number, rows, columns, frames, folder, name,
+                    length, file_size, digest, origin, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                uid,
+                series,
+                class,
+                syntax,
+                text(&header.instance_number),
+                header.rows,
+                header.columns,
+                text(&header.number_of_frames),
+                place.folder,
+                (!usual).then_some(place.name),
+                signed(object.length),
+                signed(object.file_size),
+                object.digest.as_bytes(),
+                from.origin,
+                self.now,
+            ])?;
+        if inserted == 1 {
+            let id = self.tx.last_insert_rowid();
+            self.hierarchy.filed(self.tx, study, series, header)?;
+            self.receipt(object, from, study, Outcome::New, Some(id))?;
+            return Ok(Recorded::New);
+        }
+        let standing = self.standing_instance(object, &place, from)?;
+        if !(standing.same_bytes && standing.same_place) {
+            return Ok(Recorded::Contested);
+        }
+        if !standing.same_arrival {
+            self.receipt(object, from, study, Outcome::Duplicate, Some(standing.id))?;
+        }
+        Ok(Recorded::Duplicate)
+    }
+
+    fn variant(&mut self, object: &NewInstance, from: From) -> Result<Recorded, DbError> {
+        let Some(instance) = self.instance(object)? else { return Ok(Recorded::Contested) };
+        let study = self.hierarchy.study(self.tx, &object.identity.study)?;
+        let series = self.hierarchy.series(self.tx, study, &object.identity.series, &object.header)?;
+        let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
+        let place = self.place(object)?;
+        let inserted = self
+            .tx
+            .prepare_cached(
+                "INSERT INTO copies (instance, series, transfer_syntax, folder, name, length, file_size, digest, origin, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                instance,
+                series,
+                syntax,
+                place.folder,
+                place.name,
+                signed(object.length),
+                signed(object.file_size),
+                object.digest.as_bytes(),
+                from.origin,
+                self.now,
+            ])?;
+        if inserted == 1 {
+            self.receipt(object, from, study, Outcome::Variant, Some(instance))?;
+            return Ok(Recorded::Variant);
+        }
+        let standing = self.standing(COPY_AT, object, &place, from)?;
+        if !standing.same_bytes {
+            return Ok(Recorded::Contested);
+        }
+        if !standing.same_arrival {
+            self.receipt(object, from, study, Outcome::Duplicate, Some(instance))?;
+        }
+        Ok(Recorded::Duplicate)
+    }
+
+    /// `reason` is missing for a collision, which explains itself.
+    fn quarantine(&mut self, object: &NewInstance, from: From, reason: Option<&String>) -> Result<Recorded, DbError> {
+        let study = self.hierarchy.study(self.tx, &object.identity.study)?;
+        let class = self.names.uid(self.tx, object.identity.class.as_str())?;
+        let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
+        let place = self.place(object)?;
+        let inserted = self
+            .tx
+            .prepare_cached(
+                "INSERT INTO quarantine (study, series_uid, uid, class, transfer_syntax, patient_id, patient_name,
+                    study_date, reason, collision, folder, name, length, file_size, digest, origin, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                study,
+                object.identity.series.as_str(),
+                object.identity.instance.as_str(),
+                class,
+                syntax,
+                text(&object.header.patient_id),
+                text(&object.header.patient_name),
+                text(&object.header.study_date),
+                reason.map_or("", |reason| reason.as_str()),
+                reason.is_none(),
+                place.folder,
+                place.name,
+                signed(object.length),
+                signed(object.file_size),
+                object.digest.as_bytes(),
+                from.origin,
+                self.now,
+            ])?;
+        let outcome = if reason.is_some() { Outcome::Quarantined } else { Outcome::Collision };
+        if inserted == 1 || !self.standing(QUARANTINED_AT, object, &place, from)?.same_arrival {
+            let instance = if reason.is_none() { self.instance(object)? } else { None };
+            self.receipt(object, from, study, outcome, instance)?;
+            if let Some(instance) = instance {
+                self.hierarchy.collided(self.tx, study, instance)?;
+            }
+        }
+        Ok(reason.map_or(Recorded::Collision, |reason| Recorded::Quarantined(reason.clone())))
+    }
+
+    /// An object whose values are filed already; it left no bytes of its own.
+    fn repeated(&mut self, object: &NewInstance, from: From) -> Result<Recorded, DbError> {
+        let Some(instance) = self.instance(object)? else { return Ok(Recorded::Contested) };
+        let study = self.hierarchy.study(self.tx, &object.identity.study)?;
+        self.receipt(object, from, study, Outcome::Duplicate, Some(instance))?;
+        Ok(Recorded::Duplicate)
+    }
+
+    /// The instance that is filed under the object's UID.
+    fn instance(&self, object: &NewInstance) -> Result<Option<i64>, DbError> {
+        Ok(self
+            .tx
+            .prepare_cached("SELECT id FROM instances WHERE uid = ?1")?
+            .query_row([object.identity.instance.as_str()], |row| row.get(0))
+            .optional()?)
+    }
+
+    fn standing_instance(&self, object: &NewInstance, place: &Place<'_>, from: From) -> Result<Standing, DbError> {
+        let uid = object.identity.instance.as_str();
+        let mut statement = self.tx.prepare_cached(
+            "SELECT id, digest, folder = ?2 AND coalesce(name, uid || '.dcm') = ?3, origin FROM instances WHERE uid = ?1",
+        )?;
+        let row = statement.query_row(params![uid, place.folder, place.name], |row| {
+            Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        self.compare(row, object, from)
+    }
+
+    fn standing(&self, sql: &str, object: &NewInstance, place: &Place<'_>, from: From) -> Result<Standing, DbError> {
+        let row = self.tx.prepare_cached(sql)?.query_row(params![place.folder, place.name], |row| {
+            Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, true, row.get(2)?))
+        })?;
+        self.compare(row, object, from)
+    }
+
+    fn compare(&self, row: (i64, [u8; 32], bool, i64), object: &NewInstance, from: From) -> Result<Standing, DbError> {
+        let (id, digest, same_place, origin) = row;
+        let same_arrival = origin == from.origin
+            || self
+                .tx
+                .prepare_cached(
+                    "SELECT 1 FROM origins a JOIN origins b USING (association, source, ae_title, address)
+                     WHERE a.id = ?1 AND b.id = ?2",
+                )?
+                .exists([origin, from.origin])?;
+        Ok(Standing { id, same_bytes: digest == *object.digest.as_bytes(), same_place, same_arrival })
+    }
+
+    /// Writes down that it arrived, and counts it for the item that it came for.
+    fn receipt(
+        &mut self,
+        object: &NewInstance,
+        from: From,
+        study: i64,
+        outcome: Outcome,
+        instance: Option<i64>,
+    ) -> Result<(), DbError> {
+        let uid = object.identity.instance.as_str();
+        let item = self.tally.item(self.tx, from.source, study, &object.identity.study)?;
+        let counted = matches!(outcome, Outcome::Quarantined | Outcome::Collision)
+            && item.is_some()
+            && self.came_before(study, from.source, item, outcome, instance, uid)?;
+        let n = match self.receipts.entry((study, from.source)) {
+            Entry::Occupied(next) => next.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(
+                self.tx
+                    .prepare_cached("SELECT coalesce(max(n), 0) + 1 FROM receipts WHERE study = ?1 AND source = ?2")?
+                    .query_row([study, from.source], |row| row.get(0))?,
+            ),
+        };
+        self.tx
+            .prepare_cached(
+                "INSERT INTO receipts (study, source, n, at, outcome, instance, uid, item, origin, length)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                study,
+                from.source,
+                *n,
+                self.now,
+                outcome,
+                instance,
+                instance.is_none().then_some(uid),
+                item,
+                from.origin,
+                signed(object.length),
+            ])?;
+        *n += 1;
+        if let Some(item) = item {
+            self.tally.count(item, outcome, object.length, counted);
+        }
+        Ok(())
+    }
+}
+
+impl Batch<'_> {
+    /// Whether the same object was kept in quarantine for the item before: attempts shall not add up. Rare, so that
+    /// looking through the receipts of the study does not matter.
+    fn came_before(
+        &self,
+        study: i64,
+        source: i64,
+        item: Option<i64>,
+        outcome: Outcome,
+        instance: Option<i64>,
+        uid: &str,
+    ) -> Result<bool, DbError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT 1 FROM receipts WHERE study = ?1 AND source = ?2 AND item IS ?3 AND outcome = ?4
+                    AND (instance = ?5 OR uid = ?6)",
+            )?
+            .exists(params![study, source, item, outcome, instance, uid])?)
+    }
+}
+
+const COPY_AT: &str = "SELECT id, digest, origin FROM copies WHERE folder = ?1 AND name = ?2";
+const QUARANTINED_AT: &str = "SELECT id, digest, origin FROM quarantine WHERE folder = ?1 AND name = ?2";

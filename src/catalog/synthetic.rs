@@ -1,0 +1,147 @@
+//! Rows without files, for measuring how the catalog behaves when it is large. Nothing but the scale test uses this:
+//! it is the one way around "only what is durable is recorded" (I1).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use rusqlite::params;
+
+use super::codes::now;
+use super::record::{NewInstance, Receipt};
+use super::{Catalog, CatalogError, Control, Job, JobKind, JobSpec, JobState, ListedStudy, source_id};
+use crate::dataset::Header;
+use crate::dicom::{Date, Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, uids};
+use crate::store::{Destination, Digest};
+
+/// The source that everything here comes from.
+pub const SOURCE: &str = "synthetic";
+
+/// Studies written at once.
+const CHUNK: u64 = 2000;
+
+/// UIDs as one manufacturer makes them: one root, then numbers in no order.
+fn study_text(study: u64) -> String {
+    format!("1.2.826.0.1.3680043.8.498.{}.{study}", study.wrapping_mul(2_654_435_761) % (1 << 32))
+}
+
+fn day(study: u64) -> Option<Date> {
+    let days = i64::try_from(study % 7300).unwrap_or(0);
+    Date::parse("20240101").ok().map(|last| last.plus_days(-days))
+}
+
+/// The study of that number, as a source lists it.
+pub fn listed(study: u64, instances: u32) -> ListedStudy {
+    let date = day(study);
+    ListedStudy {
+        study_date: date,
+        study_date_raw: date.map(|day| day.to_string()).unwrap_or_default(),
+        study_time: "101500".into(),
+        patient_id: format!("P{study}"),
+        patient_name: format!("Synthetic^{study}"),
+        modalities: "CT".into(),
+        instances: Some(instances),
+        ..ListedStudy::of(StudyInstanceUid::new(&study_text(study)))
+    }
+}
+
+/// An instance of that study, as if it had been filed.
+pub fn instance(study: u64, number: u32) -> NewInstance {
+    let (uid, date) = (study_text(study), day(study));
+    let place = date.map_or_else(|| "0000/00/00".to_owned(), |date| date.iso().replace('-', "/"));
+    NewInstance {
+        identity: Identity {
+            study: StudyInstanceUid::new(&uid),
+            series: SeriesInstanceUid::new(&format!("{uid}.1")),
+            instance: SopInstanceUid::new(&format!("{uid}.1.{number}")),
+            class: SopClassUid::new("1.2.840.10008.5.1.4.1.1.2"),
+        },
+        header: Header {
+            patient_id: Some(format!("P{study}")),
+            patient_name: Some(format!("Synthetic^{study}")),
+            patient_birth_date: Some("19700101".into()),
+            patient_sex: Some("O".into()),
+            study_date: date.map(|day| day.to_string()),
+            study_time: Some("101500".into()),
+            modality: Some("CT".into()),
+            series_number: Some("1".into()),
+            instance_number: Some(number.to_string()),
+            rows: Some(512),
+            columns: Some(512),
+            ..Header::default()
+        },
+        digest: Digest::from_bytes(*blake3::hash(format!("{uid}.{number}").as_bytes()).as_bytes()),
+        length: 525_000,
+        file_size: 525_400,
+        transfer_syntax: TransferSyntaxUid::new(uids::EXPLICIT_LE),
+        place: format!("images/{place}/{uid}/{uid}.1/{uid}.1.{number}.dcm"),
+        destination: Destination::Image,
+        receipt: Receipt {
+            source: Some(SOURCE.into()),
+            ae_title: "OLDPACS".into(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            association: study,
+            process: "synthetic".into(),
+        },
+    }
+}
+
+/// Makes a job over that many studies, from number `first` on, all listed.
+pub async fn job(catalog: &Catalog, first: u64, studies: u64, per_study: u32) -> Result<Job, CatalogError> {
+    let job = catalog
+        .create_job(&JobSpec {
+            kind: JobKind::Migration,
+            source: Some(SOURCE.into()),
+            from: None,
+            to: None,
+            studies: Vec::new(),
+            modalities: Vec::new(),
+            follow: None,
+        })
+        .await?;
+    catalog.set_job_state(job.id, JobState::Running, None).await?;
+    catalog.set_control(job.id, Control::Run).await?;
+    for from in (first..first + studies).step_by(usize::try_from(CHUNK).unwrap_or(1)) {
+        let to = (from + CHUNK).min(first + studies);
+        catalog.add_studies(job.id, (from..to).map(|study| listed(study, per_study)).collect()).await?;
+    }
+    Ok(job)
+}
+
+/// Fills an empty catalog with studies 1 to `studies`, each with its instances and receipts: the rows that
+/// [`Catalog::record`] would have written, without the one-by-one.
+pub fn fill(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), CatalogError> {
+    for from in (1..=studies).step_by(usize::try_from(CHUNK).unwrap_or(1)) {
+        let to = (from + CHUNK - 1).min(studies);
+        catalog.db.write_blocking(move |tx| {
+            let source = source_id(tx, Some(SOURCE))?;
+            for study in from..=to {
+                let first = instance(study, 1);
+                let id = i64::try_from(study).unwrap_or(i64::MAX);
+                let name = first.header.patient_name.unwrap_or_default();
+                tx.prepare_cached("INSERT INTO patients VALUES (?1, ?2, '', ?3, lower(?3), '19700101', 'O')")?
+                    .execute(params![id, first.header.patient_id, name])?;
+                tx.prepare_cached(
+                    "INSERT INTO studies (id, uid, patient, study_date, study_time, modalities, series, instances)
+                     VALUES (?1, ?2, ?1, ?3, '101500', 'CT', 1, ?4)",
+                )?
+                .execute(params![id, first.identity.study.as_str(), first.header.study_date, per_study])?;
+                tx.prepare_cached("INSERT INTO series VALUES (?1, ?1, ?2, 'CT', '1', '', '', '', '', ?3)")?
+                    .execute(params![id, first.identity.series.as_str(), per_study])?;
+                let folder = first.place.rsplit_once('/').map_or("", |(folder, _)| folder);
+                tx.prepare_cached("INSERT INTO folders VALUES (?1, ?2)")?.execute(params![id, folder])?;
+                tx.prepare_cached(
+                    "WITH RECURSIVE n (k) AS (VALUES (1) UNION ALL SELECT k + 1 FROM n WHERE k < ?2)
+                     INSERT INTO instances SELECT (?1 - 1) * ?2 + k, ?3 || '.' || k, ?1, 1, 2, k, 512, 512, '', ?1, NULL,
+                        525000, 525400, randomblob(32), 1, ?4 FROM n",
+                )?
+                .execute(params![id, per_study, first.identity.series.as_str(), now()])?;
+                tx.prepare_cached(
+                    "WITH RECURSIVE n (k) AS (VALUES (1) UNION ALL SELECT k + 1 FROM n WHERE k < ?2)
+                     INSERT INTO receipts SELECT ?1, ?3, k, ?4, 0, (?1 - 1) * ?2 + k, NULL, ?1, 1, 525000 FROM n",
+                )?
+                .execute(params![id, per_study, source, now()])?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
