@@ -8,4 +8,6 @@
     reason = "a test fails by panicking, and writes what it likes into its temporary folder"
 )]
 
+mod headers;
+mod support;
 mod tidy;

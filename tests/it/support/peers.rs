@@ -1,0 +1,136 @@
+//! Real peers for the tests: Orthanc and DCMTK's `dcmqrscp` as old PACS, DCMTK's tools as
+//! independent receivers, pydicom's samples, and pacsferry itself as a user runs it.
+//!
+//! `scripts/test` installs what is used here.
+
+mod dcmtk;
+mod ferry;
+mod orthanc;
+mod samples;
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) use dcmtk::{Dcmqrscp, Storescp, get_study, move_study};
+pub(crate) use ferry::{Ferry, Source};
+pub(crate) use orthanc::Orthanc;
+pub(crate) use samples::{Sample, data_set_digest, distinct, samples, send};
+
+/// How long anything may take that a peer does at once on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port on loopback that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+    probe.local_addr().expect("a bound address").port()
+}
+
+/// True when somebody listens on the port.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()
+}
+
+/// Asks `condition` again and again until it yields something.
+///
+/// # Panics
+/// When `limit` has passed, with `what` was waited for.
+pub(crate) fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A server as a child process in a group of its own, which ends with it.
+pub(crate) struct Server {
+    child: Child,
+}
+
+impl Server {
+    /// Starts `command` and waits until `ready`. Its output goes to `log`.
+    pub(crate) fn start(mut command: Command, log: &Path, mut ready: impl FnMut() -> bool) -> Self {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let out = std::fs::File::create(log).expect("a log file");
+        command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a second handle"))
+            .stderr(out)
+            .process_group(0);
+        let child = command.spawn().unwrap_or_else(|e| missing(&program, &e));
+        let mut server = Self { child };
+        until(&format!("{program} starts"), PATIENCE, || {
+            if let Ok(Some(status)) = server.child.try_wait() {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                panic!("{program} ended with {status} instead of starting: {said}");
+            }
+            ready().then_some(())
+        });
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(group) = i32::try_from(self.child.id())
+            && let Some(group) = rustix::process::Pid::from_raw(group)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end; it is killed, and the test fails, when it takes longer than `limit`.
+pub(crate) fn finish(mut command: Command, limit: Duration) -> Output {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| missing(&program, &e));
+    let id = child.id();
+    let waiting = std::thread::spawn(move || child.wait_with_output());
+    let deadline = Instant::now() + limit;
+    while !waiting.is_finished() {
+        if Instant::now() > deadline {
+            let pid = i32::try_from(id)
+                .ok()
+                .and_then(rustix::process::Pid::from_raw);
+            let _ = rustix::process::kill_process(
+                pid.expect("a child's id"),
+                rustix::process::Signal::KILL,
+            );
+            let output = waiting
+                .join()
+                .expect("the waiting thread")
+                .expect("its output");
+            panic!(
+                "{command:?} took longer than {limit:?}: {}",
+                text(&output.stderr)
+            );
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    waiting
+        .join()
+        .expect("the waiting thread")
+        .expect("its output")
+}
+
+/// What a program printed, whatever its encoding.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn missing(program: &str, error: &io::Error) -> ! {
+    panic!("{program} cannot be run ({error}): scripts/test installs what the tests need")
+}

@@ -1,0 +1,201 @@
+//! pacsferry as a user runs it: a configuration file in a temporary folder and the built program.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Server, data_set_digest, finish, free_port, listens, text};
+
+/// How long a migration of the samples may take on a busy machine.
+const MIGRATION: Duration = Duration::from_secs(180);
+
+/// One `[[source]]` of the configuration.
+pub(crate) struct Source<'a> {
+    /// Its name on the command line.
+    pub(crate) name: &'a str,
+    /// Its AE title.
+    pub(crate) ae_title: &'a str,
+    /// Its DICOM port on loopback.
+    pub(crate) port: u16,
+    /// Further keys, as TOML lines.
+    pub(crate) keys: &'a str,
+}
+
+/// A pacsferry of its own: folder, catalog, receiver.
+pub(crate) struct Ferry {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+    /// The port of its receiver, which sources must know.
+    pub(crate) receiver: u16,
+}
+
+/// What a finished command said.
+pub(crate) struct Finished {
+    /// Its exit code.
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+}
+
+impl Ferry {
+    /// The AE title of its receiver.
+    pub(crate) const AE_TITLE: &'static str = "FERRY_RX";
+
+    /// Chooses a free port for the receiver, so that sources can be told of it before they start.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("pacsferry.toml");
+        Self {
+            folder,
+            config,
+            receiver: free_port(),
+        }
+    }
+
+    /// Writes the configuration, with these sources.
+    pub(crate) fn configure(&self, sources: &[Source<'_>]) {
+        let root = self.folder.path().display();
+        let mut toml = format!(
+            "[storage]\nfolder = \"{root}/storage\"\ncatalog = \"sqlite:{root}/catalog.db\"\nminimum_free = \"64 MiB\"\n\
+             [node]\nlisten = \"127.0.0.1:{}\"\n\
+             [receiver]\nae_title = \"{}\"\nlisten = \"127.0.0.1:{}\"\n",
+            free_port(),
+            Self::AE_TITLE,
+            self.receiver,
+        );
+        for source in sources {
+            write!(
+                toml,
+                "[[source]]\nname = \"{}\"\nae_title = \"{}\"\naddress = \"127.0.0.1:{}\"\n{}\n",
+                source.name, source.ae_title, source.port, source.keys
+            )
+            .expect("a string");
+        }
+        std::fs::write(&self.config, toml).expect("the configuration");
+    }
+
+    /// Runs one command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        let done = finish(self.command(arguments), MIGRATION);
+        Finished {
+            code: done.status.code().expect("an exit code, not a signal"),
+            out: text(&done.stdout),
+            err: text(&done.stderr),
+        }
+    }
+
+    /// Runs one command that prints one JSON document.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let done = self.run(arguments);
+        serde_json::from_str(&done.out).unwrap_or_else(|e| {
+            panic!(
+                "{arguments:?} printed no JSON ({e}): {}{}",
+                done.out, done.err
+            )
+        })
+    }
+
+    /// Starts a worker, and waits until its receiver listens.
+    pub(crate) fn work(&self) -> Server {
+        let receiver = self.receiver;
+        Server::start(
+            self.command(&["work"]),
+            &self.folder.path().join("work.log"),
+            || listens(receiver),
+        )
+    }
+
+    /// What the catalog says of every instance: its row, by SOP Instance UID.
+    pub(crate) fn instances(&self) -> BTreeMap<String, Value> {
+        let rows = self.json(&["find", "catalog", "--level", "instance", "--json"]);
+        let rows = rows.as_array().expect("a list of instances");
+        let by_uid: BTreeMap<_, _> = rows
+            .iter()
+            .map(|row| (string(row, "SOPInstanceUID"), row.clone()))
+            .collect();
+        assert_eq!(
+            by_uid.len(),
+            rows.len(),
+            "the catalog shows an instance twice"
+        );
+        by_uid
+    }
+
+    /// The digest that the catalog has of every instance, each checked against the file it names.
+    pub(crate) fn filed(&self) -> BTreeMap<String, String> {
+        self.instances()
+            .into_iter()
+            .map(|(uid, row)| {
+                let digest = string(&row, "digest");
+                let file = self.storage().join(string(&row, "file"));
+                assert_eq!(data_set_digest(&file), digest, "{}", file.display());
+                (uid, digest)
+            })
+            .collect()
+    }
+
+    /// The digests of the data sets in quarantine.
+    pub(crate) fn quarantined(&self) -> Vec<String> {
+        files_below(&self.storage().join("quarantine"))
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "dcm"))
+            .map(|path| data_set_digest(path))
+            .collect()
+    }
+
+    /// What lies in the incoming folder, lock files aside.
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        let mut found = files_below(&self.storage().join("incoming"));
+        found.retain(|path| path.extension().is_some_and(|e| e == "dcm" || e == "part"));
+        found
+    }
+
+    /// The storage folder.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pacsferry"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.config)
+            .current_dir(self.folder.path());
+        command
+    }
+}
+
+/// A text of a JSON row.
+pub(crate) fn string(row: &Value, key: &str) -> String {
+    row[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {key} in {row}"))
+        .to_owned()
+}
+
+/// All files below a folder, however deep; none when it does not exist.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push(path)
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,115 @@
+"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire.
+
+Both speak JSON on standard output; see samples.rs, which calls this.
+"""
+
+import json
+import sys
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pynetdicom
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+
+warnings.simplefilter("ignore")
+FALLBACK = "2.25.1"
+
+
+def main():
+    if sys.argv[1] == "samples":
+        answer = samples()
+    else:
+        port, called, listing = sys.argv[2:]
+        answer = [send(int(port), called, s) for s in json.loads(Path(listing).read_text())]
+    json.dump(answer, sys.stdout)
+
+
+def samples():
+    roots = [
+        Path(pydicom.__file__).parent / "data" / "test_files",
+        Path(pydicom.__file__).parent / "data" / "charset_files",
+        Path(pynetdicom.__file__).parent / "tests" / "dicom_files",
+    ]
+    paths = sorted(p for root in roots for p in root.rglob("*") if p.is_file())
+    return [found for path in paths if (found := describe(path))]
+
+
+def describe(path):
+    """None when the file is no Part 10 file that pydicom reads, or is a directory (DICOMDIR)."""
+    try:
+        data = pydicom.dcmread(path)
+        meta = data.file_meta
+        offset = data_set_offset(path)
+    except Exception:  # a sample made to be unreadable
+        return None
+    if "DirectoryRecordSequence" in data:
+        return None
+    return {
+        "path": str(path),
+        "offset": offset,
+        "sop_class": str(data.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "1.2.840.10008.5.1.4.1.1.7"),
+        "sop_instance": str(data.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID") or FALLBACK),
+        "transfer_syntax": str(meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"),
+        "study": str(data.get("StudyInstanceUID") or "") or None,
+        "series": str(data.get("SeriesInstanceUID") or "") or None,
+        "identified": bool(data.get("SOPInstanceUID")),
+        "texts": texts(data),
+    }
+
+
+def texts(data):
+    """What pydicom shows of some attributes, by keyword; the absent and the empty left out."""
+    keywords = (
+        "StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID PatientName "
+        "PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber StudyDescription "
+        "ReferringPhysicianName SeriesNumber Modality SeriesDescription BodyPartExamined InstanceNumber Rows Columns"
+    )
+    shown = {}
+    for keyword in keywords.split():
+        value = data.get(keyword)
+        if value is not None and (text := str(value).strip(" ")):
+            shown[keyword] = text
+    return shown
+
+
+def data_set_offset(path):
+    with open(path, "rb") as file:
+        pydicom.filereader.read_preamble(file, force=False)
+        pydicom.filereader._read_file_meta_info(file)
+        return file.tell()
+
+
+def send(port, called, sample):
+    """The status of one C-STORE of the file's data set, byte by byte as the file has it."""
+    ae = AE("SAMPLES")
+    ae.add_requested_context(sample["sop_class"], sample["transfer_syntax"])
+    association = ae.associate("127.0.0.1", port, ae_title=called)
+    if not association.is_established:
+        sys.exit(f"no association for {sample['path']}")
+    try:
+        if not association.accepted_contexts:
+            sys.exit(f"{sample['sop_class']} in {sample['transfer_syntax']} was refused: {sample['path']}")
+        request = C_STORE()
+        request.MessageID = 1
+        request.Priority = 2
+        request.AffectedSOPClassUID = sample["sop_class"]
+        request.AffectedSOPInstanceUID = sample["sop_instance"]
+        with open(sample["path"], "rb") as file:
+            file.seek(sample["offset"])
+            request.DataSet = BytesIO(file.read())
+        # The reactor must not take the answer for a request of the peer's.
+        association._reactor_checkpoint.clear()
+        association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+        _, answer = association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
+        if answer is None:
+            sys.exit(f"no answer for {sample['path']}")
+        return answer.Status
+    finally:
+        association.release()
+
+
+main()

@@ -1,0 +1,137 @@
+//! The sample files that pydicom and pynetdicom ship, described by pydicom, and a sender that
+//! takes their data sets to the wire untouched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::{PATIENCE, finish, text};
+
+/// One Part 10 file, as pydicom reads it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Sample {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Where its data set begins.
+    pub(crate) offset: u64,
+    /// What a sender says in its command: the data set's own, else the file's.
+    pub(crate) sop_class: String,
+    /// See `sop_class`.
+    pub(crate) sop_instance: String,
+    /// The transfer syntax of the data set.
+    pub(crate) transfer_syntax: String,
+    /// Absent or empty in some.
+    pub(crate) study: Option<String>,
+    /// Absent or empty in some.
+    pub(crate) series: Option<String>,
+    /// Whether the data set itself has a SOP Instance UID.
+    pub(crate) identified: bool,
+    /// Attributes as pydicom shows them, by keyword.
+    pub(crate) texts: BTreeMap<String, String>,
+}
+
+impl Sample {
+    /// The file's name, for messages.
+    pub(crate) fn name(&self) -> String {
+        self.path
+            .file_name()
+            .expect("a file name")
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// The bytes of the data set.
+    pub(crate) fn data_set(&self) -> Vec<u8> {
+        let mut bytes = std::fs::read(&self.path).expect("a sample file");
+        bytes.split_off(usize::try_from(self.offset).expect("an offset"))
+    }
+
+    /// BLAKE3 of the data set's bytes.
+    pub(crate) fn digest(&self) -> String {
+        blake3::hash(&self.data_set()).to_hex().to_string()
+    }
+
+    /// Can be filed as what it is: it names its study, its series and itself.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.identified && self.study.is_some() && self.series.is_some()
+    }
+}
+
+/// Every readable sample but directories (DICOMDIR), in the order of their paths.
+pub(crate) fn samples() -> Vec<Sample> {
+    let done = finish(python(["samples"]), PATIENCE);
+    assert!(
+        done.status.success(),
+        "pydicom's samples: {}",
+        text(&done.stderr)
+    );
+    let samples: Vec<Sample> = serde_json::from_slice(&done.stdout).expect("a list of samples");
+    assert!(
+        samples.len() > 150,
+        "only {} samples: is pydicom whole?",
+        samples.len()
+    );
+    samples
+}
+
+/// Those that name study, series and themselves; the first of each SOP Instance UID.
+pub(crate) fn distinct(samples: &[Sample]) -> Vec<&Sample> {
+    let mut seen = BTreeSet::new();
+    samples
+        .iter()
+        .filter(|s| s.is_whole() && seen.insert(&s.sop_instance))
+        .collect()
+}
+
+/// Sends each data set as its bytes are, one association each; the statuses, in the same order.
+pub(crate) fn send(port: u16, called: &str, samples: &[&Sample]) -> Vec<u16> {
+    let mut list = tempfile::NamedTempFile::new().expect("a temporary file");
+    list.write_all(&serde_json::to_vec(samples).expect("a list of samples"))
+        .expect("a list on disk");
+    let mut command = python(["send"]);
+    command.arg(port.to_string()).arg(called).arg(list.path());
+    let done = finish(command, PATIENCE * 2);
+    assert!(
+        done.status.success(),
+        "pynetdicom's sender: {}",
+        text(&done.stderr)
+    );
+    serde_json::from_slice(&done.stdout).expect("a list of statuses")
+}
+
+/// BLAKE3 of the data set of a Part 10 file that has a File Meta Information Group Length.
+pub(crate) fn data_set_digest(path: &Path) -> String {
+    let bytes = std::fs::read(path).expect("a received file");
+    assert_eq!(
+        &bytes[128..136],
+        b"DICM\x02\0\0\0",
+        "{}: no group length",
+        path.display()
+    );
+    let length = u32::from_le_bytes(bytes[140..144].try_into().expect("four bytes"));
+    let start = 144 + usize::try_from(length).expect("a length");
+    blake3::hash(&bytes[start..]).to_hex().to_string()
+}
+
+/// The Python of the tests, with the script beside this file.
+fn python<const N: usize>(arguments: [&str; N]) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let venv =
+        std::env::var_os("PACSFERRY_SAMPLES").map_or_else(|| root.join(".venv"), PathBuf::from);
+    let interpreter = venv.join("bin/python");
+    assert!(
+        interpreter.exists(),
+        "{} is missing: scripts/test makes it, with pydicom and pynetdicom",
+        interpreter.display()
+    );
+    let mut command = Command::new(interpreter);
+    command
+        .arg("-B")
+        .arg(root.join("tests/it/support/peers/samples.py"))
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
