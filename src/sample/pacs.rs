@@ -112,6 +112,11 @@ impl SamplePacs {
         self.shared.register(ae_title, address);
     }
 
+    /// Takes a move destination out.
+    pub fn forget(&self, ae_title: &AeTitle) {
+        self.shared.forget(ae_title);
+    }
+
     /// All that it saw and did, oldest first; the last 200,000 of it.
     pub fn log(&self) -> Vec<Entry> {
         self.shared.log().entries()

@@ -93,6 +93,10 @@ impl Shared {
         lock(&self.destinations).insert(ae_title.to_string(), address);
     }
 
+    pub(crate) fn forget(&self, ae_title: &AeTitle) {
+        lock(&self.destinations).remove(ae_title.as_str());
+    }
+
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
         lock(&self.log)
     }
