@@ -60,3 +60,6 @@ pub type Stored = Pin<Box<dyn Future<Output = (Status, Option<String>)> + Send>>
 
 /// Takes the objects of a C-GET. It runs while the object is still being read, and must consume the stream or drop it.
 pub type Store = Arc<dyn Fn(ObjectStream) -> Stored + Send + Sync>;
+
+#[cfg(test)]
+mod tests;

@@ -27,10 +27,11 @@ pub(super) fn utf8(bytes: &[u8]) -> String {
 /// Decodes with code extensions. An escape sequence is followed whether it was declared or not.
 pub(super) fn iso2022(iso: &Iso, bytes: &[u8], delimiters: &[u8]) -> String {
     let plain = !bytes.contains(&ESC);
-    if plain && (iso.utf8 || iso.g1.is_none()) {
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            return text.to_string();
-        }
+    if plain
+        && (iso.utf8 || iso.g1.is_none())
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return text.to_string();
     }
     let mut decoder = Decoder { iso, g0: None, g1: iso.g1, last: None, text: String::with_capacity(bytes.len()) };
     let mut rest = bytes;

@@ -57,7 +57,7 @@ impl Set {
     /// By registration number, or by what some systems call it instead; only letters and digits, upper case.
     pub(super) fn named(name: &str) -> Option<Set> {
         let registered = TABLE.iter().find(|(number, ..)| *number == name).map(|&(_, set, _)| set);
-        registered.or_else(|| match name {
+        registered.or(match name {
             "ISO88591" | "LATIN1" | "CP1252" | "WINDOWS1252" => Some(Latin1),
             "ISO88592" | "LATIN2" => Some(Latin2),
             "ISO88593" | "LATIN3" => Some(Latin3),
