@@ -10,7 +10,10 @@ use ipnet::IpNet;
 
 use super::raw::{Document, Section};
 use super::units::{parse_bytes, parse_duration, parse_rate};
-use super::{AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, Peer, Receiver, Retrieve, Retry, Right, Source, Storage, Timeouts, Verify, Web};
+use super::{
+    AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, Peer, Receiver, Retrieve, Retry,
+    Right, Source, Storage, Timeouts, Verify, Web,
+};
 use crate::dicom::AeTitle;
 
 /// Reads everything. The result is only of use when the document has no problems.
@@ -35,18 +38,35 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
 fn storage(s: Section<'_>) -> Storage {
     let file = |text: &str| {
         let path = text.strip_prefix("sqlite:").unwrap_or(text);
-        if path.is_empty() || path.contains("://") || (path == text && path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1)) {
-            return Err(format!("`{}` is no catalog; write \"sqlite:\" and a path", text.escape_default()));
+        if path.is_empty()
+            || path.contains("://")
+            || (path == text
+                && path
+                    .split_once(':')
+                    .is_some_and(|(scheme, _)| scheme.len() > 1))
+        {
+            return Err(format!(
+                "`{}` is no catalog; write \"sqlite:\" and a path",
+                text.escape_default()
+            ));
         }
         Ok(PathBuf::from(path))
     };
     let storage = Storage {
-        folder: s.text("folder", non_empty).map_or_else(|| "pacsferry-data/images".into(), PathBuf::from),
-        catalog: s.text("catalog", file).unwrap_or_else(|| "pacsferry-data/catalog.db".into()),
+        folder: s
+            .text("folder", non_empty)
+            .map_or_else(|| "pacsferry-data/images".into(), PathBuf::from),
+        catalog: s
+            .text("catalog", file)
+            .unwrap_or_else(|| "pacsferry-data/catalog.db".into()),
         minimum_free: s.text("minimum_free", parse_bytes).unwrap_or(5 << 30),
     };
     if storage.catalog.starts_with(&storage.folder) {
-        s.problem("catalog", "the catalog lies inside the storage folder", "keep the two apart: the storage folder holds objects only");
+        s.problem(
+            "catalog",
+            "the catalog lies inside the storage folder",
+            "keep the two apart: the storage folder holds objects only",
+        );
     }
     s.finish();
     storage
@@ -54,28 +74,51 @@ fn storage(s: Section<'_>) -> Storage {
 
 fn node(s: Section<'_>, peers: &[Peer], receiver: &Receiver) -> Node {
     let node = Node {
-        ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("PACSFERRY")),
-        listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
+        ae_title: s
+            .text("ae_title", ae_title)
+            .unwrap_or_else(|| known_title("PACSFERRY")),
+        listen: s
+            .text("listen", listen)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
         union: s.flag("union").unwrap_or(false),
     };
     if !node.listen.ip().is_loopback() && peers.is_empty() {
         s.problem("listen", "the node would listen beyond this machine, and there is no [[peer]] that may talk to it", "add a [[peer]], or listen on 127.0.0.1");
     }
     if node.listen.port() != 0 && node.listen.port() == receiver.listen.port() {
-        s.problem("listen", "node and receiver would listen on the same port", "give each a port of its own");
+        s.problem(
+            "listen",
+            "node and receiver would listen on the same port",
+            "give each a port of its own",
+        );
     }
     s.finish();
     node
 }
 
 fn receiver(s: Section<'_>) -> Receiver {
-    let answer = |text: &str| choice(text, &[("received", AnswerPolicy::Received), ("durable", AnswerPolicy::Durable)]);
+    let answer = |text: &str| {
+        choice(
+            text,
+            &[
+                ("received", AnswerPolicy::Received),
+                ("durable", AnswerPolicy::Durable),
+            ],
+        )
+    };
     let receiver = Receiver {
-        ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("FERRY_RX")),
-        listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 11113))),
+        ae_title: s
+            .text("ae_title", ae_title)
+            .unwrap_or_else(|| known_title("FERRY_RX")),
+        listen: s
+            .text("listen", listen)
+            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 11113))),
         answer: s.text("answer", answer).unwrap_or(AnswerPolicy::Received),
         max_associations: count(s.number("max_associations", 1..=1000)).unwrap_or(100),
-        max_pdu: s.number("max_pdu", 4096..=1_048_576).and_then(|n| u32::try_from(n).ok()).unwrap_or(131_072),
+        max_pdu: s
+            .number("max_pdu", 4096..=1_048_576)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(131_072),
     };
     s.finish();
     receiver
@@ -90,7 +133,11 @@ fn sources(sections: Vec<Section<'_>>, receiver: &Receiver) -> Vec<Source> {
         if let Some(name) = &name {
             s.rename(format!("source.{name}"));
             if names.contains(name) {
-                s.problem("name", format!("two sources are called `{name}`"), "give each its own name");
+                s.problem(
+                    "name",
+                    format!("two sources are called `{name}`"),
+                    "give each its own name",
+                );
             }
             names.push(name.clone());
         }
@@ -104,21 +151,45 @@ fn source(s: Section<'_>, name: String, receiver: &Receiver) -> Option<Source> {
     let address = s.text("address", host_port);
     s.require("ae_title", "\"OLDPACS\"");
     s.require("address", "\"10.1.2.3:104\"");
-    let retrieve = |text: &str| choice(text, &[("auto", Retrieve::Auto), ("move", Retrieve::Move), ("get", Retrieve::Get)]);
-    let verify = |text: &str| choice(text, &[("instances", Verify::Instances), ("count", Verify::Count)]);
+    let retrieve = |text: &str| {
+        choice(
+            text,
+            &[
+                ("auto", Retrieve::Auto),
+                ("move", Retrieve::Move),
+                ("get", Retrieve::Get),
+            ],
+        )
+    };
+    let verify = |text: &str| {
+        choice(
+            text,
+            &[("instances", Verify::Instances), ("count", Verify::Count)],
+        )
+    };
     let source = Source {
         name,
         ae_title: title.clone().unwrap_or_else(|| receiver.ae_title.clone()),
-        address: address.clone().unwrap_or(HostPort { host: String::new(), port: 0 }),
-        calling: s.text("calling", ae_title).unwrap_or_else(|| receiver.ae_title.clone()),
+        address: address.clone().unwrap_or(HostPort {
+            host: String::new(),
+            port: 0,
+        }),
+        calling: s
+            .text("calling", ae_title)
+            .unwrap_or_else(|| receiver.ae_title.clone()),
         retrieve: s.text("retrieve", retrieve).unwrap_or(Retrieve::Auto),
         associations: count(s.number("associations", 1..=64)).unwrap_or(4),
         rate: s.text("rate", parse_rate),
         hours: s.sections("hours").into_iter().filter_map(hours).collect(),
         find_limit: count(s.number("find_limit", 1..=10_000_000)),
         verify: s.text("verify", verify).unwrap_or(Verify::Instances),
-        settle: s.text("settle", parse_duration).unwrap_or(Duration::from_secs(10)),
-        attempts: s.number("attempts", 1..=100).and_then(|n| u32::try_from(n).ok()).unwrap_or(5),
+        settle: s
+            .text("settle", parse_duration)
+            .unwrap_or(Duration::from_secs(10)),
+        attempts: s
+            .number("attempts", 1..=100)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(5),
         retry: retry(s.section("retry")),
         timeout: timeouts(s.section("timeout")),
         from: s.texts("from", network).unwrap_or_default(),
@@ -132,17 +203,27 @@ fn source(s: Section<'_>, name: String, receiver: &Receiver) -> Option<Source> {
 
 fn hours(s: Section<'_>) -> Option<Hours> {
     let hours = Hours {
-        days: s.text("days", super::hours::parse_days).unwrap_or([true; 7]),
+        days: s
+            .text("days", super::hours::parse_days)
+            .unwrap_or([true; 7]),
         from: s.text("from", Minute::parse).unwrap_or(Minute::MIDNIGHT),
         to: s.text("to", Minute::parse).unwrap_or(Minute::END),
         associations: count(s.number("associations", 0..=64)),
         rate: s.text("rate", parse_rate),
     };
     if hours.from == hours.to {
-        s.problem("to", "the span ends where it begins", "for the whole day write from = \"00:00\", to = \"24:00\"");
+        s.problem(
+            "to",
+            "the span ends where it begins",
+            "for the whole day write from = \"00:00\", to = \"24:00\"",
+        );
     }
     if hours.associations.is_none() && hours.rate.is_none() {
-        s.problem("associations", "the span changes nothing", "give it `associations` (0 closes the source), `rate`, or both");
+        s.problem(
+            "associations",
+            "the span changes nothing",
+            "give it `associations` (0 closes the source), `rate`, or both",
+        );
     }
     s.finish();
     Some(hours)
@@ -151,9 +232,16 @@ fn hours(s: Section<'_>) -> Option<Hours> {
 fn retry(s: Section<'_>) -> Retry {
     let first = s.text("first", positive);
     let longest = s.text("longest", positive);
-    let retry = Retry { first: first.unwrap_or(Duration::from_secs(5)), longest: longest.unwrap_or(Duration::from_secs(900)) };
+    let retry = Retry {
+        first: first.unwrap_or(Duration::from_secs(5)),
+        longest: longest.unwrap_or(Duration::from_secs(900)),
+    };
     if retry.first > retry.longest {
-        s.problem("longest", "the longest pause is shorter than the first", "make `longest` at least as long as `first`");
+        s.problem(
+            "longest",
+            "the longest pause is shorter than the first",
+            "make `longest` at least as long as `first`",
+        );
     }
     s.finish();
     retry
@@ -161,13 +249,23 @@ fn retry(s: Section<'_>) -> Retry {
 
 fn timeouts(s: Section<'_>) -> Timeouts {
     let timeouts = Timeouts {
-        connect: s.text("connect", positive).unwrap_or(Duration::from_secs(10)),
+        connect: s
+            .text("connect", positive)
+            .unwrap_or(Duration::from_secs(10)),
         find: s.text("find", positive).unwrap_or(Duration::from_secs(60)),
-        move_idle: s.text("move_idle", positive).unwrap_or(Duration::from_secs(30 * 60)),
-        move_total: s.text("move_total", positive).unwrap_or(Duration::from_secs(12 * 3600)),
+        move_idle: s
+            .text("move_idle", positive)
+            .unwrap_or(Duration::from_secs(30 * 60)),
+        move_total: s
+            .text("move_total", positive)
+            .unwrap_or(Duration::from_secs(12 * 3600)),
     };
     if timeouts.move_idle > timeouts.move_total {
-        s.problem("move_total", "`move_total` is shorter than `move_idle`", "make it at least as long");
+        s.problem(
+            "move_total",
+            "`move_total` is shorter than `move_idle`",
+            "make it at least as long",
+        );
     }
     s.finish();
     timeouts
@@ -179,22 +277,41 @@ fn peer(s: Section<'_>) -> Option<Peer> {
     s.require("ae_title", "\"WORKSTATION1\"");
     s.require("address", "\"10.1.2.20:11112\"");
     let right = |text: &str| {
-        choice(text, &[("query", Right::Query), ("retrieve", Right::Retrieve), ("store", Right::Store), ("commit", Right::Commit)])
+        choice(
+            text,
+            &[
+                ("query", Right::Query),
+                ("retrieve", Right::Retrieve),
+                ("store", Right::Store),
+                ("commit", Right::Commit),
+            ],
+        )
     };
     let allow = s.texts("allow", right).unwrap_or_default();
     let from = s.texts("from", network).unwrap_or_default();
     s.finish();
-    Some(Peer { ae_title: title?, address: address?, allow, from })
+    Some(Peer {
+        ae_title: title?,
+        address: address?,
+        allow,
+        from,
+    })
 }
 
 fn content(s: Section<'_>) -> Content {
-    let content = Content { iocm: s.flag("iocm").unwrap_or(false) };
+    let content = Content {
+        iocm: s.flag("iocm").unwrap_or(false),
+    };
     s.finish();
     content
 }
 
 fn web(s: Section<'_>) -> Web {
-    let web = Web { listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))) };
+    let web = Web {
+        listen: s
+            .text("listen", listen)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+    };
     s.finish();
     web
 }
@@ -208,18 +325,32 @@ fn count(number: Option<u64>) -> Option<usize> {
 }
 
 fn non_empty(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("the text is empty; write something or leave the key out".into()) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() {
+        Err("the text is empty; write something or leave the key out".into())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn with_example<T: FromStr>(text: &str, what: &str, example: &str) -> Result<T, String>
 where
     T::Err: Display,
 {
-    text.trim().parse().map_err(|_| format!("`{}` is no {what}; write for example \"{example}\"", text.escape_default()))
+    text.trim().parse().map_err(|_| {
+        format!(
+            "`{}` is no {what}; write for example \"{example}\"",
+            text.escape_default()
+        )
+    })
 }
 
 fn ae_title(text: &str) -> Result<AeTitle, String> {
-    AeTitle::new(text).map_err(|error| format!("`{}`: {error}; write for example \"FERRY_RX\"", text.escape_default()))
+    AeTitle::new(text).map_err(|error| {
+        format!(
+            "`{}`: {error}; write for example \"FERRY_RX\"",
+            text.escape_default()
+        )
+    })
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {
@@ -231,29 +362,52 @@ fn host_port(text: &str) -> Result<HostPort, String> {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let net = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| with_example(text, "network", "10.1.2.0/24"))?;
+    let net = text
+        .parse::<IpAddr>()
+        .map(IpNet::from)
+        .or_else(|_| with_example(text, "network", "10.1.2.0/24"))?;
     Ok(net.trunc())
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
-    if duration.is_zero() { Err("the time is zero; every wait needs an end that is not at once".into()) } else { Ok(duration) }
+    if duration.is_zero() {
+        Err("the time is zero; every wait needs an end that is not at once".into())
+    } else {
+        Ok(duration)
+    }
 }
 
 fn source_name(text: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.is_empty() || text.len() > 64 || text.starts_with('-') || !text.chars().all(good) {
-        return Err(format!("`{}` is no name; use letters, digits, `-`, `_` and `.`, 64 at most", text.escape_default()));
+        return Err(format!(
+            "`{}` is no name; use letters, digits, `-`, `_` and `.`, 64 at most",
+            text.escape_default()
+        ));
     }
     if text == "catalog" {
-        return Err("`catalog` is what commands call our own catalog; name the source otherwise".into());
+        return Err(
+            "`catalog` is what commands call our own catalog; name the source otherwise".into(),
+        );
     }
     Ok(text.to_owned())
 }
 
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        format!("`{}` is none of the choices; write {}", text.escape_default(), names.join(" or "))
-    })
+    choices
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let names: Vec<String> = choices
+                .iter()
+                .map(|(name, _)| format!("\"{name}\""))
+                .collect();
+            format!(
+                "`{}` is none of the choices; write {}",
+                text.escape_default(),
+                names.join(" or ")
+            )
+        })
 }

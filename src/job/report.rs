@@ -7,6 +7,8 @@ pub mod escape;
 mod html;
 mod summary;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::io::Write;
@@ -14,7 +16,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::catalog::{Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals, Totals};
+use crate::catalog::{
+    Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals,
+    Totals,
+};
 
 pub use summary::{Summary, YearTotals};
 
@@ -72,7 +77,9 @@ pub struct Report {
 impl Report {
     /// Reads the report of a job; `None` when there is no such job.
     pub async fn of(catalog: &Catalog, job: i64) -> Result<Option<Report>, CatalogError> {
-        let Some(job) = catalog.job(job).await? else { return Ok(None) };
+        let Some(job) = catalog.job(job).await? else {
+            return Ok(None);
+        };
         Ok(Some(Report {
             totals: catalog.totals(job.id).await?,
             notes: catalog.notes(job.id).await?,
@@ -84,7 +91,12 @@ impl Report {
     }
 
     /// Writes it in one of the forms.
-    pub async fn write(&self, format: Format, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+    pub async fn write(
+        &self,
+        format: Format,
+        style: &Style,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), ReportError> {
         match format {
             Format::Text => text::write(self, style, out).await,
             Format::Json => tables::write_json(self, style, out).await,
@@ -104,11 +116,21 @@ impl Report {
         Ok(summary)
     }
 
+    /// Whether the job came to an end and nothing of what it was about is left without proof: no study fell out, and
+    /// everything could be listed.
+    pub fn is_proven(&self) -> bool {
+        self.job.state == JobState::Finished
+            && self.totals.items.fallout() == 0
+            && !self.notes.iter().any(|note| is_gap(&note.kind))
+    }
+
     /// How long the job has been at work, from its start to its end or to now.
     pub fn elapsed(&self) -> Option<Duration> {
         let started = self.job.started?;
         let ended = self.job.ended.unwrap_or(self.now);
-        u64::try_from(ended - started).ok().map(Duration::from_millis)
+        u64::try_from(ended - started)
+            .ok()
+            .map(Duration::from_millis)
     }
 
     /// Everything but the studies, in the shape that scripts rely on.
@@ -149,8 +171,18 @@ impl Report {
     }
 }
 
+/// Whether notes of this kind tell of studies that the source may hold and that could not be listed.
+pub fn is_gap(kind: &str) -> bool {
+    matches!(kind, "not enumerated" | "row without UID")
+}
+
 /// The states of studies that ended without proof.
-pub const FALLOUT: [ItemState; 4] = [ItemState::Partial, ItemState::Failed, ItemState::Excluded, ItemState::Cancelled];
+pub const FALLOUT: [ItemState; 4] = [
+    ItemState::Partial,
+    ItemState::Failed,
+    ItemState::Excluded,
+    ItemState::Cancelled,
+];
 
 /// The counts of items in the shape that scripts rely on: all but `total` sum up to `total`.
 pub fn items_json(items: &ItemTotals) -> Value {
@@ -200,13 +232,18 @@ pub fn state_text(state: JobState) -> &'static str {
 
 /// A time for scripts: RFC 3339 in UTC, to the second.
 pub fn timestamp(milliseconds: i64) -> Option<String> {
-    jiff::Timestamp::from_second(milliseconds.div_euclid(1000)).ok().map(|t| t.to_string())
+    jiff::Timestamp::from_second(milliseconds.div_euclid(1000))
+        .ok()
+        .map(|t| t.to_string())
 }
 
 /// A time for people: local, to the second.
 pub fn local_time(milliseconds: i64) -> String {
     match jiff::Timestamp::from_millisecond(milliseconds) {
-        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(time) => time
+            .to_zoned(jiff::tz::TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string(),
         Err(_) => "an impossible time".into(),
     }
 }

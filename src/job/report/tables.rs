@@ -8,7 +8,11 @@ use super::{FALLOUT, Report, ReportError, Style, Summary, escape};
 use crate::catalog::{Item, ItemState};
 
 /// One document, written study by study.
-pub(super) async fn write_json(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+pub(super) async fn write_json(
+    report: &Report,
+    style: &Style,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ReportError> {
     let mut head = serde_json::to_string(&report.head()).map_err(std::io::Error::from)?;
     // The studies follow inside the same object.
     head.pop();
@@ -18,7 +22,8 @@ pub(super) async fn write_json(report: &Report, style: &Style, out: &mut (dyn Wr
     let write_study = |item: &Item| {
         summary.add(item);
         out.write_all(std::mem::replace(&mut between, ",\n").as_bytes())?;
-        serde_json::to_writer(&mut *out, &study(item)).map_err(|error| ReportError::Write(error.into()))
+        serde_json::to_writer(&mut *out, &study(item))
+            .map_err(|error| ReportError::Write(error.into()))
     };
     report.each(states(style), write_study).await?;
     let years: Vec<Value> = summary
@@ -30,7 +35,12 @@ pub(super) async fn write_json(report: &Report, style: &Style, out: &mut (dyn Wr
         .into_iter()
         .map(|(reason, studies)| json!({ "reason": reason.as_text(), "studies": studies, "remedy": reason.remedy() }))
         .collect();
-    writeln!(out, "],\n\"years\":{},\n\"reasons\":{}}}", Value::Array(years), Value::Array(reasons))?;
+    writeln!(
+        out,
+        "],\n\"years\":{},\n\"reasons\":{}}}",
+        Value::Array(years),
+        Value::Array(reasons)
+    )?;
     Ok(())
 }
 
@@ -51,29 +61,50 @@ fn study(item: &Item) -> Value {
 }
 
 /// One line a study.
-pub(super) async fn write_csv(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
-    let columns = ["study_uid", "study_date", "patient_id", "state", "evidence", "listed", "filed", "attempts", "reason", "detail", "remedy"];
+pub(super) async fn write_csv(
+    report: &Report,
+    style: &Style,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ReportError> {
+    let columns = [
+        "study_uid",
+        "study_date",
+        "patient_id",
+        "state",
+        "evidence",
+        "listed",
+        "filed",
+        "attempts",
+        "reason",
+        "detail",
+        "remedy",
+    ];
     row(out, &columns)?;
     let write_row = |item: &Item| {
-            let [listed, filed, attempts] = [item.counts.listed, item.counts.filed, item.attempt].map(|n| n.to_string());
-            row(
-                out,
-                &[
-                    item.study.study_uid.as_str(),
-                    &item.study.study_date.map(|date| date.to_string()).unwrap_or_default(),
-                    &item.study.patient_id,
-                    item.state.as_text(),
-                    item.evidence.map_or("", |evidence| evidence.as_text()),
-                    &listed,
-                    &filed,
-                    &attempts,
-                    item.reason.map_or("", |reason| reason.as_text()),
-                    &item.detail,
-                    item.reason.map_or("", |reason| reason.remedy()),
-                ],
-            )?;
-            Ok(())
-        };
+        let [listed, filed, attempts] =
+            [item.counts.listed, item.counts.filed, item.attempt].map(|n| n.to_string());
+        row(
+            out,
+            &[
+                item.study.study_uid.as_str(),
+                &item
+                    .study
+                    .study_date
+                    .map(|date| date.to_string())
+                    .unwrap_or_default(),
+                &item.study.patient_id,
+                item.state.as_text(),
+                item.evidence.map_or("", |evidence| evidence.as_text()),
+                &listed,
+                &filed,
+                &attempts,
+                item.reason.map_or("", |reason| reason.as_text()),
+                &item.detail,
+                item.reason.map_or("", |reason| reason.remedy()),
+            ],
+        )?;
+        Ok(())
+    };
     report.each(states(style), write_row).await
 }
 
