@@ -10,6 +10,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 pub mod units;
+mod values;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
