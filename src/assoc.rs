@@ -2,23 +2,26 @@
 //!
 //! # What is taken from `dicom-ul`, and what is not
 //!
-//! The structures of the association PDUs and their writer are `dicom-ul`'s. Reading is our own ([`pdu`]), since its reader refuses an
-//! A-ASSOCIATE PDU with an item that it does not know (the standard says: skip it), a rejected presentation context
-//! without a transfer syntax, an A-ABORT with a reserved reason and a role selection whose lengths disagree (by an
-//! arithmetic overflow). Ours skips, bounds and never trusts a length. P-DATA is framed by us ([`framer`]): a fragment is a
-//! slice of the read buffer, and is handed on before its PDU is complete, so that a PDU costs no memory of its own.
+//! The structures of the association PDUs and their writer are `dicom-ul`'s. Reading is our own (`pdu`), since its
+//! reader refuses an A-ASSOCIATE PDU with an item that it does not know (the standard says: skip it), a rejected
+//! presentation context without a transfer syntax, and an A-ABORT or A-ASSOCIATE-RJ with a reserved reason, and
+//! takes one malformed sub-item for the end of all. Ours skips, bounds and never trusts a length. P-DATA is framed
+//! by us (`framer`): a fragment is a slice of the read buffer, and is handed on before its PDU is complete, so that
+//! a PDU costs no memory of its own.
 //!
 //! # Bounds (I6)
 //!
-//! An association PDU has 1 MiB at most. A P-DATA PDU may exceed what we announced, as old peers do, up to 1 MiB; beyond that the
-//! peer gets an A-ABORT when its header is read, before any of it is kept. Negotiation has 10 s ([`ARTIM`]); the rest of a
-//! PDU whose first byte is here has [`PDU_PATIENCE`]; everything else waits for as long as the caller says.
+//! An association PDU has 1 MiB at most. A P-DATA PDU may exceed what we announced, as old peers do, up to 1 MiB;
+//! beyond that the peer gets an A-ABORT when its header is read, before any of it is kept. Negotiation has 10 s
+//! ([`ARTIM`]); the rest of a PDU whose first byte is here has [`PDU_PATIENCE`]; everything else waits for as long
+//! as the caller says.
 //!
 //! # The state machine
 //!
-//! Before the A-ASSOCIATE only an A-ASSOCIATE-RQ (or its three answers) is expected; after it only P-DATA, A-RELEASE-RQ and A-ABORT; while a release is
-//! awaited also A-RELEASE-RP. Everything else is answered with an A-ABORT, and so is a fragment on a presentation context
-//! that was not accepted. An association that is dropped sends an A-ABORT: only [`Association::release`] ends in peace.
+//! Before the A-ASSOCIATE only an A-ASSOCIATE-RQ (or its three answers) is expected; after it only P-DATA,
+//! A-RELEASE-RQ and A-ABORT; while a release is awaited also A-RELEASE-RP. Everything else is answered with an
+//! A-ABORT, and so is a fragment on a presentation context that was not accepted. An association that is dropped
+//! sends an A-ABORT: only [`Association::release`] ends in peace.
 
 mod accept;
 mod association;
@@ -42,15 +45,16 @@ use crate::dicom::{AeTitle, TransferSyntaxUid, Uid};
 pub use accept::{AcceptPolicy, Choice, Decision, Offer, accept};
 pub use association::Association;
 pub use error::{AssocError, Rejection};
-pub(crate) use pdu::ae_title;
 pub use negotiate::{Answer, Offered, Roles};
+pub(crate) use pdu::ae_title;
 pub use request::request;
 pub use throttle::Throttle;
 
 /// How long the whole negotiation of an association that a peer opened may take (the ARTIM timer of PS3.8 §9.1.5).
 pub const ARTIM: Duration = Duration::from_secs(10);
 
-/// How long a peer may take over the rest of a PDU once its first byte is here, not counting the time in which we did not read.
+/// How long a peer may take over the rest of a PDU once its first byte is here, not counting the time in which we
+/// did not read.
 pub const PDU_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest PDU that is taken from a peer, whatever was announced.
@@ -151,6 +155,28 @@ pub struct RequestTimeouts {
     pub connect: Duration,
     /// Until the answer to the A-ASSOCIATE-RQ.
     pub negotiate: Duration,
+}
+
+/// Reads bytes as a stranger sends them: as the body of an association PDU, and as a stream of PDUs that arrives in
+/// two pieces. Says how many bytes of fragments came of it. For fuzzing.
+#[doc(hidden)]
+pub fn read_anything(bytes: &[u8], cut: usize) -> usize {
+    let announced = 16 << 10;
+    let _ = (pdu::read_rq(bytes), pdu::read_ac(bytes));
+    let (mut framer, mut buffer, mut read) = (framer::Framer::new(announced), bytes::BytesMut::new(), 0);
+    let (first, second) = bytes.split_at(cut.min(bytes.len()));
+    for piece in [first, second] {
+        buffer.extend_from_slice(piece);
+        loop {
+            match framer.next(&mut buffer, framer::PART) {
+                Ok(Some(framer::Event::Pdv { data, .. })) => read += data.len(),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return read,
+            }
+        }
+    }
+    read
 }
 
 #[cfg(test)]

@@ -64,12 +64,19 @@ pub async fn accept(socket: TcpStream, policy: &AcceptPolicy) -> Result<Associat
 }
 
 /// [`accept`] with another limit.
-pub(crate) async fn accept_within(socket: TcpStream, policy: &AcceptPolicy, limit: Duration) -> Result<Association, AssocError> {
-    let mut connection = Connection::new(socket).map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
+pub(crate) async fn accept_within(
+    socket: TcpStream,
+    policy: &AcceptPolicy,
+    limit: Duration,
+) -> Result<Association, AssocError> {
+    let mut connection =
+        Connection::new(socket).map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
     match tokio::time::timeout(limit, negotiate(&mut connection, policy)).await {
         Err(_) => Err(AssocError::Timeout { what: "a whole A-ASSOCIATE-RQ" }),
         Ok(Err(error)) => Err(error),
-        Ok(Ok(Agreed { peer, transfers, rest })) => Ok(Association::new(connection, &rest, peer, transfers, policy.max_pdu, false)),
+        Ok(Ok(Agreed { peer, transfers, rest })) => {
+            Ok(Association::new(connection, &rest, peer, transfers, policy.max_pdu, false))
+        }
     }
 }
 
@@ -83,7 +90,13 @@ async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result
     let (header, body, rest) = opening::read(connection).await?;
     let rq = match header.kind {
         kind::ASSOCIATE_RQ => pdu::read_rq(&body),
-        _ => return Err(opening::refuse(connection, Violation { reason: UNEXPECTED_PDU, what: format!("it began with {}", header.name()) }).await),
+        _ => {
+            return Err(opening::refuse(
+                connection,
+                Violation { reason: UNEXPECTED_PDU, what: format!("it began with {}", header.name()) },
+            )
+            .await);
+        }
     };
     let rq = match rq {
         Ok(rq) => rq,
@@ -102,7 +115,12 @@ async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result
         Ok(choice) => choice,
         Err(rejection) => {
             connection.farewell(&pdu::rejection(rejection)).await;
-            return Err(AssocError::Refused { rejection, calling: peer.calling, called: peer.called, address: peer.address });
+            return Err(AssocError::Refused {
+                rejection,
+                calling: peer.calling,
+                called: peer.called,
+                address: peer.address,
+            });
         }
     };
     let results = answer(&rq.contexts, &choice, policy.accept_scp_role);
@@ -119,14 +137,20 @@ fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<Choice
         return Err(Rejection::ProtocolVersion);
     }
     // An old peer that leaves it out speaks DICOM none the less.
-    if rq.application_context.as_ref().is_some_and(|name| !name.is_empty() && name.as_str() != uids::APPLICATION_CONTEXT) {
+    if rq
+        .application_context
+        .as_ref()
+        .is_some_and(|name| !name.is_empty() && name.as_str() != uids::APPLICATION_CONTEXT)
+    {
         return Err(Rejection::ApplicationContext);
     }
-    if !policy.ae_titles.is_empty() && !policy.ae_titles.iter().any(|ours| ours.as_str().eq_ignore_ascii_case(&rq.called)) {
+    if !policy.ae_titles.is_empty()
+        && !policy.ae_titles.iter().any(|ours| ours.as_str().eq_ignore_ascii_case(&rq.called))
+    {
         return Err(Rejection::CalledNotRecognized);
     }
     if (1..SHORTEST_PEER_PDU).contains(&peer.max_pdu) {
-        tracing::warn!(peer.address = %peer.address, max_pdu = peer.max_pdu, "the peer takes PDUs that are too short to speak with it");
+        tracing::warn!(peer.address = %peer.address, max_pdu = peer.max_pdu, "the peer takes too short PDUs only");
         return Err(Rejection::NoReason);
     }
     if rq.calling.is_empty() {

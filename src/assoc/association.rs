@@ -1,5 +1,7 @@
 //! An association after its negotiation, whichever side began it.
 
+mod release;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +50,10 @@ enum Outgoing {
     /// In the middle of a write: whether a PDU went out as a whole is not known.
     Writing,
     /// Between the pieces of a message: what waits for the next piece.
-    Streaming { context: u8, held: Message },
+    Streaming {
+        context: u8,
+        held: Message,
+    },
 }
 
 /// What is left of the time for the PDU at hand.
@@ -61,7 +66,14 @@ struct Patience {
 }
 
 impl Association {
-    pub(super) fn new(connection: Connection, rest: &[u8], peer: Peer, contexts: Vec<Transfer>, announced: u32, requestor: bool) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        rest: &[u8],
+        peer: Peer,
+        contexts: Vec<Transfer>,
+        announced: u32,
+        requestor: bool,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Association {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -109,9 +121,10 @@ impl Association {
         self.connection.throttle = throttle;
     }
 
-    /// The next fragment, or the end. Cancel-safe: dropping the future loses nothing. [`AssocError::Timeout`] when nothing
-    /// came within `limit`, waits for the throttle not counted: the association is still good then, and one may go on
-    /// waiting, unless the peer left a PDU unfinished for longer than [`PDU_PATIENCE`]. Every other error is its end.
+    /// The next fragment, or the end. Cancel-safe: dropping the future loses nothing. [`AssocError::Timeout`] when
+    /// nothing came within `limit`, waits for the throttle not counted: the association is still good then, and one
+    /// may go on waiting, unless the peer left a PDU unfinished for longer than [`PDU_PATIENCE`]. Every other error
+    /// is its end.
     pub async fn receive(&mut self, limit: Duration) -> Result<Received, AssocError> {
         match self.state {
             State::Established => {}
@@ -132,9 +145,16 @@ impl Association {
         }
     }
 
-    /// Sends a message: command set and data set in one write where they fit. `limit` is for how long the peer may take
-    /// nothing. Not cancel-safe: an association whose `send` was dropped half way, or failed, is only good for dropping.
-    pub async fn send(&mut self, context: u8, command: &[u8], data: Option<&[u8]>, limit: Duration) -> Result<(), AssocError> {
+    /// Sends a message: command set and data set in one write where they fit. `limit` is for how long the peer may
+    /// take nothing. Not cancel-safe: an association whose `send` was dropped half way, or failed, is only good for
+    /// dropping.
+    pub async fn send(
+        &mut self,
+        context: u8,
+        command: &[u8],
+        data: Option<&[u8]>,
+        limit: Duration,
+    ) -> Result<(), AssocError> {
         self.check_idle(context)?;
         let mut message = Message::new();
         message.push(context, true, command, true, self.fragment);
@@ -144,7 +164,8 @@ impl Association {
         }
     }
 
-    /// Begins a message whose data set follows by [`Association::send_data`]; the command set goes out with its first piece.
+    /// Begins a message whose data set follows by [`Association::send_data`]; the command set goes out with its
+    /// first piece.
     pub async fn send_command(&mut self, context: u8, command: &[u8], _limit: Duration) -> Result<(), AssocError> {
         self.check_idle(context)?;
         let mut held = Message::new();
@@ -153,9 +174,15 @@ impl Association {
         Ok(())
     }
 
-    /// Sends a piece of a data set, of any length. `last` ends the data set; an association that is dropped before it is
-    /// aborted, so that the peer never takes a part for the whole. Not cancel-safe.
-    pub async fn send_data(&mut self, context: u8, piece: &[u8], last: bool, limit: Duration) -> Result<(), AssocError> {
+    /// Sends a piece of a data set, of any length. `last` ends the data set; an association that is dropped before
+    /// it is aborted, so that the peer never takes a part for the whole. Not cancel-safe.
+    pub async fn send_data(
+        &mut self,
+        context: u8,
+        piece: &[u8],
+        last: bool,
+        limit: Duration,
+    ) -> Result<(), AssocError> {
         self.check_established()?;
         match std::mem::replace(&mut self.outgoing, Outgoing::Nothing) {
             Outgoing::Streaming { context: begun, held } if begun == context => {
@@ -167,24 +194,10 @@ impl Association {
             }
             other => {
                 self.outgoing = other;
-                Err(AssocError::Unspeakable { what: format!("a data set on presentation context {context}, where no command set went before") })
+                Err(AssocError::Unspeakable {
+                    what: format!("a data set on presentation context {context}, where no command set went before"),
+                })
             }
-        }
-    }
-
-    /// Ends the association in peace. What the peer still sends is read and dropped; a peer that does not answer within
-    /// `limit` is left: a failed release does no harm to work that is done.
-    pub async fn release(mut self, limit: Duration) {
-        if self.state != State::Established {
-            return;
-        }
-        if !matches!(self.outgoing, Outgoing::Nothing) {
-            return self.abort().await;
-        }
-        match tokio::time::timeout(limit, self.exchange_release()).await {
-            Ok(Ok(())) => self.state = State::Over,
-            Ok(Err(error)) => tracing::debug!(assoc.id = self.id, error = &error as &dyn std::error::Error, "the release failed"),
-            Err(_) => tracing::debug!(assoc.id = self.id, "the peer did not answer the A-RELEASE-RQ"),
         }
     }
 
@@ -214,16 +227,26 @@ impl Association {
         }
         match self.context(context) {
             Some(_) => Ok(()),
-            None => Err(AssocError::Unspeakable { what: format!("a message on presentation context {context}, which was not accepted") }),
+            None => Err(AssocError::Unspeakable {
+                what: format!("a message on presentation context {context}, which was not accepted"),
+            }),
         }
     }
 
-    /// Writes what was held and the fragments of `data`: context, bytes, whether they are the last. Returns what is held back.
-    async fn write(&mut self, mut message: Message, data: Option<(u8, &[u8], bool)>, limit: Duration) -> Result<Message, AssocError> {
+    /// Writes what was held and the fragments of `data`: context, bytes, whether they are the last. Returns what is
+    /// held back.
+    async fn write(
+        &mut self,
+        mut message: Message,
+        data: Option<(u8, &[u8], bool)>,
+        limit: Duration,
+    ) -> Result<Message, AssocError> {
         self.outgoing = Outgoing::Writing;
         let result = match data {
             None => message.write(&mut self.connection, limit).await,
-            Some((context, data, last)) => message.write_data(&mut self.connection, context, data, last, self.fragment, limit).await,
+            Some((context, data, last)) => {
+                message.write_data(&mut self.connection, context, data, last, self.fragment, limit).await
+            }
         };
         match result {
             Ok(()) => {
@@ -251,7 +274,8 @@ impl Association {
             && !self.said_oversized
         {
             self.said_oversized = true;
-            tracing::warn!(assoc.id = self.id, peer.address = %self.peer.address, length, "the peer sends longer PDUs than we announced; taken");
+            let address = self.peer.address;
+            tracing::warn!(assoc.id = self.id, peer.address = %address, length, "PDUs are longer than announced");
         }
         if let Some(Event::Pdv { context, .. }) = &event
             && self.context(*context).is_none()
@@ -318,42 +342,6 @@ impl Association {
             self.connection.farewell(&pdu::provider_abort(violation.reason)).await;
         }
         AssocError::Protocol { what: violation.what }
-    }
-
-    /// Asks for release and reads until it is granted (PS3.8 §9.2, states 7 to 12).
-    async fn exchange_release(&mut self) -> Result<(), AssocError> {
-        let asking = |source| AssocError::Broken { doing: "asking for release", source };
-        let no_limit = Duration::MAX;
-        self.connection.write(&mut [io::IoSlice::new(&pdu::RELEASE_RQ)], no_limit).await.map_err(asking)?;
-        let mut asked_too = false;
-        loop {
-            match self.event() {
-                Ok(None) => {}
-                // The last responses of a peer that had not seen our request yet.
-                Ok(Some(Event::Pdv { .. })) => continue,
-                Ok(Some(Event::ReleaseRq)) => {
-                    // Both asked at once: the requestor answers first.
-                    asked_too = true;
-                    if self.requestor {
-                        self.connection.write(&mut [io::IoSlice::new(&pdu::RELEASE_RP)], no_limit).await.map_err(asking)?;
-                    }
-                    continue;
-                }
-                Ok(Some(Event::ReleaseRp)) => {
-                    if asked_too && !self.requestor {
-                        self.connection.write(&mut [io::IoSlice::new(&pdu::RELEASE_RP)], no_limit).await.map_err(asking)?;
-                    }
-                    return Ok(());
-                }
-                Ok(Some(abort @ Event::Abort { .. })) => return self.received(abort).await.map(|_| ()),
-                Err(violation) => return Err(self.refuse(violation).await),
-            }
-            let mut left = no_limit;
-            if self.more(&mut left, "the A-RELEASE-RP").await? == 0 {
-                // Some peers close instead of answering.
-                return Ok(());
-            }
-        }
     }
 }
 

@@ -81,7 +81,8 @@ impl Connection {
         }
     }
 
-    /// Writes all slices, as few system calls as it takes. A peer that takes nothing for `limit` is an error of kind `TimedOut`.
+    /// Writes all slices, as few system calls as it takes. A peer that takes nothing for `limit` is an error of
+    /// kind `TimedOut`.
     pub(crate) async fn write(&mut self, mut slices: &mut [IoSlice<'_>], limit: Duration) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
@@ -120,7 +121,9 @@ impl Connection {
         };
         match tokio::time::timeout(FAREWELL, last_words).await {
             Ok(Ok(())) | Err(_) => {}
-            Ok(Err(error)) => tracing::debug!(address = %self.address, %error, "the peer was gone before the last word"),
+            Ok(Err(error)) => {
+                tracing::debug!(address = %self.address, %error, "the peer was gone before the last word")
+            }
         }
     }
 }
@@ -132,8 +135,8 @@ fn keepalive() -> TcpKeepalive {
     keepalive
 }
 
-/// A sender with Nagle's algorithm on waits for our acknowledgement of the tail of each object, and Linux delays it by 40 ms unless
-/// it is told otherwise after every read.
+/// A sender with Nagle's algorithm on waits for our acknowledgement of the tail of each object, and Linux delays it
+/// by 40 ms unless it is told otherwise after every read.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn acknowledge_at_once(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_tcp_quickack(true) {
@@ -217,7 +220,10 @@ mod tests {
             let bytes = buffer.with_room();
             bytes.put_bytes(0, LEAST_ROOM - 8);
             bytes.put_u32(round);
-            assert_eq!(bytes.split_to(4), if round == 0 { b"rest"[..].into() } else { BytesMut::from(&(round - 1).to_be_bytes()[..]) });
+            assert_eq!(
+                bytes.split_to(4),
+                if round == 0 { b"rest"[..].into() } else { BytesMut::from(&(round - 1).to_be_bytes()[..]) }
+            );
             let zeros = bytes.split_to(LEAST_ROOM - 8);
             assert!(zeros.iter().all(|b| *b == 0));
         }

@@ -38,6 +38,13 @@ impl Rejection {
     }
 }
 
+impl Rejection {
+    fn text(self) -> &'static str {
+        let (_, source, reason) = self.codes();
+        rejection_text(source, reason)
+    }
+}
+
 /// The words of PS3.8 §9.3.4 for the source and reason of an A-ASSOCIATE-RJ.
 pub(crate) fn rejection_text(source: u8, reason: u8) -> &'static str {
     match (source, reason) {
@@ -80,7 +87,10 @@ pub enum AssocError {
         source: std::io::Error,
     },
     /// The peer rejected the association.
-    #[error("{called} rejected the association of {calling} ({}): {text}", if *permanent { "permanent" } else { "transient" })]
+    #[error(
+        "{called} rejected the association of {calling} ({}): {text}",
+        if *permanent { "permanent" } else { "transient" }
+    )]
     Rejected {
         /// Trying again will not help.
         permanent: bool,
@@ -96,7 +106,7 @@ pub enum AssocError {
         calling: AeTitle,
     },
     /// We rejected the association of a peer.
-    #[error("rejected the association of `{calling}` at {address} with `{called}`: {}", rejection_text(.rejection.codes().1, .rejection.codes().2))]
+    #[error("rejected the association of `{calling}` at {address} with `{called}`: {}", .rejection.text())]
     Refused {
         /// Why.
         rejection: Rejection,
@@ -177,18 +187,20 @@ impl AssocError {
     /// What an administrator can do about it, if there is something.
     pub fn remedy(&self) -> Option<String> {
         match self {
-            AssocError::Connect { host, port, .. } => {
-                Some(format!("check that {host} is up, that its DICOM service listens on port {port}, and that no firewall is between"))
-            }
+            AssocError::Connect { host, port, .. } => Some(format!(
+                "check that {host} is up, that its DICOM service listens on port {port}, and that no firewall is \
+                 between"
+            )),
             AssocError::Rejected { source_code: 1, reason: 3, called, calling, .. } => {
                 Some(format!("register the AE title {calling}, with this machine's address, at {called}"))
             }
             AssocError::Rejected { source_code: 1, reason: 7, called, .. } => {
                 Some(format!("the peer does not answer to the AE title {called}: correct it in the configuration"))
             }
-            AssocError::Rejected { permanent: true, called, calling, .. } => {
-                Some(format!("look into the log of {called} for why it rejects {calling}; often the AE title or the address is not registered there"))
-            }
+            AssocError::Rejected { permanent: true, called, calling, .. } => Some(format!(
+                "look into the log of {called} for why it rejects {calling}; often the AE title or the address is \
+                 not registered there"
+            )),
             AssocError::Rejected { permanent: false, called, .. } => {
                 Some(format!("{called} is busy: allow fewer associations to it, or wait"))
             }

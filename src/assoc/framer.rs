@@ -57,8 +57,8 @@ impl Framer {
         Framer { announced, oversized: None, begun: 0, pdu_left: 0, pdv: None }
     }
 
-    /// The next event, or `None` when more bytes are needed. `part` is the least that is handed on of a fragment that is not here as a
-    /// whole.
+    /// The next event, or `None` when more bytes are needed. `part` is the least that is handed on of a fragment
+    /// that is not here as a whole.
     pub(crate) fn next(&mut self, bytes: &mut BytesMut, part: usize) -> Result<Option<Event>, Violation> {
         loop {
             if let Some(pdv) = self.pdv {
@@ -117,7 +117,8 @@ impl Framer {
         let Some(&[a, b, c, d, context, control]) = bytes.first_chunk() else { return Ok(false) };
         let length = u32::from_be_bytes([a, b, c, d]);
         if length < 2 || length > self.pdu_left - 4 {
-            let what = format!("a presentation data value says it has {length} bytes where its PDU has {}", self.pdu_left - 4);
+            let what =
+                format!("a presentation data value says it has {length} bytes where its PDU has {}", self.pdu_left - 4);
             return Err(Violation { reason: INVALID_PARAMETER, what });
         }
         bytes.advance(PDV_HEADER as usize);

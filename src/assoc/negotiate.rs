@@ -57,8 +57,9 @@ impl Offered {
     }
 }
 
-/// Which transfer syntax to accept: the only one; or the requestor's first, passing over Implicit VR when an explicit or
-/// lossless compressed one is offered, and over lossy ones when anything else is, since an old PACS could recompress.
+/// Which transfer syntax to accept: the only one; or the requestor's first, passing over Implicit VR when an
+/// explicit or lossless compressed one is offered, and over lossy ones when anything else is, since an old PACS
+/// could recompress.
 pub fn choose_transfer_syntax(offered: &[TransferSyntaxUid]) -> Option<&TransferSyntaxUid> {
     let offered = || offered.iter().filter(|s| !s.is_empty());
     let implicit = |s: &TransferSyntaxUid| s.as_str() == uids::IMPLICIT_LE;
@@ -79,7 +80,8 @@ pub fn is_storage(abstract_syntax: &str) -> bool {
     match standard.strip_prefix("5.1.4.1.1.") {
         // The branch of storage, and what else was put into it: protocol approval and inventory queries.
         Some(class) => !matches!(class, "200.4" | "200.5" | "200.6" | "201.2" | "201.3" | "201.4" | "201.5" | "201.6"),
-        // Directories, stored prints and hard copies, RT delivery instructions, hanging protocols, palettes, implant templates.
+        // Directories, stored prints and hard copies, RT delivery instructions, hanging protocols, palettes,
+        // implant templates.
         None => matches!(
             standard,
             "1.3.10"
@@ -129,8 +131,8 @@ pub(crate) fn answer(offered: &[Offered], choice: &dyn Fn(&Offered) -> Answer, a
     results
 }
 
-/// What an acceptor's answer leaves of our proposal. A context that we did not propose, that is accepted with a transfer syntax that we did not
-/// propose for it, or accepted twice, is not used.
+/// What an acceptor's answer leaves of our proposal. A context that we did not propose, that is accepted with a
+/// transfer syntax that we did not propose for it, or accepted twice, is not used.
 pub(crate) fn conclude(proposal: &Proposal, ac: &AssociateAc) -> Vec<Transfer> {
     let mut transfers: Vec<Transfer> = Vec::new();
     for (id, result, syntax) in &ac.contexts {
@@ -142,7 +144,10 @@ pub(crate) fn conclude(proposal: &Proposal, ac: &AssociateAc) -> Vec<Transfer> {
             // Some acceptors leave it out where there is nothing to choose.
             (None, [only]) => TransferSyntaxUid::new(only),
             _ => {
-                tracing::warn!(context = id, "the peer accepted a presentation context with a transfer syntax that was not proposed");
+                tracing::warn!(
+                    context = id,
+                    "the peer accepted a presentation context with a transfer syntax that was not proposed"
+                );
                 continue;
             }
         };
@@ -156,7 +161,13 @@ pub(crate) fn conclude(proposal: &Proposal, ac: &AssociateAc) -> Vec<Transfer> {
             (Some(scp), Some(answered)) => Roles { scu: answered.scu && !scp, scp: answered.scp && scp },
             _ => Roles { scu: true, scp: false },
         };
-        transfers.push(Transfer { id: *id, abstract_syntax: class, transfer_syntax: syntax, scu_role: roles.scu, scp_role: roles.scp });
+        transfers.push(Transfer {
+            id: *id,
+            abstract_syntax: class,
+            transfer_syntax: syntax,
+            scu_role: roles.scu,
+            scp_role: roles.scp,
+        });
     }
     transfers
 }

@@ -1,4 +1,5 @@
-//! The first PDUs of a connection: read whole, since they are short, and as they arrive, since nobody's word on their length is trusted.
+//! The first PDUs of a connection: read whole, since they are short, and as they arrive, since nobody's word on
+//! their length is trusted.
 
 use bytes::{Bytes, BytesMut};
 
@@ -41,7 +42,9 @@ pub(super) async fn refuse(connection: &mut Connection, violation: Violation) ->
 
 fn check(header: Header) -> Result<(), Violation> {
     match header.kind {
-        kind::ASSOCIATE_RQ | kind::ASSOCIATE_AC if header.length > LONGEST_PDU => Err(too_long(header.name(), header.length)),
+        kind::ASSOCIATE_RQ | kind::ASSOCIATE_AC if header.length > LONGEST_PDU => {
+            Err(too_long(header.name(), header.length))
+        }
         kind::ASSOCIATE_RQ | kind::ASSOCIATE_AC => Ok(()),
         kind::ASSOCIATE_RJ..=kind::ABORT if header.length <= 1024 => Ok(()),
         kind::ASSOCIATE_RJ..=kind::ABORT => Err(too_long(header.name(), header.length)),

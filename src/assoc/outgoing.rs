@@ -16,7 +16,8 @@ const PDV_HEADER: u32 = 6;
 /// How many slices go into one system call; the system takes 1,024 at most.
 const SLICES: usize = 512;
 
-/// The longest fragment for a peer that takes PDUs of `max_pdu` bytes, 0 being no limit. Even: an odd fragment makes some peers abort.
+/// The longest fragment for a peer that takes PDUs of `max_pdu` bytes, 0 being no limit. Even: an odd fragment
+/// makes some peers abort.
 pub(super) fn fragment_length(max_pdu: u32) -> usize {
     let longest = if max_pdu == 0 { LONGEST_SENT_PDU } else { max_pdu.min(LONGEST_SENT_PDU) };
     (longest.saturating_sub(PDV_HEADER) as usize).max(2) & !1
@@ -51,8 +52,8 @@ impl Message {
         Ok(())
     }
 
-    /// Writes what is ready and the fragments of a piece of a data set. An odd byte at its end waits for the next piece; at the end of the data
-    /// set it is padded.
+    /// Writes what is ready and the fragments of a piece of a data set. An odd byte at its end waits for the next
+    /// piece; at the end of the data set it is padded.
     pub(super) async fn write_data(
         &mut self,
         connection: &mut Connection,
@@ -97,7 +98,9 @@ impl Message {
             }
             let heads: Vec<[u8; HEADERS]> = batch
                 .iter()
-                .map(|(at, (a, b))| headers(context, false, last && at + 1 == count, (a.len() + b.len()).next_multiple_of(2)))
+                .map(|(at, (a, b))| {
+                    headers(context, false, last && at + 1 == count, (a.len() + b.len()).next_multiple_of(2))
+                })
                 .collect();
             let mut slices = vec![IoSlice::new(&ready)];
             for ((_, (a, b)), head) in batch.iter().zip(&heads) {

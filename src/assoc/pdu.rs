@@ -1,9 +1,9 @@
-//! The PDUs that open and close an association. Written by `dicom-ul`, read here: tolerant where the standard lets a peer
-//! be odd, and bounded by what was received.
+//! The PDUs that open and close an association. Written by `dicom-ul`, read here: tolerant where the standard lets
+//! a peer be odd, and bounded by what was received.
 
 use dicom_ul::pdu::{
-    AssociationAC, AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResult, PresentationContextResultReason, RequestorRoles,
-    UserVariableItem, write_pdu,
+    AssociationAC, AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResult,
+    PresentationContextResultReason, RequestorRoles, UserVariableItem, write_pdu,
 };
 
 use super::negotiate::{Offered, Results, Roles};
@@ -89,7 +89,14 @@ pub(crate) struct UserInformation {
 /// Reads the body of an A-ASSOCIATE-RQ.
 pub(crate) fn read_rq(body: &[u8]) -> Result<AssociateRq, String> {
     let (version, called, calling, items) = read_fixed(body, "an A-ASSOCIATE-RQ")?;
-    let mut rq = AssociateRq { version, called, calling, application_context: None, contexts: Vec::new(), user: UserInformation::default() };
+    let mut rq = AssociateRq {
+        version,
+        called,
+        calling,
+        application_context: None,
+        contexts: Vec::new(),
+        user: UserInformation::default(),
+    };
     for item in Items(items) {
         match item? {
             (0x10, name) => rq.application_context = Some(Uid::from_bytes(name)),
@@ -99,7 +106,8 @@ pub(crate) fn read_rq(body: &[u8]) -> Result<AssociateRq, String> {
         }
     }
     for context in &mut rq.contexts {
-        context.roles = rq.user.roles.iter().find(|(class, _)| *class == context.abstract_syntax).map(|(_, roles)| *roles);
+        context.roles =
+            rq.user.roles.iter().find(|(class, _)| *class == context.abstract_syntax).map(|(_, roles)| *roles);
     }
     Ok(rq)
 }
@@ -115,7 +123,9 @@ pub(crate) fn read_ac(body: &[u8]) -> Result<AssociateAc, String> {
                     return Err("a presentation context item is too short".into());
                 };
                 // Not significant, and often missing or malformed, when the context was not accepted.
-                let syntax = Items(items).find_map(|i| i.ok().filter(|(kind, _)| *kind == 0x40)).map(|(_, name)| TransferSyntaxUid::from_bytes(name));
+                let syntax = Items(items)
+                    .find_map(|i| i.ok().filter(|(kind, _)| *kind == 0x40))
+                    .map(|(_, name)| TransferSyntaxUid::from_bytes(name));
                 if ac.contexts.len() < MOST_CONTEXTS {
                     ac.contexts.push((id, result, syntax.filter(|s| !s.is_empty())));
                 }
@@ -141,7 +151,8 @@ fn read_fixed<'a>(body: &'a [u8], what: &str) -> Result<(u16, String, String, &'
     }
 }
 
-/// An AE title as a peer padded it, with spaces, NULs or what was behind a C string: cut, and free of control characters.
+/// An AE title as a peer padded it, with spaces, NULs or what was behind a C string: cut, and free of control
+/// characters.
 pub(crate) fn ae_title(field: &[u8]) -> String {
     let start = field.iter().position(|b| !matches!(b, 0 | b' ')).unwrap_or(field.len());
     let text = field.get(start..).unwrap_or_default();
@@ -149,7 +160,8 @@ pub(crate) fn ae_title(field: &[u8]) -> String {
     plain(text)
 }
 
-/// Foreign text that is shown and compared: printable ASCII, everything else becomes a question mark; 64 characters at most.
+/// Foreign text that is shown and compared: printable ASCII, everything else becomes a question mark; 64 characters
+/// at most.
 pub(crate) fn plain(text: &[u8]) -> String {
     let text: String = text.iter().take(64).map(|b| if matches!(b, b' '..=b'~') { *b as char } else { '?' }).collect();
     text.trim_matches(' ').to_string()
@@ -185,11 +197,15 @@ fn read_user(items: &[u8]) -> Result<UserInformation, String> {
             (0x52, name) => user.implementation_class = Some(Uid::from_bytes(name).to_string()),
             (0x55, name) => user.implementation_version = Some(plain(name.strip_suffix(b"\0").unwrap_or(name))),
             (0x54, item) => match split_uid(item) {
-                Some((class, &[scu, scp])) if user.roles.len() < MOST_SUB_ITEMS => user.roles.push((class, Roles { scu: scu != 0, scp: scp != 0 })),
+                Some((class, &[scu, scp])) if user.roles.len() < MOST_SUB_ITEMS => {
+                    user.roles.push((class, Roles { scu: scu != 0, scp: scp != 0 }))
+                }
                 _ => tracing::debug!("skipped a malformed role selection"),
             },
             (0x56, item) => match split_uid(item) {
-                Some((class, information)) if user.extended.len() < MOST_SUB_ITEMS => user.extended.push((class, information.to_vec())),
+                Some((class, information)) if user.extended.len() < MOST_SUB_ITEMS => {
+                    user.extended.push((class, information.to_vec()))
+                }
                 _ => tracing::debug!("skipped a malformed extended negotiation"),
             },
             (other, _) => tracing::trace!(item = other, "skipped a sub-item of the user information"),
@@ -240,9 +256,14 @@ pub(crate) fn write_rq(proposal: &Proposal) -> Result<Vec<u8>, AssocError> {
     }
     let mut contexts = Vec::with_capacity(proposal.contexts.len());
     for (id, context) in (1..=u8::MAX).step_by(2).zip(&proposal.contexts) {
-        let length = context.transfer_syntaxes.iter().map(|s| 4 + s.len()).sum::<usize>() + 8 + context.abstract_syntax.len();
+        let length =
+            context.transfer_syntaxes.iter().map(|s| 4 + s.len()).sum::<usize>() + 8 + context.abstract_syntax.len();
         if context.transfer_syntaxes.is_empty() || length > u16::MAX.into() {
-            let what = format!("{} transfer syntaxes for {}", context.transfer_syntaxes.len(), Uid::new(&context.abstract_syntax));
+            let what = format!(
+                "{} transfer syntaxes for {}",
+                context.transfer_syntaxes.len(),
+                Uid::new(&context.abstract_syntax)
+            );
             return Err(AssocError::Unspeakable { what });
         }
         contexts.push(PresentationContextProposed {
@@ -256,7 +277,10 @@ pub(crate) fn write_rq(proposal: &Proposal) -> Result<Vec<u8>, AssocError> {
     for context in &proposal.contexts {
         let Some(scp) = context.scp_role else { continue };
         if with_role.insert(&context.abstract_syntax) {
-            user.push(UserVariableItem::ScuScpRoleSelectionSubItem(context.abstract_syntax.clone(), RequestorRoles { scu: !scp, scp }));
+            user.push(UserVariableItem::ScuScpRoleSelectionSubItem(
+                context.abstract_syntax.clone(),
+                RequestorRoles { scu: !scp, scp },
+            ));
         }
     }
     for (class, information) in &proposal.extended {
@@ -287,8 +311,12 @@ pub(crate) fn write_ac(rq: &AssociateRq, results: &Results, max_pdu: u32) -> Res
         let (reason, transfer_syntax) = match answer {
             Answer::Accept(syntax) => (PresentationContextResultReason::Acceptance, syntax.as_str()),
             Answer::UserRejection => (PresentationContextResultReason::UserRejection, uids::IMPLICIT_LE),
-            Answer::AbstractSyntaxNotSupported => (PresentationContextResultReason::AbstractSyntaxNotSupported, uids::IMPLICIT_LE),
-            Answer::TransferSyntaxesNotSupported => (PresentationContextResultReason::TransferSyntaxesNotSupported, uids::IMPLICIT_LE),
+            Answer::AbstractSyntaxNotSupported => {
+                (PresentationContextResultReason::AbstractSyntaxNotSupported, uids::IMPLICIT_LE)
+            }
+            Answer::TransferSyntaxesNotSupported => {
+                (PresentationContextResultReason::TransferSyntaxesNotSupported, uids::IMPLICIT_LE)
+            }
         };
         PresentationContextResult { id: *id, reason, transfer_syntax: transfer_syntax.into() }
     });
@@ -314,7 +342,8 @@ fn our_user_information(max_pdu: u32) -> Vec<UserVariableItem> {
     ]
 }
 
-/// Writes a PDU whose user information fits into the 65,535 bytes that its length can say, which `dicom-ul` does not check.
+/// Writes a PDU whose user information fits into the 65,535 bytes that its length can say, which `dicom-ul` does
+/// not check.
 fn write(pdu: Pdu) -> Result<Vec<u8>, AssocError> {
     let user = match &pdu {
         Pdu::AssociationRQ(rq) => rq.user_variables.as_slice(),
@@ -325,12 +354,16 @@ fn write(pdu: Pdu) -> Result<Vec<u8>, AssocError> {
         .iter()
         .map(|item| match item {
             UserVariableItem::ScuScpRoleSelectionSubItem(class, _) => 8 + class.len(),
-            UserVariableItem::SopClassExtendedNegotiationSubItem(class, information) => 6 + class.len() + information.len(),
+            UserVariableItem::SopClassExtendedNegotiationSubItem(class, information) => {
+                6 + class.len() + information.len()
+            }
             _ => 80,
         })
         .sum();
     if length > u16::MAX.into() {
-        return Err(AssocError::Unspeakable { what: "role selections and extended negotiations of more than 65,535 bytes".into() });
+        return Err(AssocError::Unspeakable {
+            what: "role selections and extended negotiations of more than 65,535 bytes".into(),
+        });
     }
     let mut bytes = Vec::new();
     write_pdu(&mut bytes, &pdu).map_err(|error| AssocError::Unspeakable { what: error.to_string() })?;

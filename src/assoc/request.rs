@@ -9,20 +9,31 @@ use super::error::{abort_text, rejection_text};
 use super::framer::{INVALID_PARAMETER, UNEXPECTED_PDU, Violation};
 use super::negotiate::conclude;
 use super::pdu::{self, kind};
-use super::{AssocError, Association, MAX_PDU_UNSAID, Peer, Proposal, RequestTimeouts, SHORTEST_PEER_PDU, Transfer, opening};
+use super::{
+    AssocError, Association, MAX_PDU_UNSAID, Peer, Proposal, RequestTimeouts, SHORTEST_PEER_PDU, Transfer, opening,
+};
 use bytes::BytesMut;
 
 /// Connects to a peer and negotiates. All addresses of the name are tried in their order.
-pub async fn request(host: &str, port: u16, proposal: &Proposal, timeouts: &RequestTimeouts) -> Result<Association, AssocError> {
+pub async fn request(
+    host: &str,
+    port: u16,
+    proposal: &Proposal,
+    timeouts: &RequestTimeouts,
+) -> Result<Association, AssocError> {
     let rq = pdu::write_rq(proposal)?;
     let failed = |source| AssocError::Connect { host: host.to_string(), port, source };
     let connected = tokio::time::timeout(timeouts.connect, connect(host, port)).await;
     let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
     let mut connection = Connection::new(stream).map_err(failed)?;
     let negotiated = tokio::time::timeout(timeouts.negotiate, negotiate(&mut connection, &rq, proposal)).await;
-    let (peer, transfers, rest) = negotiated.unwrap_or(Err(AssocError::Timeout { what: "the answer to the A-ASSOCIATE-RQ" }))?;
+    let (peer, transfers, rest) =
+        negotiated.unwrap_or(Err(AssocError::Timeout { what: "the answer to the A-ASSOCIATE-RQ" }))?;
     if (1..SHORTEST_PEER_PDU).contains(&peer.max_pdu) {
-        let violation = Violation { reason: INVALID_PARAMETER, what: format!("it takes PDUs of {} bytes at most, which is too short to speak with it", peer.max_pdu) };
+        let violation = Violation {
+            reason: INVALID_PARAMETER,
+            what: format!("it takes PDUs of {} bytes at most, which is too short to speak with it", peer.max_pdu),
+        };
         return Err(opening::refuse(&mut connection, violation).await);
     }
     Ok(Association::new(connection, &rest, peer, transfers, proposal.max_pdu, true))
@@ -39,7 +50,11 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-async fn negotiate(connection: &mut Connection, rq: &[u8], proposal: &Proposal) -> Result<(Peer, Vec<Transfer>, BytesMut), AssocError> {
+async fn negotiate(
+    connection: &mut Connection,
+    rq: &[u8],
+    proposal: &Proposal,
+) -> Result<(Peer, Vec<Transfer>, BytesMut), AssocError> {
     // The limit of the whole negotiation is the caller's.
     connection
         .write(&mut [IoSlice::new(rq)], std::time::Duration::MAX)
@@ -60,7 +75,11 @@ async fn negotiate(connection: &mut Connection, rq: &[u8], proposal: &Proposal) 
             });
         }
         kind::ABORT => {
-            return Err(AssocError::Aborted { by_provider: byte(2) != 0, reason: byte(3), text: abort_text(byte(2), byte(3)) });
+            return Err(AssocError::Aborted {
+                by_provider: byte(2) != 0,
+                reason: byte(3),
+                text: abort_text(byte(2), byte(3)),
+            });
         }
         _ => {
             let what = format!("it answered an A-ASSOCIATE-RQ with {}", header.name());

@@ -34,7 +34,12 @@ pub(super) fn usual() -> Proposal {
 }
 
 pub(super) fn policy(decide: impl Fn(&Offer) -> Decision + Send + Sync + 'static) -> AcceptPolicy {
-    AcceptPolicy { ae_titles: vec![AeTitle::new("there").unwrap()], max_pdu: 16_384, accept_scp_role: false, choose: Arc::new(decide) }
+    AcceptPolicy {
+        ae_titles: vec![AeTitle::new("there").unwrap()],
+        max_pdu: 16_384,
+        accept_scp_role: false,
+        choose: Arc::new(decide),
+    }
 }
 
 /// Takes storage and refuses everything else.
@@ -150,7 +155,10 @@ async fn a_peer_that_goes_away_at_any_byte_is_closed() {
 }
 
 /// Both sides of a negotiation.
-async fn negotiate(proposal: &Proposal, policy: &AcceptPolicy) -> (Result<Association, AssocError>, Result<Association, AssocError>) {
+async fn negotiate(
+    proposal: &Proposal,
+    policy: &AcceptPolicy,
+) -> (Result<Association, AssocError>, Result<Association, AssocError>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let accepting = async { accepting(listener.accept().await.unwrap().0, policy).await };
@@ -294,12 +302,16 @@ async fn answered(bytes: Vec<u8>) -> Result<usize, AssocError> {
     };
     let proposal = usual();
     let timeouts = RequestTimeouts { connect: SOON, negotiate: Duration::from_millis(200) };
-    let (result, ()) = tokio::join!(async { request("127.0.0.1", port, &proposal, &timeouts).await.map(|a| a.contexts().len()) }, answering);
+    let (result, ()) = tokio::join!(
+        async { request("127.0.0.1", port, &proposal, &timeouts).await.map(|a| a.contexts().len()) },
+        answering
+    );
     result
 }
 
 fn ac(max_pdu: u32, contexts: &[(u8, u8, &[u8])]) -> Vec<u8> {
-    let item = |kind: u8, value: &[u8]| [&[kind, 0][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat();
+    let item =
+        |kind: u8, value: &[u8]| [&[kind, 0][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat();
     let mut body = vec![0; 68];
     body[1] = 1;
     for (id, result, syntax) in contexts {
@@ -318,9 +330,18 @@ async fn every_answer_to_a_request_is_told_apart() {
         let result = answered(ac(max_pdu, &[(1, 0, &implicit)])).await;
         assert!(matches!(result, Err(AssocError::Protocol { .. })), "{result:?}");
     }
-    assert!(matches!(answered(pdu(kind::ABORT, &[0, 0, 0, 0])).await, Err(AssocError::Aborted { by_provider: false, .. })));
-    assert!(matches!(answered(pdu(kind::ABORT, &[0, 0, 2, 200])).await, Err(AssocError::Aborted { by_provider: true, reason: 200, .. })));
-    assert!(matches!(answered(pdu(kind::ASSOCIATE_RJ, &[0, 9, 9, 9])).await, Err(AssocError::Rejected { permanent: true, .. })));
+    assert!(matches!(
+        answered(pdu(kind::ABORT, &[0, 0, 0, 0])).await,
+        Err(AssocError::Aborted { by_provider: false, .. })
+    ));
+    assert!(matches!(
+        answered(pdu(kind::ABORT, &[0, 0, 2, 200])).await,
+        Err(AssocError::Aborted { by_provider: true, reason: 200, .. })
+    ));
+    assert!(matches!(
+        answered(pdu(kind::ASSOCIATE_RJ, &[0, 9, 9, 9])).await,
+        Err(AssocError::Rejected { permanent: true, .. })
+    ));
     assert!(matches!(answered(pdu(kind::ASSOCIATE_RJ, &[])).await, Err(AssocError::Rejected { .. })));
     assert!(matches!(answered(pdu(kind::P_DATA, &[])).await, Err(AssocError::Protocol { .. })));
     assert!(matches!(answered(pdu(kind::RELEASE_RP, &[0; 4])).await, Err(AssocError::Protocol { .. })));

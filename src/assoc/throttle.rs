@@ -11,8 +11,8 @@ const SLOWEST: u64 = 1024;
 /// How often a waiting association looks whether the rate was changed.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A token bucket that holds a twentieth of a second. What was read is spent at once and may leave a debt; nobody reads until it
-/// is paid, so that the peer meets a closed TCP window and nothing is queued on our side.
+/// A token bucket that holds a twentieth of a second. What was read is spent at once and may leave a debt; nobody
+/// reads until it is paid, so that the peer meets a closed TCP window and nothing is queued on our side.
 #[derive(Debug)]
 pub struct Throttle(Mutex<Bucket>);
 

@@ -184,8 +184,14 @@ impl Command {
         Command::request(CommandField::CGetRq, message_id, class, true)
     }
 
-    /// A C-STORE-RQ; its data set follows. `originator` is the AE title and the Message ID of the C-MOVE-RQ that it serves.
-    pub fn store_rq(message_id: u16, class: &SopClassUid, instance: &SopInstanceUid, originator: Option<(&str, u16)>) -> Self {
+    /// A C-STORE-RQ; its data set follows. `originator` is the AE title and the Message ID of the C-MOVE-RQ that it
+    /// serves.
+    pub fn store_rq(
+        message_id: u16,
+        class: &SopClassUid,
+        instance: &SopInstanceUid,
+        originator: Option<(&str, u16)>,
+    ) -> Self {
         Command {
             instance: Some(instance.clone()),
             originator: originator.map(|(title, id)| (title.to_string(), id)),
@@ -223,7 +229,8 @@ impl Command {
         out.number(element::PRIORITY, self.field.is_composite_request().then_some(self.priority));
         out.number(element::DATA_SET_TYPE, Some(if self.has_data_set { 1 } else { NO_DATA_SET }));
         out.number(element::STATUS, self.status.map(|s| s.0));
-        let offending: Vec<u8> = self.offending.iter().flat_map(|tag| [tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat()).collect();
+        let offending: Vec<u8> =
+            self.offending.iter().flat_map(|tag| [tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat()).collect();
         if !offending.is_empty() {
             out.element(element::OFFENDING, &offending);
         }
@@ -259,7 +266,10 @@ impl Command {
             let length = u32::from_le_bytes([e, f, g, h]);
             let split = usize::try_from(length).ok().and_then(|length| after.split_at_checked(length));
             let Some((value, after)) = split else {
-                let what = format!("element ({group:04X},{element:04X}) says it has {length} bytes where {} are left", after.len());
+                let what = format!(
+                    "element ({group:04X},{element:04X}) says it has {length} bytes where {} are left",
+                    after.len()
+                );
                 return Err(malformed(what));
             };
             rest = after;
@@ -267,7 +277,9 @@ impl Command {
                 continue;
             }
             match element {
-                element::AFFECTED_CLASS | element::REQUESTED_CLASS => command.class = Some(SopClassUid::from_bytes(value)).filter(|c| !c.is_empty()),
+                element::AFFECTED_CLASS | element::REQUESTED_CLASS => {
+                    command.class = Some(SopClassUid::from_bytes(value)).filter(|c| !c.is_empty())
+                }
                 element::AFFECTED_INSTANCE | element::REQUESTED_INSTANCE => {
                     command.instance = Some(SopInstanceUid::from_bytes(value)).filter(|i| !i.is_empty());
                 }
@@ -299,7 +311,10 @@ impl Command {
         command.originator = originator.map(|title| (title, originator_id.unwrap_or(0)));
         command.has_data_set = match data_set_type {
             Some(kind) => kind != NO_DATA_SET,
-            None => command.field.is_composite_request() || (command.field == CommandField::CFindRsp && command.status.is_some_and(Status::is_pending)),
+            None => {
+                command.field.is_composite_request()
+                    || (command.field == CommandField::CFindRsp && command.status.is_some_and(Status::is_pending))
+            }
         };
         Ok(command)
     }
@@ -316,7 +331,10 @@ fn number(value: &[u8]) -> Option<u16> {
 
 fn tags(value: &[u8]) -> Vec<Tag> {
     let (tags, _) = value.as_chunks::<4>();
-    tags.iter().take(MOST_OFFENDING).map(|[a, b, c, d]| Tag(u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]))).collect()
+    tags.iter()
+        .take(MOST_OFFENDING)
+        .map(|[a, b, c, d]| Tag(u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d])))
+        .collect()
 }
 
 /// The peer's own words, in the character set that it did not name: as UTF-8 where they are that, else as Latin-1.

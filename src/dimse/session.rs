@@ -35,16 +35,25 @@ impl Session {
     }
 
     /// Sends a message. `command.has_data_set` must say whether there is `data`.
-    pub async fn send(&mut self, context: u8, command: &Command, data: Option<&[u8]>, limit: Duration) -> Result<(), DimseError> {
+    pub async fn send(
+        &mut self,
+        context: u8,
+        command: &Command,
+        data: Option<&[u8]>,
+        limit: Duration,
+    ) -> Result<(), DimseError> {
         if command.has_data_set != data.is_some() {
-            return Err(unexpected(format!("the {:?} to be sent and its data set contradict each other", command.field)));
+            return Err(unexpected(format!(
+                "the {:?} to be sent and its data set contradict each other",
+                command.field
+            )));
         }
         Ok(self.association.send(context, &command.encode(), data, limit).await?)
     }
 
-    /// The next command set and its presentation context; `None` when the peer asked for release, and got it. When it
-    /// `has_data_set`, that has to be read, by [`Session::read_data`] to its end, before the next. Cancel-safe; a timeout
-    /// leaves the session good.
+    /// The next command set and its presentation context; `None` when the peer asked for release, and got it. When
+    /// it `has_data_set`, that has to be read, by [`Session::read_data`] to its end, before the next. Cancel-safe;
+    /// a timeout leaves the session good.
     pub async fn receive(&mut self, limit: Duration) -> Result<Option<(u8, Command)>, DimseError> {
         if self.due.is_some() {
             return Err(unexpected("the next message was asked for before the data set of this one was read"));
@@ -53,13 +62,19 @@ impl Session {
         loop {
             let (context, last, data) = match self.association.receive(end.left()).await? {
                 Received::Released if self.begun.is_none() => return Ok(None),
-                Received::Released => return Err(unexpected("the peer asked for release in the middle of a command set")),
-                Received::Pdv { command: false, .. } => return Err(unexpected("a fragment of a data set came where a command set was due")),
+                Received::Released => {
+                    return Err(unexpected("the peer asked for release in the middle of a command set"));
+                }
+                Received::Pdv { command: false, .. } => {
+                    return Err(unexpected("a fragment of a data set came where a command set was due"));
+                }
                 Received::Pdv { context, last, data, .. } => (context, last, data),
             };
             let whole = match self.begun.take() {
                 Some((begun, _)) if begun != context => {
-                    return Err(unexpected(format!("a command set that began on presentation context {begun} went on on {context}")));
+                    return Err(unexpected(format!(
+                        "a command set that began on presentation context {begun} went on on {context}"
+                    )));
                 }
                 None if last => data,
                 begun => {
@@ -81,8 +96,8 @@ impl Session {
         }
     }
 
-    /// The next fragment of the data set at hand, and whether it is the last; `None` after the last. Cancel-safe. The data
-    /// set is whole only when a fragment was the last: a connection that closes before is an error.
+    /// The next fragment of the data set at hand, and whether it is the last; `None` after the last. Cancel-safe.
+    /// The data set is whole only when a fragment was the last: a connection that closes before is an error.
     pub async fn read_data(&mut self, limit: Duration) -> Result<Option<(Bytes, bool)>, DimseError> {
         let Some(due) = self.due else { return Ok(None) };
         match self.association.receive(limit).await? {

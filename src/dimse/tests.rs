@@ -18,7 +18,11 @@ fn policy(max_pdu: u32) -> AcceptPolicy {
 }
 
 fn proposal(max_pdu: u32) -> Proposal {
-    let context = |class: &str| Proposed { abstract_syntax: class.into(), transfer_syntaxes: vec![uids::EXPLICIT_LE.into()], scp_role: None };
+    let context = |class: &str| Proposed {
+        abstract_syntax: class.into(),
+        transfer_syntaxes: vec![uids::EXPLICIT_LE.into()],
+        scp_role: None,
+    };
     Proposal {
         called: AeTitle::new("THERE").unwrap(),
         calling: AeTitle::new("HERE").unwrap(),
@@ -105,7 +109,8 @@ async fn a_data_set_arrives_as_it_was_sent_whatever_the_peer_takes() {
 /// A raw peer on an association whose contexts 1 (verification) and 3 (CT) are accepted.
 async fn raw() -> (tokio::net::TcpStream, Session) {
     use tokio::io::AsyncReadExt;
-    let item = |kind: u8, value: &[u8]| [&[kind, 0][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat();
+    let item =
+        |kind: u8, value: &[u8]| [&[kind, 0][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat();
     let context = |id: u8, class: &str| {
         let items = [item(0x30, class.as_bytes()), item(0x40, uids::IMPLICIT_LE.as_bytes())].concat();
         item(0x20, &[&[id, 0, 0, 0][..], &items].concat())
@@ -185,17 +190,41 @@ async fn fragments_that_have_no_place_are_errors() {
     let (command, echo) = (store().encode(), Command::echo_rq(5).encode());
     for (pdus, shown) in [
         (vec![pdv(3, LAST, b"data")], "a fragment of a data set came where a command set was due"),
-        (vec![pdv(3, COMMAND, &command[..20]), pdv(3, LAST, b"data")], "a fragment of a data set came where a command set was due"),
-        (vec![pdv(1, COMMAND | LAST, &echo), pdv(1, LAST, b"data")], "a fragment of a data set came where a command set was due"),
-        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, COMMAND | LAST, &echo)], "a command set came where a data set was due"),
-        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, b"da"), pdv(3, COMMAND, &echo)], "a command set came where a data set was due"),
-        (vec![pdv(3, COMMAND | LAST, &command), pdv(1, LAST, b"data")], "the data set that is due on presentation context 3 came on 1"),
-        (vec![pdv(3, COMMAND, &command[..20]), pdv(1, COMMAND | LAST, &command[20..])], "a command set that began on presentation context 3 went on on 1"),
+        (
+            vec![pdv(3, COMMAND, &command[..20]), pdv(3, LAST, b"data")],
+            "a fragment of a data set came where a command set was due",
+        ),
+        (
+            vec![pdv(1, COMMAND | LAST, &echo), pdv(1, LAST, b"data")],
+            "a fragment of a data set came where a command set was due",
+        ),
+        (
+            vec![pdv(3, COMMAND | LAST, &command), pdv(3, COMMAND | LAST, &echo)],
+            "a command set came where a data set was due",
+        ),
+        (
+            vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, b"da"), pdv(3, COMMAND, &echo)],
+            "a command set came where a data set was due",
+        ),
+        (
+            vec![pdv(3, COMMAND | LAST, &command), pdv(1, LAST, b"data")],
+            "the data set that is due on presentation context 3 came on 1",
+        ),
+        (
+            vec![pdv(3, COMMAND, &command[..20]), pdv(1, COMMAND | LAST, &command[20..])],
+            "a command set that began on presentation context 3 went on on 1",
+        ),
         (vec![pdv(3, COMMAND, &command[..20])], "the peer asked for release in the middle of a command set"),
-        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, b"da")], "the peer asked for release where a data set was due"),
+        (
+            vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, b"da")],
+            "the peer asked for release where a data set was due",
+        ),
         (vec![pdv(3, COMMAND | LAST, b"")], "cannot read the command set: 0 bytes without a Command Field (0000,0100)"),
         (vec![pdv(3, COMMAND, &[0; 10_000]); 7], "a command set is longer than 65536 bytes"),
-        (vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, &[0; 16_000]).repeat(7)], "the data set of a message is longer than 100000 bytes"),
+        (
+            vec![pdv(3, COMMAND | LAST, &command), pdv(3, 0, &[0; 16_000]).repeat(7)],
+            "the data set of a message is longer than 100000 bytes",
+        ),
     ] {
         let (messages, error) = outcome(&pdus).await;
         assert_eq!(error.unwrap().to_string(), shown);
@@ -206,7 +235,11 @@ async fn fragments_that_have_no_place_are_errors() {
 #[tokio::test]
 async fn a_data_set_that_was_not_read_is_not_passed_over_in_silence() {
     let (mut peer, mut session) = raw().await;
-    let message = pdu(4, &[pdv(3, 3, &store().encode()), pdv(3, 0, b"da"), pdv(3, 2, b"ta"), pdv(1, 3, &Command::echo_rq(5).encode())].concat());
+    let message = pdu(
+        4,
+        &[pdv(3, 3, &store().encode()), pdv(3, 0, b"da"), pdv(3, 2, b"ta"), pdv(1, 3, &Command::echo_rq(5).encode())]
+            .concat(),
+    );
     tokio::io::AsyncWriteExt::write_all(&mut peer, &message).await.unwrap();
     assert!(session.receive(SOON).await.unwrap().unwrap().1.has_data_set);
     assert!(matches!(session.receive(SOON).await, Err(DimseError::Unexpected { .. })));

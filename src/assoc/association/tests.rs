@@ -83,11 +83,17 @@ async fn what_it_does_allow_is_received() {
         peer.write_all(&pdu(kind::ABORT, &[0, 0, 0, 0])).await.unwrap();
     };
     let reading = async {
-        let Received::Pdv { context: 1, command: true, last: true, data } = association.receive(SOON).await.unwrap() else { panic!() };
+        let Received::Pdv { context: 1, command: true, last: true, data } = association.receive(SOON).await.unwrap()
+        else {
+            panic!()
+        };
         assert_eq!(data, "command");
         let mut whole = Vec::new();
         loop {
-            let Received::Pdv { context: 1, command: false, last, data } = association.receive(SOON).await.unwrap() else { panic!() };
+            let Received::Pdv { context: 1, command: false, last, data } = association.receive(SOON).await.unwrap()
+            else {
+                panic!()
+            };
             whole.extend_from_slice(&data);
             if last {
                 break;
@@ -104,7 +110,9 @@ async fn what_it_does_allow_is_received() {
 async fn dropping_a_receive_loses_nothing() {
     let (mut peer, mut association) = established().await;
     let data: Vec<u8> = (0..=255).collect();
-    let bytes = [p_data(1, 3, b"cmd"), p_data(1, 0, &data[..100]), p_data(1, 2, &data[100..]), pdu(kind::RELEASE_RQ, &[0; 4])].concat();
+    let bytes =
+        [p_data(1, 3, b"cmd"), p_data(1, 0, &data[..100]), p_data(1, 2, &data[100..]), pdu(kind::RELEASE_RQ, &[0; 4])]
+            .concat();
     let trickling = tokio::spawn(async move {
         peer.set_nodelay(true).unwrap();
         for byte in bytes {
@@ -178,7 +186,9 @@ async fn a_pdu_that_is_never_finished_ends_in_an_abort_however_often_one_asks() 
 #[tokio::test]
 async fn fragments_on_the_wire_are_even_and_fit() {
     let data: Vec<u8> = (0..=255).cycle().take(300_001).collect();
-    for (max_pdu, longest) in [(0u32, 131_066), (1024, 1018), (4097, 4090), (16_383, 16_376), (131_072, 131_066), (u32::MAX, 131_066)] {
+    for (max_pdu, longest) in
+        [(0u32, 131_066), (1024, 1018), (4097, 4090), (16_383, 16_376), (131_072, 131_066), (u32::MAX, 131_066)]
+    {
         let (mut peer, mut association) = established().await;
         association.fragment = fragment_length(max_pdu);
         let sending = async {
@@ -193,7 +203,10 @@ async fn fragments_on_the_wire_are_even_and_fit() {
                     peer.write_all(&pdu::RELEASE_RP).await.unwrap();
                     break;
                 }
-                assert_eq!((kind, u32::from_be_bytes(body[..4].try_into().unwrap()) as usize), (kind::P_DATA, body.len() - 4));
+                assert_eq!(
+                    (kind, u32::from_be_bytes(body[..4].try_into().unwrap()) as usize),
+                    (kind::P_DATA, body.len() - 4)
+                );
                 assert!(body.len() <= longest + 6 && body.len() % 2 == 0, "{} for {max_pdu}", body.len());
                 match body[5] {
                     1 | 3 => command += body.len() - 6,

@@ -41,7 +41,12 @@ fn command_and_data_may_share_a_pdu() {
     while let Some(Event::Pdv { context: 1, command, last, data }) = framer.next(&mut buffer, PART).unwrap() {
         seen.push((command, last, data.to_vec()));
     }
-    let expected = [(true, true, b"command".to_vec()), (false, false, b"da".to_vec()), (false, false, vec![]), (false, true, b"ta".to_vec())];
+    let expected = [
+        (true, true, b"command".to_vec()),
+        (false, false, b"da".to_vec()),
+        (false, false, vec![]),
+        (false, true, b"ta".to_vec()),
+    ];
     assert_eq!(seen, expected);
     assert!(!framer.is_inside(&buffer));
 }
@@ -88,12 +93,17 @@ fn every_type_of_pdu_has_its_answer() {
             kind::RELEASE_RP => assert_eq!(answer, Ok(vec![Event::ReleaseRp])),
             kind::ABORT => assert_eq!(answer, Ok(vec![Event::Abort { source: 2, reason: 6 }])),
             kind::P_DATA => assert_eq!(answer.unwrap_err().reason, INVALID_PARAMETER),
-            kind::ASSOCIATE_RQ | kind::ASSOCIATE_AC | kind::ASSOCIATE_RJ => assert_eq!(answer.unwrap_err().reason, UNEXPECTED_PDU),
+            kind::ASSOCIATE_RQ | kind::ASSOCIATE_AC | kind::ASSOCIATE_RJ => {
+                assert_eq!(answer.unwrap_err().reason, UNEXPECTED_PDU)
+            }
             _ => assert_eq!(answer.unwrap_err().reason, UNRECOGNIZED_PDU),
         }
     }
     // Shorter and longer than they should be.
-    assert_eq!(run(&mut Framer::new(0), &pdu(kind::ABORT, &[]), &[1], PART), Ok(vec![Event::Abort { source: 0, reason: 0 }]));
+    assert_eq!(
+        run(&mut Framer::new(0), &pdu(kind::ABORT, &[]), &[1], PART),
+        Ok(vec![Event::Abort { source: 0, reason: 0 }])
+    );
     assert_eq!(run(&mut Framer::new(0), &pdu(kind::RELEASE_RQ, &[0; 1024]), &[100], PART), Ok(vec![Event::ReleaseRq]));
     assert_eq!(violation(&pdu(kind::RELEASE_RQ, &[0; 1025])).reason, INVALID_PARAMETER);
 }

@@ -40,14 +40,21 @@ fn the_transfer_syntax_that_keeps_the_object_as_it_is_wins() {
 
 #[test]
 fn whatever_is_offered_something_of_it_is_chosen() {
-    let all = [uids::IMPLICIT_LE, uids::EXPLICIT_LE, uids::EXPLICIT_BE, JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, PRIVATE];
+    let all =
+        [uids::IMPLICIT_LE, uids::EXPLICIT_LE, uids::EXPLICIT_BE, JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, PRIVATE];
     for subset in 1..1u32 << all.len() {
-        let offered: Vec<_> = all.iter().enumerate().filter(|(i, _)| subset & (1 << i) != 0).map(|(_, t)| TransferSyntaxUid::new(t)).collect();
+        let offered: Vec<_> = all
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| subset & (1 << i) != 0)
+            .map(|(_, t)| TransferSyntaxUid::new(t))
+            .collect();
         let chosen = choose_transfer_syntax(&offered).unwrap();
         assert!(offered.contains(chosen));
         // The complement: a lossy one only when there is nothing else, Implicit VR only when no better one is there.
         assert!(!is_lossy(chosen) || offered.iter().all(is_lossy), "{offered:?}");
-        let better = |s: &TransferSyntaxUid| !is_lossy(s) && !is_retired_big_endian(s) && s.as_str() != uids::IMPLICIT_LE;
+        let better =
+            |s: &TransferSyntaxUid| !is_lossy(s) && !is_retired_big_endian(s) && s.as_str() != uids::IMPLICIT_LE;
         assert!(chosen.as_str() != uids::IMPLICIT_LE || !offered.iter().any(better), "{offered:?}");
     }
 }
@@ -111,7 +118,9 @@ fn an_offer_is_answered_context_by_context() {
         offered(7, CT, &[], None),
         offered(9, CT, &[JPEG_BASELINE], Some((true, true))),
     ];
-    let choice = |o: &Offered| if is_storage(o.abstract_syntax.as_str()) { o.accept() } else { Answer::AbstractSyntaxNotSupported };
+    let choice = |o: &Offered| {
+        if is_storage(o.abstract_syntax.as_str()) { o.accept() } else { Answer::AbstractSyntaxNotSupported }
+    };
     let results = answer(&offer, &choice, false);
     assert_eq!(
         results.contexts,
@@ -159,8 +168,13 @@ fn proposal(contexts: &[(&str, &[&str], Option<bool>)]) -> Proposal {
     }
 }
 
-fn concluded(proposal: &Proposal, contexts: &[(u8, u8, Option<&str>)], roles: &[(&str, bool, bool)]) -> Vec<(u8, String, bool, bool)> {
-    let contexts = contexts.iter().map(|(id, result, syntax)| (*id, *result, syntax.map(TransferSyntaxUid::new))).collect();
+fn concluded(
+    proposal: &Proposal,
+    contexts: &[(u8, u8, Option<&str>)],
+    roles: &[(&str, bool, bool)],
+) -> Vec<(u8, String, bool, bool)> {
+    let contexts =
+        contexts.iter().map(|(id, result, syntax)| (*id, *result, syntax.map(TransferSyntaxUid::new))).collect();
     let roles = roles.iter().map(|(class, scu, scp)| (Uid::new(class), Roles { scu: *scu, scp: *scp })).collect();
     let ac = AssociateAc { contexts, user: UserInformation { roles, ..UserInformation::default() } };
     conclude(proposal, &ac).into_iter().map(|t| (t.id, t.transfer_syntax.to_string(), t.scu_role, t.scp_role)).collect()
@@ -204,6 +218,10 @@ fn a_role_is_ours_when_it_was_proposed_and_granted() {
     ] {
         let proposal = proposal(&[(CT, &[le], scp_role)]);
         let granted: Vec<_> = granted.map(|(scu, scp)| (CT, scu, scp)).into_iter().collect();
-        assert_eq!(concluded(&proposal, &[(1, 0, Some(le))], &granted), [(1, le.to_string(), roles.0, roles.1)], "{scp_role:?} {granted:?}");
+        assert_eq!(
+            concluded(&proposal, &[(1, 0, Some(le))], &granted),
+            [(1, le.to_string(), roles.0, roles.1)],
+            "{scp_role:?} {granted:?}"
+        );
     }
 }

@@ -73,13 +73,18 @@ fn what_we_answer_is_read_by_us_and_by_dicom_ul() {
     );
     let bytes = write_ac(&rq, &results, 16_384).unwrap();
     let ac = read_ac(body(&bytes)).unwrap();
-    assert_eq!(ac.contexts.iter().map(|(id, result, _)| (*id, *result)).collect::<Vec<_>>(), [(1, 0), (3, 3), (5, 4), (7, 1)]);
+    assert_eq!(
+        ac.contexts.iter().map(|(id, result, _)| (*id, *result)).collect::<Vec<_>>(),
+        [(1, 0), (3, 3), (5, 4), (7, 1)]
+    );
     assert_eq!(ac.user.roles, [(Uid::new(&format!("{CT}.0")), Roles { scu: false, scp: true })]);
     assert_eq!(ac.user.implementation_version.as_deref(), Some(uids::IMPLEMENTATION_VERSION));
     let Ok(Some(Pdu::AssociationAC(theirs))) = read_pdu(&bytes[..], 131_072, true) else { panic!() };
     assert_eq!(theirs.presentation_contexts.len(), 4);
 
-    for rejection in [Rejection::NoReason, Rejection::CalledNotRecognized, Rejection::LocalLimit, Rejection::ProtocolVersion] {
+    for rejection in
+        [Rejection::NoReason, Rejection::CalledNotRecognized, Rejection::LocalLimit, Rejection::ProtocolVersion]
+    {
         let bytes = super::rejection(rejection);
         assert!(matches!(read_pdu(&bytes[..], 131_072, true), Ok(Some(Pdu::AssociationRJ(_)))));
     }
@@ -98,7 +103,9 @@ fn a_request_as_large_as_they_get_is_written_and_read() {
     let rq = read_rq(body(&write_rq(&large).unwrap())).unwrap();
     assert_eq!(rq.contexts.len(), 128);
     assert_eq!(rq.contexts[127].id, 255);
-    assert!(rq.contexts.iter().all(|c| c.transfer_syntaxes.len() == 35 && c.roles == Some(Roles { scu: false, scp: true })));
+    assert!(
+        rq.contexts.iter().all(|c| c.transfer_syntaxes.len() == 35 && c.roles == Some(Roles { scu: false, scp: true }))
+    );
 }
 
 #[test]
@@ -156,7 +163,10 @@ fn odd_answers_are_understood() {
         item(0x77, b""),
     ];
     let ac = read_ac(&fixed(1, b"any             ", b"any             ", &items)).unwrap();
-    assert_eq!(ac.contexts, [(1, 3, None), (3, 4, None), (5, 0, Some(TransferSyntaxUid::new(uids::IMPLICIT_LE))), (7, 99, None)]);
+    assert_eq!(
+        ac.contexts,
+        [(1, 3, None), (3, 4, None), (5, 0, Some(TransferSyntaxUid::new(uids::IMPLICIT_LE))), (7, 99, None)]
+    );
 }
 
 #[test]
@@ -168,7 +178,12 @@ fn user_identity_is_passed_over() {
         application_context_name: uids::APPLICATION_CONTEXT.into(),
         presentation_contexts: vec![],
         user_variables: vec![
-            UserVariableItem::UserIdentityItem(UserIdentity::new(true, UserIdentityType::Username, b"user".to_vec(), vec![])),
+            UserVariableItem::UserIdentityItem(UserIdentity::new(
+                true,
+                UserIdentityType::Username,
+                b"user".to_vec(),
+                vec![],
+            )),
             UserVariableItem::MaxLength(4096),
         ],
     };
@@ -189,7 +204,10 @@ fn a_cut_pdu_is_an_error_at_every_place_but_between_items() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic_nor_grow(fixed_part: bool, bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn arbitrary_bytes_never_panic_nor_grow(
+        fixed_part: bool,
+        bytes in proptest::collection::vec(any::<u8>(), 0..2000),
+    ) {
         let bytes = if fixed_part { [vec![0; 68], bytes].concat() } else { bytes };
         if let Ok(rq) = read_rq(&bytes) {
             prop_assert!(rq.contexts.len() <= MOST_CONTEXTS);
@@ -200,7 +218,9 @@ proptest! {
     }
 
     #[test]
-    fn a_request_with_changed_bytes_never_panics(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+    fn a_request_with_changed_bytes_never_panics(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
         let mut bytes = write_rq(&proposal(3, 3)).unwrap();
         for (at, byte) in changes {
             let at = at.index(bytes.len());

@@ -11,7 +11,12 @@ fn all() -> Vec<Command> {
         Command::get_rq(4, uids::STUDY_ROOT_GET),
         Command::store_rq(5, &class, &instance, None),
         Command::store_rq(6, &class, &instance, Some(("FERRY", 3))),
-        Command { field: CommandField::Other(0x0130), class: Some(class), instance: Some(instance), ..Command::echo_rq(7) },
+        Command {
+            field: CommandField::Other(0x0130),
+            class: Some(class),
+            instance: Some(instance),
+            ..Command::echo_rq(7)
+        },
     ];
     let mut all = vec![Command::cancel_rq(3)];
     for request in requests {
@@ -61,7 +66,8 @@ fn every_code_is_its_field() {
 }
 
 fn element(group: u16, element: u16, value: &[u8]) -> Vec<u8> {
-    [&group.to_le_bytes()[..], &element.to_le_bytes(), &u32::try_from(value.len()).unwrap().to_le_bytes(), value].concat()
+    [&group.to_le_bytes()[..], &element.to_le_bytes(), &u32::try_from(value.len()).unwrap().to_le_bytes(), value]
+        .concat()
 }
 
 #[test]
@@ -119,7 +125,9 @@ fn what_cannot_be_read_is_said() {
 
 #[test]
 fn the_peers_words_lose_their_control_characters() {
-    for (raw, shown) in [(&b"a\x1b[2Jb\n"[..], "a [2Jb"), (b"caf\xe9", "caf\u{e9}"), ("größer".as_bytes(), "größer"), (b" \0", "")] {
+    for (raw, shown) in
+        [(&b"a\x1b[2Jb\n"[..], "a [2Jb"), (b"caf\xe9", "caf\u{e9}"), ("größer".as_bytes(), "größer"), (b" \0", "")]
+    {
         let bytes = [element(0, 0x0100, &[0x21, 0x80]), element(0, 0x0902, raw)].concat();
         assert_eq!(Command::decode(&bytes).unwrap().comment.unwrap_or_default(), shown);
     }
