@@ -12,6 +12,7 @@ mod item;
 mod items;
 mod jobs;
 mod leases;
+mod query;
 mod record;
 #[doc(hidden)]
 pub mod synthetic;
@@ -32,6 +33,7 @@ pub use item::{
 };
 pub use jobs::{Control, Job, JobKind, JobSpec, JobState, Note};
 pub use leases::Lease;
+pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use windows::{Window, WindowState};
@@ -51,6 +53,9 @@ pub enum CatalogError {
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(i64),
+    /// The query makes no sense.
+    #[error(transparent)]
+    Query(#[from] InvalidQuery),
 }
 
 impl CatalogError {
@@ -63,7 +68,7 @@ impl CatalogError {
     pub fn disposition(&self) -> Disposition {
         match self {
             CatalogError::Db(error) => error.disposition(),
-            CatalogError::NoSuchJob(_) => Disposition::GiveUp,
+            CatalogError::NoSuchJob(_) | CatalogError::Query(_) => Disposition::GiveUp,
         }
     }
 }

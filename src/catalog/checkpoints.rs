@@ -68,12 +68,21 @@ pub struct Progress {
     pub counters: [Option<u16>; 4],
 }
 
+pub(super) const CLOSE_OPEN: &str =
+    "UPDATE checkpoints SET phase = ?2, updated = ?3, closed = ?3 WHERE item = ?1 AND closed IS NULL";
+pub(super) const LATEST: &str =
+    "SELECT c.id, c.item, s.name, i.study_uid, c.owner, c.attempt, c.association, c.message_id, c.level, c.phase,
+        c.remaining, c.completed, c.failed, c.warning, c.received, c.opened, c.updated, c.closed
+     FROM checkpoints c CROSS JOIN items i ON i.id = c.item CROSS JOIN jobs j ON j.id = c.job CROSS JOIN sources s ON s.id = j.source
+     WHERE c.job = ?1 ORDER BY c.id DESC LIMIT ?2";
+pub(super) const PULL_OPEN: &str =
+    "SELECT 1 FROM items i CROSS JOIN jobs j ON j.id = i.job CROSS JOIN sources s ON s.id = j.source
+     WHERE i.study_uid = ?1 AND s.name = ?2 AND i.owner IS NOT NULL AND i.due > ?3
+       AND EXISTS (SELECT 1 FROM checkpoints c WHERE c.item = i.id AND c.closed IS NULL)";
+
 /// Closes what is open for an item: its puller is gone, or has done with it.
 pub(super) fn close_open(tx: &Transaction<'_>, item: i64, phase: &str, now: i64) -> Result<(), DbError> {
-    tx.prepare_cached(
-        "UPDATE checkpoints SET phase = ?2, updated = ?3, closed = ?3 WHERE item = ?1 AND closed IS NULL",
-    )?
-    .execute(params![item, phase, now])?;
+    tx.prepare_cached(CLOSE_OPEN)?.execute(params![item, phase, now])?;
     Ok(())
 }
 
@@ -167,12 +176,7 @@ impl Catalog {
     /// The checkpoints of a job, the latest first.
     pub async fn checkpoints(&self, job: i64, limit: usize) -> Result<Vec<Checkpoint>, CatalogError> {
         self.read(move |c| {
-            let mut statement = c.prepare_cached(
-                "SELECT c.id, c.item, s.name, i.study_uid, c.owner, c.attempt, c.association, c.message_id, c.level, c.phase,
-                    c.remaining, c.completed, c.failed, c.warning, c.received, c.opened, c.updated, c.closed
-                 FROM checkpoints c JOIN items i ON i.id = c.item JOIN jobs j ON j.id = c.job JOIN sources s ON s.id = j.source
-                 WHERE c.job = ?1 ORDER BY c.id DESC LIMIT ?2",
-            )?;
+            let mut statement = c.prepare_cached(LATEST)?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             Ok(statement.query_map([job, limit], checkpoint_of)?.collect::<Result<_, _>>()?)
         })
@@ -182,12 +186,7 @@ impl Catalog {
     /// Whether somebody who holds the lease is pulling this study from this source. Blocking, a few microseconds.
     pub fn pull_open(&self, source: &str, study: &StudyInstanceUid) -> Result<bool, CatalogError> {
         let open = self.db.read_blocking(|c| {
-            Ok(c.prepare_cached(
-                "SELECT 1 FROM items i JOIN jobs j ON j.id = i.job JOIN sources s ON s.id = j.source
-                 WHERE i.study_uid = ?1 AND s.name = ?2 AND i.owner IS NOT NULL AND i.due > ?3
-                   AND EXISTS (SELECT 1 FROM checkpoints c WHERE c.item = i.id AND c.closed IS NULL)",
-            )?
-            .exists(params![study.as_str(), source, now()])?)
+            Ok(c.prepare_cached(PULL_OPEN)?.exists(params![study.as_str(), source, now()])?)
         })?;
         Ok(open)
     }

@@ -13,10 +13,18 @@ use crate::db::DbError;
 /// How many items are looked at whose time has come, at each claim. Each claim takes one, so that they never heap up.
 const WOKEN_AT_ONCE: i64 = 256;
 
+pub(super) const DUE: &str =
+    "SELECT id, owner IS NOT NULL FROM items WHERE job = ?1 AND due <= ?2 ORDER BY due LIMIT ?3";
+pub(super) const NEWEST: &str =
+    "SELECT rank, study_uid, id FROM items WHERE job = ?1 AND state = ?2 ORDER BY rank, study_uid LIMIT 1";
+pub(super) const OF_OWNER: &str = "SELECT id FROM items WHERE owner = ?1";
+pub(super) const CLAIMABLE: &str = "SELECT 1 FROM items WHERE job = ?1 AND state IN (0, 9) LIMIT 1";
+pub(super) const NEXT_DUE: &str = "SELECT min(due) FROM items WHERE job = ?1 AND due IS NOT NULL";
+
 /// Waiting items whose time has come, and those whose lease ran out, become ready.
 fn wake(tx: &Transaction<'_>, job: i64, now: i64) -> Result<(), DbError> {
     let due: Vec<(i64, bool)> = tx
-        .prepare_cached("SELECT id, owner IS NOT NULL FROM items WHERE job = ?1 AND due <= ?2 ORDER BY due LIMIT ?3")?
+        .prepare_cached(DUE)?
         .query_map(params![job, now, WOKEN_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     for (item, leased) in due {
@@ -37,7 +45,7 @@ fn make_ready(tx: &Transaction<'_>, item: i64, now: i64) -> Result<(), DbError> 
 /// The newest item of the job in a state.
 fn first(tx: &Transaction<'_>, job: i64, state: i64) -> Result<Option<(i64, String, i64)>, DbError> {
     Ok(tx
-        .prepare_cached("SELECT rank, study_uid, id FROM items WHERE job = ?1 AND state = ?2 ORDER BY rank, study_uid LIMIT 1")?
+        .prepare_cached(NEWEST)?
         .query_row([job, state], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?)
 }
@@ -132,7 +140,7 @@ impl Catalog {
         self.write(move |tx| {
             let now = now();
             let items: Vec<i64> = tx
-                .prepare_cached("SELECT id FROM items WHERE owner = ?1")?
+                .prepare_cached(OF_OWNER)?
                 .query_map([&owner], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for item in items {
@@ -149,14 +157,10 @@ impl Catalog {
     /// When the next waiting or leased item of the job falls due; now or earlier, if one can be claimed.
     pub async fn next_due(&self, job: i64) -> Result<Option<i64>, CatalogError> {
         self.read(move |c| {
-            let ready = c
-                .prepare_cached("SELECT 1 FROM items WHERE job = ?1 AND state IN (0, 9) LIMIT 1")?
-                .exists([job])?;
-            if ready {
+            if c.prepare_cached(CLAIMABLE)?.exists([job])? {
                 return Ok(Some(now()));
             }
-            Ok(c.prepare_cached("SELECT min(due) FROM items WHERE job = ?1 AND due IS NOT NULL")?
-                .query_row([job], |row| row.get(0))?)
+            Ok(c.prepare_cached(NEXT_DUE)?.query_row([job], |row| row.get(0))?)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Filed objects become rows: one transaction a batch, with receipts and counts.
 
-mod batch;
+pub(super) mod batch;
 mod hierarchy;
 mod names;
 pub(super) mod tally;
@@ -155,13 +155,17 @@ impl Catalog {
     }
 }
 
+pub(super) const EXISTING: &str =
+    "SELECT f.path, coalesce(i.name, i.uid || '.dcm'), i.digest, i.length, t.uid, i.id, st.uid, se.uid
+     FROM instances i CROSS JOIN folders f ON f.id = i.folder CROSS JOIN uids t ON t.id = i.transfer_syntax
+     CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study WHERE i.uid = ?1";
+pub(super) const VARIANTS: &str =
+    "SELECT f.path, c.name, c.digest, c.length, t.uid FROM copies c CROSS JOIN folders f ON f.id = c.folder
+     CROSS JOIN uids t ON t.id = c.transfer_syntax WHERE c.instance = ?1";
+
 fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, DbError> {
     let found = c
-        .prepare_cached(
-            "SELECT f.path, coalesce(i.name, i.uid || '.dcm'), i.digest, i.length, t.uid, i.id, st.uid, se.uid
-             FROM instances i CROSS JOIN folders f ON f.id = i.folder CROSS JOIN uids t ON t.id = i.transfer_syntax
-             CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study WHERE i.uid = ?1",
-        )?
+        .prepare_cached(EXISTING)?
         .query_row([uid.as_str()], |row| {
             let study = StudyInstanceUid::new(row.get_ref(6)?.as_str()?);
             let series = SeriesInstanceUid::new(row.get_ref(7)?.as_str()?);
@@ -170,10 +174,7 @@ fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, Db
         .optional()?;
     let Some((current, id, study, series)) = found else { return Ok(None) };
     let variants = c
-        .prepare_cached(
-            "SELECT f.path, c.name, c.digest, c.length, t.uid FROM copies c CROSS JOIN folders f ON f.id = c.folder
-             CROSS JOIN uids t ON t.id = c.transfer_syntax WHERE c.instance = ?1",
-        )?
+        .prepare_cached(VARIANTS)?
         .query_map([id], copy_of)?
         .collect::<Result<_, _>>()?;
     Ok(Some(Existing { current, study, series, variants }))

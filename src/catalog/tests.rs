@@ -8,6 +8,7 @@ use crate::store::Destination;
 mod filing;
 mod leasing;
 mod plans;
+mod queries;
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -163,6 +163,13 @@ impl Catalog {
     }
 }
 
+pub(super) fn page_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM items WHERE job = ?1 AND state = ?2 AND (rank, study_uid) > (?3, ?4)
+         ORDER BY rank, study_uid LIMIT ?5"
+    )
+}
+
 /// The next items of one state: one range of one index.
 fn read_state(
     c: &Connection,
@@ -173,12 +180,8 @@ fn read_state(
     page: &mut Vec<Item>,
 ) -> Result<(), DbError> {
     let (rank, uid) = after.map_or((i64::MIN, ""), |key| (key.rank, key.study_uid.as_str()));
-    let sql = format!(
-        "SELECT {COLUMNS} FROM items WHERE job = ?1 AND state = ?2 AND (rank, study_uid) > (?3, ?4)
-         ORDER BY rank, study_uid LIMIT ?5"
-    );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    for item in c.prepare_cached(&sql)?.query_map(params![job, state, rank, uid, limit], item_of)? {
+    for item in c.prepare_cached(&page_sql())?.query_map(params![job, state, rank, uid, limit], item_of)? {
         page.push(item?);
     }
     Ok(())

@@ -49,6 +49,10 @@ fn window_of(row: &Row<'_>) -> rusqlite::Result<Window> {
     })
 }
 
+pub(super) fn next_sql() -> String {
+    format!("SELECT {COLUMNS} FROM windows WHERE job = ?1 AND state = 0 ORDER BY seq, id LIMIT 1")
+}
+
 fn insert(tx: &Transaction<'_>, job: i64, windows: &[(i64, String)]) -> Result<(), DbError> {
     let mut statement = tx.prepare_cached("INSERT INTO windows (job, seq, keys) VALUES (?1, ?2, ?3)")?;
     for (seq, keys) in windows {
@@ -66,8 +70,7 @@ impl Catalog {
     /// The pending window that comes first.
     pub async fn next_window(&self, job: i64) -> Result<Option<Window>, CatalogError> {
         self.read(move |c| {
-            let sql = format!("SELECT {COLUMNS} FROM windows WHERE job = ?1 AND state = 0 ORDER BY seq, id LIMIT 1");
-            Ok(c.prepare_cached(&sql)?.query_row([job], window_of).optional()?)
+            Ok(c.prepare_cached(&next_sql())?.query_row([job], window_of).optional()?)
         })
         .await
     }

@@ -266,7 +266,7 @@ impl Batch<'_> {
             Entry::Occupied(next) => next.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(
                 self.tx
-                    .prepare_cached("SELECT coalesce(max(n), 0) + 1 FROM receipts WHERE study = ?1 AND source = ?2")?
+                    .prepare_cached(NEXT_RECEIPT)?
                     .query_row([study, from.source], |row| row.get(0))?,
             ),
         };
@@ -317,5 +317,7 @@ impl Batch<'_> {
     }
 }
 
+pub(in crate::catalog) const NEXT_RECEIPT: &str =
+    "SELECT coalesce(max(n), 0) + 1 FROM receipts WHERE study = ?1 AND source = ?2";
 const COPY_AT: &str = "SELECT id, digest, origin FROM copies WHERE folder = ?1 AND name = ?2";
 const QUARANTINED_AT: &str = "SELECT id, digest, origin FROM quarantine WHERE folder = ?1 AND name = ?2";

@@ -67,7 +67,7 @@ CREATE TABLE studies (
     instances           INTEGER NOT NULL DEFAULT 0,
     flags               INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX studies_date ON studies (study_date);
+CREATE INDEX studies_order ON studies (study_date DESC, study_time DESC, uid);
 CREATE INDEX studies_patient ON studies (patient);
 CREATE INDEX studies_accession ON studies (accession_number) WHERE accession_number <> '';
 

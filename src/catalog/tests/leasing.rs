@@ -146,7 +146,7 @@ fn several_processes_never_hold_more_slots_than_the_limit_nor_one_item_twice() {
                 runtime().block_on(async {
                     let mut done = Vec::new();
                     loop {
-                        let Some(slot) = catalog.acquire_slot(SOURCE, LIMIT as u32, owner, LONG).await.unwrap() else {
+                        let Some(slot) = catalog.acquire_slot(SOURCE, u32::try_from(LIMIT).unwrap(), owner, LONG).await.unwrap() else {
                             tokio::task::yield_now().await;
                             continue;
                         };

@@ -1,1 +1,106 @@
-//! x
+//! The plans of the hot queries: each step is a search in an index, never a scan or a sort, so that the millionth study
+//! costs what the first one cost.
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::dicom::QueryLevel;
+use crate::catalog::record::{batch, tally};
+
+fn plan(c: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap_or_else(|e| panic!("{e}: {sql}"));
+    for parameter in 1..=statement.parameter_count() {
+        statement.raw_bind_parameter(parameter, 1).unwrap();
+    }
+    let mut rows = statement.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    steps
+}
+
+fn is_flat(step: &str) -> bool {
+    !step.starts_with("SCAN") && !step.contains("TEMP B-TREE") && !step.contains("AUTOMATIC")
+}
+
+#[test]
+fn no_hot_query_scans_or_sorts() {
+    let (_folder, catalog) = catalog();
+    let (page, next_window) = (totals::page_sql(), windows::next_sql());
+    let hot = [
+        claim::DUE,
+        claim::NEWEST,
+        claim::OF_OWNER,
+        claim::CLAIMABLE,
+        claim::NEXT_DUE,
+        checkpoints::CLOSE_OPEN,
+        checkpoints::LATEST,
+        checkpoints::PULL_OPEN,
+        arrivals::FILED,
+        arrivals::ARRIVALS,
+        arrivals::LAST_ARRIVAL,
+        record::EXISTING,
+        record::VARIANTS,
+        batch::NEXT_RECEIPT,
+        &page,
+        &next_window,
+        "SELECT 1 FROM items WHERE study_uid = ?1 AND job = ?2",
+        "SELECT state, items FROM job_states WHERE job = ?1",
+        "SELECT sum(objects) FROM throughput WHERE job = ?1 AND second > ?2",
+        "DELETE FROM throughput WHERE job = ?1 AND second < ?2",
+        "SELECT slot FROM leases WHERE name = ?1 AND until > ?2 ORDER BY slot",
+        "SELECT series_uid, uid FROM missing WHERE item = ?1",
+        "SELECT id FROM patients WHERE patient_id = ?1 AND issuer = ?2 AND name = ?3 AND birth_date = ?4 AND sex = ?5",
+        "SELECT id FROM series WHERE uid = ?1 AND study = ?2",
+    ];
+    catalog
+        .db
+        .read_blocking(|c| {
+            for sql in hot {
+                let steps = plan(c, sql);
+                assert!(!steps.is_empty() && steps.iter().all(|step| is_flat(step)), "{sql}\n{steps:#?}");
+            }
+            // One row or two are sorted: those of one study in several jobs.
+            let steps = plan(c, tally::TARGET);
+            assert!(steps.iter().all(|step| is_flat(step) || step.contains("ORDER BY")), "{steps:#?}");
+            assert!(steps[0].contains("sqlite_autoindex_items_1 (study_uid=?)"), "{steps:#?}");
+            assert!(!plan(c, "SELECT * FROM items WHERE detail = ?1").iter().all(|step| is_flat(step)), "a scan is seen as one");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn the_newest_are_claimed_and_paged_by_the_index_of_their_order() {
+    let (_folder, catalog) = catalog();
+    let steps = catalog.db.read_blocking(|c| Ok([plan(c, claim::NEWEST), plan(c, &totals::page_sql()), plan(c, claim::DUE)])).unwrap();
+    assert_eq!(steps[0], ["SEARCH items USING COVERING INDEX items_order (job=? AND state=?)"]);
+    assert_eq!(steps[1], ["SEARCH items USING INDEX items_order (job=? AND state=? AND (rank,study_uid)>(?,?))"]);
+    assert_eq!(steps[2], ["SEARCH items USING INDEX items_due (job=? AND due<?)"]);
+}
+
+#[test]
+fn queries_by_identifier_use_its_index() {
+    let (_folder, catalog) = catalog();
+    for (level, keyword, index) in [
+        (QueryLevel::Study, "StudyInstanceUID", "sqlite_autoindex_studies_1 (uid=?)"),
+        (QueryLevel::Study, "PatientID", "sqlite_autoindex_patients_1 (patient_id=?)"),
+        (QueryLevel::Study, "StudyDate", "studies_order (study_date>? AND study_date<?)"),
+        (QueryLevel::Series, "SeriesInstanceUID", "sqlite_autoindex_series_1 (uid=?)"),
+        (QueryLevel::Image, "SOPInstanceUID", "sqlite_autoindex_instances_1 (uid=?)"),
+        (QueryLevel::Image, "StudyInstanceUID", "instances_series (series=?)"),
+    ] {
+        let columns = query::columns_of(level).unwrap();
+        let value = if keyword == "StudyDate" { "20200101-20200131" } else { "1.2.3" };
+        let (sql, _) = query::statement(level, &columns, &[(keyword.into(), value.into())], 10).unwrap();
+        let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
+        assert!(steps.iter().any(|step| step.contains(index)), "{keyword}: {steps:#?}");
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN") && !step.contains("json_each")), "{keyword}: {steps:#?}");
+    }
+    // Everything, newest first, does not sort a million studies for the first ten.
+    let columns = query::columns_of(QueryLevel::Study).unwrap();
+    let (sql, _) = query::statement(QueryLevel::Study, &columns, &[], 10).unwrap();
+    let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
+    assert!(steps[0].contains("studies_order") && !steps.iter().any(|s| s.contains("TEMP B-TREE")), "{steps:#?}");
+}
