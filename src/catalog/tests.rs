@@ -1,3 +1,5 @@
+//! The catalog in a real file: jobs and their items; the rest in files of its own.
+
 use std::time::Duration;
 
 use super::synthetic::{self, SOURCE, instance, listed};

@@ -1,3 +1,5 @@
+//! The database in a real file: versions, batches, several processes, backups.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
