@@ -53,6 +53,8 @@ pub struct Profile {
     pub image_level: bool,
     /// Answers queries below study level without their parent keys, over the whole archive; otherwise it fails them.
     pub relational: bool,
+    /// Answers carry group lengths, a time zone and a private group that nobody asked for.
+    pub extra_elements: bool,
     /// Combines date and time ranges into one (the negotiated behaviour); otherwise each is matched by itself.
     pub combined_times: bool,
 
@@ -121,6 +123,7 @@ impl Default for Profile {
             row_pause: Duration::ZERO,
             image_level: true,
             relational: false,
+            extra_elements: false,
             combined_times: false,
             delivery: Delivery::OneAssociation,
             parallel_stores: 1,

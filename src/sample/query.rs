@@ -213,6 +213,12 @@ impl Query<'_> {
                 None => row.remove(tags::SPECIFIC_CHARACTER_SET),
             },
         };
+        if self.profile.extra_elements {
+            row.put_bytes(Tag(0x0008, 0x0000), VR::UL, 0xFFFF_u32.to_le_bytes().to_vec())
+                .put(tags::TIMEZONE_OFFSET_FROM_UTC, "+0100")
+                .put_bytes(Tag(0x0009, 0x0010), VR::LO, b"SOMEBODY".to_vec())
+                .put_bytes(Tag(0x0009, 0x1001), VR::UN, vec![0; 300]);
+        }
         row.put(tags::QUERY_RETRIEVE_LEVEL, self.level.as_str()).put(tags::RETRIEVE_AE_TITLE, self.ae_title);
         row
     }
