@@ -10,4 +10,5 @@
 
 mod headers;
 mod support;
+mod scale;
 mod tidy;
