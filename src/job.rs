@@ -1,6 +1,46 @@
 //! What should happen and what has: jobs, their plan, their pulls and their verdicts.
+//!
+//! A job is rows in the catalog. [`engine::Engine`] runs one in a process; [`plan`] decides what to ask the source for,
+//! `planner` asks; workers claim studies newest first, `pull` brings each to a verdict of [`reconcile`]. Everything that
+//! must survive this process is written before it is relied on.
 
+mod against_source;
 pub mod backoff;
+pub mod engine;
+mod get;
+pub mod health;
+pub mod keeper;
+mod listing;
 pub mod plan;
+mod planner;
+mod pull;
 pub mod reconcile;
 pub mod report;
+mod request;
+mod settle;
+pub mod state;
+pub mod verify;
+mod work;
+
+pub use against_source::against_source;
+pub use engine::{Engine, JobError};
+pub use keeper::Keeper;
+
+/// Now, in unix milliseconds.
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// An error with all its causes on one line.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

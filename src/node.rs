@@ -1,1 +1,123 @@
-//! TBD
+//! The composition root: builds, spawns and drains what a process is made of.
+
+mod dry_run;
+mod reload;
+mod verify;
+mod worker;
+
+use std::path::PathBuf;
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::config::Config;
+use crate::intake::IntakeError;
+use crate::job::JobError;
+use crate::scp::ReceiverError;
+use crate::store::{Store, StoreError};
+
+pub use dry_run::{DryRun, dry_run};
+pub use verify::verify_source;
+pub use worker::{WorkerScope, run_worker};
+
+/// The name of the receiver's lease: one process at a time holds its port.
+pub const RECEIVER_LEASE: &str = "receiver";
+const STORAGE_ID: &str = "storage.id";
+
+/// Why a process cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The storage folder.
+    #[error("the storage folder {} cannot be used", folder.display())]
+    Store {
+        /// As configured.
+        folder: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The catalog.
+    #[error("the catalog {} cannot be used", path.display())]
+    Catalog {
+        /// As configured.
+        path: PathBuf,
+        /// Why.
+        source: CatalogError,
+    },
+    /// The catalog is of another storage folder.
+    #[error(
+        "the catalog {} belongs to another storage folder than {} (ids {expected} and {found}): check [storage] in the configuration",
+        catalog.display(), folder.display()
+    )]
+    OtherFolder {
+        /// As configured.
+        catalog: PathBuf,
+        /// As configured.
+        folder: PathBuf,
+        /// The folder's id that the catalog remembers.
+        expected: String,
+        /// The id in the folder's sentinel file.
+        found: String,
+    },
+    /// The catalog failed while running.
+    #[error(transparent)]
+    Running(#[from] CatalogError),
+    /// The way in.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The receiver's port.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
+    /// A job.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The scratch catalog of a dry run.
+    #[error("a scratch catalog cannot be made in {}", folder.display())]
+    Scratch {
+        /// Below the temporary directory.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No such source.
+    #[error("there is no source `{0}` in the configuration")]
+    NoSuchSource(String),
+}
+
+/// An archive: its configuration, its catalog and its storage folder, opened and found to belong together.
+#[derive(Clone)]
+pub struct Node {
+    /// The configuration.
+    pub config: Config,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// The storage folder.
+    pub store: Store,
+}
+
+/// Opens the archive of a configuration; makes folder and catalog at first use. A storage folder whose sentinel file is
+/// missing, while the catalog knows one, is not mounted: nothing is written.
+pub async fn open(config: Config) -> Result<Node, NodeError> {
+    let (folder, path) = (config.storage.folder.clone(), config.storage.catalog.clone());
+    let of_catalog = |source| NodeError::Catalog { path: path.clone(), source };
+    let catalog = Catalog::open(&path).map_err(of_catalog)?;
+    let expected = catalog.meta_get(STORAGE_ID).await.map_err(of_catalog)?;
+    let of_store = |source| NodeError::Store { folder: folder.clone(), source };
+    let minimum_free = config.storage.minimum_free;
+    let store = match &expected {
+        Some(_) => Store::open(&folder, minimum_free),
+        None => Store::create(&folder, minimum_free),
+    }
+    .map_err(of_store)?;
+    match expected {
+        Some(expected) if expected != store.id() => {
+            let found = store.id().to_owned();
+            return Err(NodeError::OtherFolder { catalog: path, folder, expected, found });
+        }
+        Some(_) => {}
+        None => catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?,
+    }
+    Ok(Node { config, catalog, store })
+}
+
+/// A name that no other process has: the process id tells people which one it is, the rest makes it unique over reboots.
+pub(crate) fn process_name() -> String {
+    format!("{}-{:08x}", std::process::id(), fastrand::u32(..))
+}

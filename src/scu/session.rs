@@ -17,7 +17,7 @@ const PLAIN: [&str; 2] = [uids::EXPLICIT_LE, uids::IMPLICIT_LE];
 pub const MOST_STORAGE_CONTEXTS: usize = MOST_CONTEXTS - 2;
 
 /// What an association is opened for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
     /// C-FIND, and C-MOVE in the same association.
     Query,
@@ -103,6 +103,11 @@ impl SourceSession {
     /// Whether the source accepted a service, in whichever information model.
     pub fn can(&self, service: Service) -> bool {
         self.context(service).is_ok()
+    }
+
+    /// Whether queries run in the Patient Root model, for want of the other: every request then names the patient.
+    pub fn needs_patient_id(&self) -> bool {
+        self.context(Service::Find).is_ok_and(|context| context.class == uids::PATIENT_ROOT_FIND)
     }
 
     /// The number of the association within this process.

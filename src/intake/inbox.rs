@@ -1,0 +1,137 @@
+//! What waits for the filing thread, bounded by permits: an object holds one from before its first byte is read until
+//! it is settled.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::IntakeError;
+use super::compare::Verdict;
+use crate::catalog::Recorded;
+use crate::dataset::CharacterSet;
+use crate::dicom::SopInstanceUid;
+use crate::store::Incoming;
+
+/// Objects between their first byte and their row, each an open file.
+const QUEUED: usize = 256;
+
+/// Whoever waits for an object.
+pub(super) type Reply = oneshot::Sender<Result<Recorded, IntakeError>>;
+
+/// An object on its way to its row.
+pub(super) struct Item {
+    pub(super) incoming: Incoming,
+    pub(super) ticket: Ticket,
+}
+
+/// What goes with an object, whatever becomes of its bytes.
+pub(super) struct Ticket {
+    pub(super) charset: CharacterSet,
+    /// What a comparison with what is filed has found.
+    pub(super) verdict: Option<Verdict>,
+    /// How often the catalog has refused it.
+    pub(super) refused: u32,
+    reply: Option<Reply>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What the filing thread is told.
+pub(super) enum Message {
+    /// A new object, one that has been compared, or one that must be settled again.
+    Item(Box<Item>),
+    /// These are recorded, or have failed; objects with the same UIDs may follow.
+    Done(Vec<SopInstanceUid>),
+    /// Say so when everything before this is done.
+    Flush(oneshot::Sender<()>),
+    /// Finish what is queued, then end.
+    Close,
+}
+
+/// The way to the filing thread.
+pub(super) struct Inbox {
+    sender: Sender<Message>,
+    permits: Arc<Semaphore>,
+    closed: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Item {
+    pub(super) fn new(incoming: Incoming, charset: CharacterSet, reply: Option<Reply>, permit: Option<OwnedSemaphorePermit>) -> Item {
+        Item { incoming, ticket: Ticket { charset, verdict: None, refused: 0, reply, _permit: permit } }
+    }
+}
+
+impl Ticket {
+    /// Tells whoever waits. When nobody does, a failure is told to the log: the source still has the object.
+    pub(super) fn answer(self, uid: &SopInstanceUid, outcome: Result<Recorded, IntakeError>) {
+        match (self.reply, outcome) {
+            // The association may be gone by now; the outcome is in the catalog all the same.
+            (Some(reply), outcome) => drop(reply.send(outcome)),
+            (None, Err(error)) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(sop.uid = %uid, %error, cause, "an object that was received could not be filed");
+            }
+            (None, Ok(_)) => {}
+        }
+    }
+}
+
+impl Inbox {
+    pub(super) fn new() -> (Inbox, Receiver<Message>) {
+        // Its length is bounded by the permits, so that no sender ever waits for it, and none can wait in a circle.
+        let (sender, receiver) = channel();
+        let permits = Arc::new(Semaphore::new(QUEUED));
+        (Inbox { sender, permits, closed: AtomicBool::new(false), thread: Mutex::new(None) }, receiver)
+    }
+
+    pub(super) fn sender(&self) -> Sender<Message> {
+        self.sender.clone()
+    }
+
+    pub(super) fn runs(&self, thread: JoinHandle<()>) {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    }
+
+    /// Waits for room for one more object.
+    pub(super) async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, IntakeError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(IntakeError::Closed);
+        }
+        Arc::clone(&self.permits).acquire_owned().await.map(Some).map_err(|_| IntakeError::Closed)
+    }
+
+    pub(super) fn put(&self, item: Item) -> Result<(), IntakeError> {
+        self.send(Message::Item(Box::new(item)))
+    }
+
+    pub(super) async fn flush(&self) -> Result<(), IntakeError> {
+        let (sender, done) = oneshot::channel();
+        self.send(Message::Flush(sender))?;
+        done.await.map_err(|_| IntakeError::Closed)
+    }
+
+    /// Asks the thread to end, and waits for it.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        // An error means that it has ended.
+        let _ = self.sender.send(Message::Close);
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of the thread has ended the process.
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, message: Message) -> Result<(), IntakeError> {
+        self.sender.send(message).map_err(|_| IntakeError::Closed)
+    }
+}
+
+/// The threads end with the last handle; nobody waits for them here, since this may be an async task.
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::Close);
+    }
+}

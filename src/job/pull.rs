@@ -1,0 +1,255 @@
+//! One study from the source to its verdict: compare, ask for what is missing, compare again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::engine::JobError;
+use super::keeper::Held;
+use super::listing::{self, Listed, NoList};
+use super::reconcile::{Here, Listing, Verdict, listing_digest, reconcile};
+use super::request::{self, Asked};
+use super::work::{Link, Work};
+use super::state::{Event, on};
+use super::{backoff, settle};
+use crate::catalog::{Evidence, Item, ItemUpdate, Outcome, Reason};
+use crate::config::Source;
+use crate::dicom::SopInstanceUid;
+use crate::object::Disposition;
+
+/// How long the last objects of a pull may take through the filing batch, here or in another process, before the
+/// study is put aside to settle.
+const IN_FLIGHT: Duration = Duration::from_millis(400);
+const IN_FLIGHT_POLL: Duration = Duration::from_millis(40);
+
+/// Why a study is short, in the source's own words, for the report.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cause {
+    pub(super) reason: Option<Reason>,
+    pub(super) detail: String,
+}
+
+/// Works on a claimed study until it is proven, given up, put aside, or given back.
+pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: Held) -> Result<(), JobError> {
+    let source = work.source();
+    let (cancel, guard) = work.pull_token(&held, link);
+    let before = here(work, &item).await?;
+    let mut known = None;
+    let something_is_here = !before.filed.is_empty() || !before.received.is_empty() || item.attempt > 0;
+    if something_is_here || request::needs_list(work, &source, &item) {
+        let listed = match listing::list_study(work, link, &item.study).await {
+            Ok(listed) => listed,
+            Err(no_list) => return unlisted(work, &source, &item, &before, no_list).await,
+        };
+        match reconcile(&listed.listing, &before) {
+            Verdict::Short { missing, count } if item.attempt < source.attempts => known = Some((listed, missing, count)),
+            verdict => return conclude(work, &source, &item, &before, &listed.listing, verdict).await,
+        }
+    }
+    let asked = request::ask(work, link, &source, &item, known, &cancel).await?;
+    drop(guard);
+    let cause = match asked {
+        Asked::Ended(cause) => cause,
+        Asked::Stopped => return give_back(work, &item, &Cause::default()).await,
+        Asked::SourceFailed(words) => {
+            work.health.failed(&source.retry, words.clone());
+            return give_back(work, &item, &Cause { reason: None, detail: words }).await;
+        }
+        Asked::Halt(cause) => {
+            work.halt(cause.detail.clone());
+            return give_back(work, &item, &cause).await;
+        }
+    };
+    verify(work, link, &source, item, held, cause).await
+}
+
+/// Compares after a pull. A study that arrived whole is proven at once; one that did not is put aside to settle.
+async fn verify(work: &Arc<Work>, link: &mut Link, source: &Source, mut item: Item, held: Held, cause: Cause) -> Result<(), JobError> {
+    let catalog = &work.engine.catalog;
+    item.state = on(item.state, Event::PullEnded)?;
+    if !catalog.update_item(item.id, item.fence, ItemUpdate::to(item.state, item.attempt)).await? {
+        return Ok(());
+    }
+    work.engine.intake.flush().await?;
+    let listed = match listing::list_study(work, link, &item.study).await {
+        Ok(listed) => listed,
+        Err(no_list) => {
+            let here = here(work, &item).await?;
+            return unlisted(work, source, &item, &here, no_list).await;
+        }
+    };
+    let began = tokio::time::Instant::now();
+    loop {
+        let here = here(work, &item).await?;
+        match reconcile(&listed.listing, &here) {
+            Verdict::Short { .. } if began.elapsed() < IN_FLIGHT && work.gate.open() > 0 => {
+                tokio::time::sleep(IN_FLIGHT_POLL).await;
+            }
+            Verdict::Short { missing, count } => {
+                let missing: BTreeSet<SopInstanceUid> = missing.into_iter().map(|(_, uid)| uid).collect();
+                let cause = blame(cause, &here, count);
+                let wanted = settle::Wanted { missing, filed: here.filed.len() + count as usize };
+                return settle::put_aside(work, source, item, held, wanted, cause).await;
+            }
+            verdict => return conclude(work, source, &item, &here, &listed.listing, verdict).await,
+        }
+    }
+}
+
+/// Names the reason when the pull itself did not: a success that brought nothing means that the source could not get
+/// at the objects; one that brought some is a short count.
+fn blame(mut cause: Cause, here: &Here, missing: u32) -> Cause {
+    if cause.reason.is_none() {
+        let reason = if here.received.is_empty() { Reason::SourceOffline } else { Reason::ShortCount };
+        cause.reason = Some(reason);
+    }
+    if cause.detail.is_empty() {
+        cause.detail = format!("the source reported success; {missing} listed objects did not arrive");
+    }
+    cause
+}
+
+/// Writes the end of an item that has been compared with a list.
+async fn conclude(
+    work: &Work,
+    source: &Source,
+    item: &Item,
+    here: &Here,
+    listing: &Listing,
+    verdict: Verdict,
+) -> Result<(), JobError> {
+    let (count, evidence, digest) = match listing {
+        Listing::Instances(listed) => (u32::try_from(listed.len()).unwrap_or(u32::MAX), Evidence::Instances, Some(listing_digest(listed))),
+        Listing::Count(count) => (*count, Evidence::Count, None),
+    };
+    let filed = match listing {
+        Listing::Instances(listed) => here.filed.iter().filter(|uid| listed.contains_key(*uid)).count(),
+        Listing::Count(_) => here.filed.len(),
+    };
+    let event = if verdict == Verdict::Proven { Event::Proven } else { Event::GivenUp(filed > 0) };
+    let mut update = ItemUpdate::to(on(item.state, event)?, item.attempt);
+    let mut fall = |reason, detail: String| {
+        update.reason = Some(reason);
+        update.detail = detail;
+    };
+    match verdict {
+        Verdict::Proven => update.evidence = Some(evidence),
+        Verdict::Empty => fall(Reason::ZeroImages, "the source lists the study, but no object in it".into()),
+        Verdict::Short { missing, count } => {
+            let reason = item.reason.unwrap_or(Reason::ShortCount);
+            let attempts = source.attempts;
+            fall(reason, format!("{count} listed objects did not arrive in {attempts} attempts; {}", item.detail));
+            update.missing = missing;
+        }
+        Verdict::Quarantined(n) => fall(Reason::Quarantined, format!("{n} listed objects are in quarantine")),
+        Verdict::Collided(n) => {
+            fall(Reason::UidCollision, format!("{n} listed objects have the UID of another object that is filed"));
+        }
+        Verdict::Over { unlisted, missing } => fall(
+            Reason::OverCount,
+            format!("the source delivered {unlisted} objects that it does not list, and did not deliver {missing} that it lists"),
+        ),
+    }
+    update.listed = Some(count);
+    update.filed = u32::try_from(filed).ok();
+    update.listing_digest = digest;
+    info!(study.uid = %item.study.study_uid, state = update.state.as_text(), listed = count, filed, "study concluded");
+    write(work, item, update).await
+}
+
+/// Writes what follows when the source gave no list that could be evidence.
+async fn unlisted(work: &Work, source: &Source, item: &Item, here: &Here, no_list: NoList) -> Result<(), JobError> {
+    let fallout = on(item.state, Event::GivenUp(!here.filed.is_empty()))?;
+    let mut update = ItemUpdate::to(fallout, item.attempt);
+    update.filed = u32::try_from(here.filed.len()).ok();
+    match no_list {
+        NoList::NotFound => {
+            update.reason = Some(Reason::NotFoundAtSource);
+            update.detail = "the source does not list the study".into();
+        }
+        NoList::NoEvidence(words) => {
+            let attempt = item.attempt + 1;
+            update.attempt = attempt;
+            update.reason = Some(Reason::RefusedBySource);
+            update.detail = format!("{words}; a source that cannot list instances can be proven by count only (verify = \"count\")");
+            if attempt < source.attempts {
+                update.state = on(item.state, Event::PutBack)?;
+                update.release = true;
+                update.due = Some(super::now() + millis(backoff::pause(attempt, source.retry.first, source.retry.longest)));
+            }
+        }
+        NoList::Scu(error) if work.stop.is_cancelled() => {
+            info!(%error, "stopped while comparing");
+            return give_back(work, item, &Cause::default()).await;
+        }
+        NoList::Scu(error) => {
+            let words = super::words(&error);
+            if error.disposition() == Disposition::Halt {
+                work.halt(words.clone());
+            } else {
+                work.health.failed(&source.retry, words.clone());
+            }
+            return give_back(work, item, &Cause { reason: None, detail: words }).await;
+        }
+    }
+    write(work, item, update).await
+}
+
+/// Gives a study back without counting an attempt: not its fault.
+pub(super) async fn give_back(work: &Work, item: &Item, cause: &Cause) -> Result<(), JobError> {
+    let mut update = ItemUpdate::to(on(item.state, Event::PutBack)?, item.attempt);
+    update.release = true;
+    update.due = Some(super::now());
+    update.reason = cause.reason.or(item.reason);
+    update.detail = if cause.detail.is_empty() { item.detail.clone() } else { cause.detail.clone() };
+    write(work, item, update).await
+}
+
+pub(super) async fn write(work: &Work, item: &Item, update: ItemUpdate) -> Result<(), JobError> {
+    if !work.engine.catalog.update_item(item.id, item.fence, update).await? {
+        warn!(study.uid = %item.study.study_uid, "the lease on a study was lost; whoever holds it now goes on");
+    }
+    Ok(())
+}
+
+/// What is here of a study.
+pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
+    let catalog = &work.engine.catalog;
+    let study = &item.study.study_uid;
+    let mut here = Here {
+        filed: catalog.filed_of_study(study).await?.into_iter().map(|(_, uid)| uid).collect(),
+        ..Here::default()
+    };
+    for arrival in catalog.receipts_of_study(&work.source_name, study).await? {
+        match arrival.outcome {
+            Outcome::Collision => {
+                here.collided.insert(arrival.instance.clone());
+            }
+            Outcome::Quarantined => {
+                here.quarantined.insert(arrival.instance.clone());
+            }
+            // Filed in another study, or moved there by a person.
+            Outcome::Duplicate | Outcome::Variant if !here.filed.contains(&arrival.instance) => {
+                here.elsewhere.insert(arrival.instance.clone());
+            }
+            Outcome::AlreadyMoved => {
+                here.filed.insert(arrival.instance.clone());
+            }
+            Outcome::New | Outcome::Duplicate | Outcome::Variant => {}
+        }
+        // What an earlier job brought is judged by what is filed, not by what the source delivered then.
+        if arrival.item == Some(item.id) {
+            here.received.insert(arrival.instance);
+        }
+    }
+    Ok(here)
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What [`request::ask`] is told when the source's list is known already.
+pub(super) type Known = (Listed, Vec<(crate::dicom::SeriesInstanceUid, SopInstanceUid)>, u32);

@@ -1,0 +1,255 @@
+//! One job as this process works on it: what planner and workers share, and their links to the source.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::engine::Engine;
+use super::health::Health;
+use super::keeper::Held;
+use crate::catalog::Job;
+use crate::config::Source;
+use crate::scp::{Gate, charset_of};
+use crate::scu::{Purpose, ScuError, SourceSession, Target};
+
+/// How often a free slot of the source is looked for.
+const SLOT_POLL: Duration = Duration::from_millis(100);
+/// A link is given back after this long when somebody else waits for a slot.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// Studies that may wait for their last objects at the same time.
+const SETTLING: usize = 64;
+
+/// What everybody who works on a job shares.
+pub(super) struct Work {
+    pub(super) engine: Engine,
+    pub(super) job: Job,
+    pub(super) source_name: String,
+    /// As it was configured when the job began here: what holds if it is taken out meanwhile.
+    begun_with: Source,
+    pub(super) health: Health,
+    pub(super) gate: Arc<Gate>,
+    /// Everything ends: paused, cancelled, halted, or the process stops.
+    pub(super) stop: CancellationToken,
+    /// New work may be there.
+    pub(super) news: Notify,
+    pub(super) settling: Arc<Semaphore>,
+    /// Whether a source that cannot be reached is waited for.
+    pub(super) patient: bool,
+    /// Pulls that run end; replaced when there is room again.
+    pulls: Mutex<CancellationToken>,
+    suspended: AtomicBool,
+    planner_waits: AtomicBool,
+    halted: Mutex<Option<String>>,
+}
+
+/// An association slot of the source, and the association in it, if one is open.
+pub(super) struct Link {
+    slot: Held,
+    session: Option<(Purpose, SourceSession)>,
+    since: Instant,
+}
+
+impl Work {
+    /// `None` when the source is not configured.
+    pub(super) fn new(engine: Engine, job: Job, stop: &CancellationToken) -> Option<Self> {
+        let source_name = job.spec.source.clone().unwrap_or_default();
+        let begun_with = engine.config.borrow().source(&source_name).cloned()?;
+        let stop = stop.child_token();
+        Some(Work {
+            gate: engine.gates.of(&source_name),
+            engine,
+            job,
+            source_name,
+            begun_with,
+            health: Health::default(),
+            pulls: Mutex::new(stop.child_token()),
+            stop,
+            news: Notify::new(),
+            settling: Arc::new(Semaphore::new(SETTLING)),
+            patient: true,
+            suspended: AtomicBool::new(false),
+            planner_waits: AtomicBool::new(false),
+            halted: Mutex::new(None),
+        })
+    }
+
+    /// The source as the configuration describes it now.
+    pub(super) fn source(&self) -> Source {
+        self.engine.config.borrow().source(&self.source_name).cloned().unwrap_or_else(|| self.begun_with.clone())
+    }
+
+    /// Whether the source is still configured.
+    pub(super) fn is_configured(&self) -> bool {
+        self.engine.config.borrow().source(&self.source_name).is_some()
+    }
+
+    /// Stops the job until a person has mended something.
+    pub(super) fn halt(&self, message: String) {
+        self.halted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+        self.stop.cancel();
+    }
+
+    /// What a person must mend.
+    pub(super) fn halted(&self) -> Option<String> {
+        self.halted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops pulling while there is no room, and goes on when there is.
+    pub(super) fn suspend(&self, suspended: bool) {
+        let was = self.suspended.swap(suspended, Ordering::SeqCst);
+        if was == suspended {
+            return;
+        }
+        let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+        if suspended {
+            pulls.cancel();
+        } else {
+            *pulls = self.stop.child_token();
+            self.news.notify_waiters();
+        }
+    }
+
+    pub(super) fn suspended(&self) -> bool {
+        self.suspended.load(Ordering::SeqCst)
+    }
+
+    /// A token that ends one pull: with everything, for want of room, with a lost lease, or when the limits of the
+    /// hour no longer allow its slot.
+    pub(super) fn pull_token(self: &Arc<Self>, item: &Held, link: &Link) -> (CancellationToken, DropGuard) {
+        let token = self.pulls.lock().unwrap_or_else(PoisonError::into_inner).child_token();
+        let (lost, slot_lost, slot) = (item.lost().clone(), link.slot.lost().clone(), link.slot.slot());
+        let (work, ended) = (Arc::clone(self), token.clone());
+        self.engine.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = ended.cancelled() => return,
+                    () = lost.cancelled() => break,
+                    () = slot_lost.cancelled() => break,
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                }
+                if slot >= work.associations() {
+                    break;
+                }
+            }
+            ended.cancel();
+        });
+        let guard = token.clone().drop_guard();
+        (token, guard)
+    }
+
+    /// Associations that the source allows at this hour.
+    pub(super) fn associations(&self) -> usize {
+        self.source().limits_at(&jiff::Zoned::now()).associations
+    }
+
+    /// Waits for a slot of the source; `None` when the job stops.
+    pub(super) async fn link(&self, planner: bool) -> Option<Link> {
+        loop {
+            if self.stop.is_cancelled() {
+                return None;
+            }
+            let pause = self.health.pause().map(|(left, _)| left.min(Duration::from_secs(1)));
+            if let Some(pause) = pause {
+                self.sleep(pause).await;
+                continue;
+            }
+            // The planner goes first: without a plan there is nothing to pull.
+            if planner {
+                self.planner_waits.store(true, Ordering::SeqCst);
+            }
+            let limit = self.associations();
+            if (planner || !self.planner_waits.load(Ordering::SeqCst)) && limit > 0 {
+                match self.engine.keeper.slot(&self.source_name, limit).await {
+                    Ok(Some(slot)) => {
+                        if planner {
+                            self.planner_waits.store(false, Ordering::SeqCst);
+                        }
+                        return Some(Link { slot, session: None, since: Instant::now() });
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "cannot take an association slot"),
+                }
+            }
+            self.sleep(SLOT_POLL).await;
+        }
+    }
+
+    /// Whether a worker may keep its link for one more study.
+    pub(super) async fn may_keep(&self, link: &Link) -> bool {
+        if self.suspended() || link.slot.lost().is_cancelled() || link.slot.slot() >= self.associations() {
+            return false;
+        }
+        if self.planner_waits.load(Ordering::SeqCst) {
+            return false;
+        }
+        if link.since.elapsed() < LONGEST_TURN {
+            return true;
+        }
+        // Others may be waiting, in other processes too: with every slot taken, let them have a turn.
+        let taken = self.engine.catalog.slots_held(&self.source_name, self.engine.keeper.owner()).await;
+        taken.is_ok_and(|(mine, all)| mine == all && all < self.associations().max(2))
+    }
+
+    /// Sleeps, or returns at once when the job stops.
+    pub(super) async fn sleep(&self, pause: Duration) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    fn target(&self, source: &Source) -> Target {
+        Target {
+            name: source.name.clone(),
+            host: source.address.host.clone(),
+            port: source.address.port,
+            called: source.ae_title.clone(),
+            calling: source.calling.clone(),
+            connect: source.timeout.connect,
+            respond: source.timeout.find,
+            default_charset: charset_of(&self.engine.config.borrow(), Some(&source.name)),
+            throttle: Some(Arc::clone(&self.gate.throttle)),
+        }
+    }
+}
+
+impl Link {
+    /// The association, opened for this purpose if it is not yet. Another one is released first, so that a slot never
+    /// has two.
+    pub(super) async fn session(&mut self, work: &Work, purpose: &Purpose) -> Result<&mut SourceSession, ScuError> {
+        let open = match self.session.take() {
+            Some((open, session)) if open == *purpose && session.is_usable() => (open, session),
+            other => {
+                self.session = other;
+                self.hang_up().await;
+                let session = SourceSession::open(&work.target(&work.source()), purpose.clone()).await?;
+                work.health.answered();
+                (purpose.clone(), session)
+            }
+        };
+        Ok(&mut self.session.insert(open).1)
+    }
+
+    /// Ends the association in peace; the slot stays.
+    pub(super) async fn hang_up(&mut self) {
+        if let Some((_, session)) = self.session.take() {
+            session.release().await;
+        }
+    }
+
+    /// Drops an association that broke, or that is in an unknown state; the slot stays.
+    pub(super) async fn broken(&mut self) {
+        if let Some((_, session)) = self.session.take() {
+            session.abort().await;
+        }
+    }
+
+    /// Gives everything back.
+    pub(super) async fn close(mut self) {
+        self.hang_up().await;
+        self.slot.release().await;
+    }
+}

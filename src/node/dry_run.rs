@@ -1,0 +1,102 @@
+//! What a migration would bring, listed into a catalog that is thrown away.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{NodeError, process_name};
+use crate::catalog::{Catalog, JobSpec};
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::job::{Engine, Keeper};
+use crate::scp::Gates;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DryRun {
+    /// Studies.
+    pub studies: u64,
+    /// Objects, in the studies whose number the source tells; `None` when it tells none.
+    pub objects: Option<u64>,
+    /// Studies of which the source does not tell the number of objects.
+    pub studies_without_count: u64,
+    /// Studies by year, the latest first; "none" for those without a date.
+    pub by_year: Vec<(String, u64)>,
+    /// What could not be enumerated, and why.
+    pub not_enumerated: Vec<String>,
+}
+
+/// A catalog of its own, removed with everything beside it when it goes.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "cannot remove the scratch catalog");
+        }
+    }
+}
+
+/// Enumerates a job without making it. The source's limits hold as for a migration, together with whatever else runs.
+pub async fn dry_run(config: &Config, spec: &JobSpec, cancel: CancellationToken) -> Result<DryRun, NodeError> {
+    let node = super::open(config.clone()).await?;
+    let folder = std::env::temp_dir().join(format!("pacsferry-dry-run-{}", process_name()));
+    let path = folder.join("catalog.db");
+    std::fs::create_dir_all(&folder).map_err(|source| NodeError::Scratch { folder: folder.clone(), source })?;
+    let _scratch = Scratch(folder);
+    let catalog = Catalog::open(&path).map_err(|source| NodeError::Catalog { path, source })?;
+    let owner = process_name();
+    let keeper = Keeper::new(node.catalog.clone(), &owner);
+    let (_sender, watched) = watch::channel(Arc::new(config.clone()));
+    let engine = Engine {
+        config: watched,
+        catalog: catalog.clone(),
+        intake: Intake::start(node.store.clone(), catalog.clone(), owner.clone())?,
+        store: node.store.clone(),
+        gates: Gates::default(),
+        keeper: keeper.clone(),
+        tasks: TaskTracker::new(),
+    };
+    let stop = cancel.child_token();
+    let keeping = engine.tasks.spawn({
+        let stop = stop.clone();
+        async move { keeper.run(stop).await }
+    });
+    let job = catalog.create_job(spec).await?;
+    let id = job.id;
+    let listed = engine.enumerate(job, &stop).await;
+    stop.cancel();
+    node.catalog.release_owner(&owner).await?;
+    let found = summarise(&catalog, id).await;
+    engine.intake.close().await?;
+    drop(keeping.await);
+    listed?;
+    found
+}
+
+async fn summarise(catalog: &Catalog, job: i64) -> Result<DryRun, NodeError> {
+    let mut found = DryRun::default();
+    let mut years: BTreeMap<Option<i16>, u64> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = catalog.items(job, &[], after, 1000).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.order_key());
+        for item in &page {
+            found.studies += 1;
+            match item.study.instances {
+                Some(n) => *found.objects.get_or_insert(0) += u64::from(n),
+                None => found.studies_without_count += 1,
+            }
+            *years.entry(item.study.study_date.map(|date| date.year())).or_default() += 1;
+        }
+    }
+    let name = |year: Option<i16>| year.map_or("none".to_owned(), |year| year.to_string());
+    found.by_year = years.into_iter().rev().map(|(year, n)| (name(year), n)).collect();
+    found.not_enumerated = catalog.notes(job).await?.into_iter().map(|note| format!("{}: {}", note.kind, note.text)).collect();
+    Ok(found)
+}

@@ -1,0 +1,192 @@
+//! The worker: runs jobs and owns the receiver. Stopped, it gives everything back and leaves its jobs running for the
+//! next one; killed, it loses nothing but the time of its leases.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use super::{Node, NodeError, RECEIVER_LEASE, process_name, reload};
+use crate::catalog::{JobKind, JobState};
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::job::{Engine, Keeper};
+use crate::scp::{Gates, Receiver, charset_of};
+
+/// How often to look for new jobs, and whether the receiver has become free.
+const POLL: Duration = Duration::from_millis(250);
+/// How long to wait before a port that is taken, or a job that failed, is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Which jobs a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerScope {
+    /// Every running job, until it is stopped.
+    All,
+    /// One job, until it comes to rest.
+    Job(i64),
+}
+
+/// How holding the receiver's port has begun.
+type Ready = watch::Sender<Option<bool>>;
+
+/// Runs jobs until `shutdown`, or until the one job of its scope is at rest.
+pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: CancellationToken) -> Result<(), NodeError> {
+    for problem in config.resolve() {
+        warn!(%problem, "a source's address");
+    }
+    let node = super::open(config).await?;
+    let owner = process_name();
+    let (sender, config) = watch::channel(Arc::new(node.config.clone()));
+    let intake = Intake::start(node.store.clone(), node.catalog.clone(), owner.clone())?;
+    let known = config.clone();
+    let swept = intake.sweep(move |origin| charset_of(&known.borrow(), origin.source.as_deref())).await?;
+    info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
+    let keeper = Keeper::new(node.catalog.clone(), &owner);
+    let background = TaskTracker::new();
+    let stop_background = CancellationToken::new();
+    background.spawn({
+        let (keeper, stop) = (keeper.clone(), stop_background.clone());
+        async move { keeper.run(stop).await }
+    });
+    background.spawn(reload::watch(sender, stop_background.clone()));
+
+    let engine = Engine {
+        config: config.clone(),
+        catalog: node.catalog.clone(),
+        intake: intake.clone(),
+        store: node.store.clone(),
+        gates: Gates::default(),
+        keeper: keeper.clone(),
+        tasks: TaskTracker::new(),
+    };
+    let receiver = Receiver { config, catalog: node.catalog.clone(), intake: intake.clone(), gates: engine.gates.clone() };
+    // The receiver outlives the jobs, so that what a source is still sending when they stop is told so in DICOM.
+    let stop_receiver = CancellationToken::new();
+    let (ready, mut is_ready) = watch::channel(None);
+    let holding = background.spawn(hold_receiver(receiver, keeper, scope, ready, stop_receiver.clone()));
+    let begun = tokio::select! {
+        () = shutdown.cancelled() => false,
+        begun = is_ready.wait_for(Option::is_some) => begun.is_ok_and(|begun| *begun == Some(true)),
+    };
+    let ran = if begun { run_jobs(&node, &engine, scope, &shutdown).await } else { Ok(()) };
+
+    // Upstream first: no claims, no pulls, no listener, nothing in the intake, nothing held.
+    engine.tasks.close();
+    engine.tasks.wait().await;
+    stop_receiver.cancel();
+    let received = holding.await;
+    let closed = intake.close().await;
+    node.catalog.release_owner(&owner).await?;
+    stop_background.cancel();
+    background.close();
+    background.wait().await;
+    ran?;
+    closed?;
+    received.unwrap_or_else(|error| {
+        error!(%error, "the receiver failed");
+        Ok(())
+    })
+}
+
+/// Runs what there is to run; returns when stopped, or when the one job is at rest.
+async fn run_jobs(node: &Node, engine: &Engine, scope: WorkerScope, shutdown: &CancellationToken) -> Result<(), NodeError> {
+    if let WorkerScope::Job(id) = scope {
+        if let Some(job) = node.catalog.job(id).await? {
+            engine.run(job, shutdown).await?;
+        }
+        return Ok(());
+    }
+    let running: Arc<Mutex<HashSet<i64>>> = Arc::default();
+    let tasks = TaskTracker::new();
+    while !shutdown.is_cancelled() {
+        for job in node.catalog.jobs().await? {
+            let to_run = job.spec.kind == JobKind::Migration && matches!(job.state, JobState::Running | JobState::Stopping);
+            if !to_run || !lock(&running).insert(job.id) {
+                continue;
+            }
+            let (engine, shutdown, running, id) = (engine.clone(), shutdown.clone(), Arc::clone(&running), job.id);
+            info!(job = id, "running a job");
+            tasks.spawn(async move {
+                if let Err(error) = engine.run(job, &shutdown).await {
+                    error!(job = id, error = &error as &dyn std::error::Error, "a job failed");
+                    pause(&shutdown, PAUSE).await;
+                }
+                lock(&running).remove(&id);
+            });
+        }
+        pause(shutdown, POLL).await;
+    }
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+/// Holds the receiver's port whenever no other process does.
+async fn hold_receiver(
+    receiver: Receiver,
+    keeper: Keeper,
+    scope: WorkerScope,
+    ready: Ready,
+    stop: CancellationToken,
+) -> Result<(), NodeError> {
+    while !stop.is_cancelled() {
+        let lease = keeper.acquire(RECEIVER_LEASE).await.unwrap_or_else(|error| {
+            warn!(%error, "cannot ask for the receiver's lease");
+            None
+        });
+        let Some(lease) = lease else {
+            // Another process receives; its arrivals show in the catalog.
+            ready.send_replace(Some(true));
+            pause(&stop, POLL).await;
+            continue;
+        };
+        match receiver.bind().await {
+            Ok(listener) => {
+                if let Ok(address) = listener.local_addr() {
+                    info!(%address, "the receiver listens");
+                }
+                ready.send_replace(Some(true));
+                let ended = stop.child_token();
+                let serving = receiver.clone().serve(listener, ended.clone());
+                tokio::pin!(serving);
+                tokio::select! {
+                    () = &mut serving => {}
+                    () = lease.lost().cancelled() => {
+                        warn!("the receiver's lease is lost to another process");
+                        ended.cancel();
+                        serving.await;
+                    }
+                }
+                lease.release().await;
+            }
+            Err(error) => {
+                lease.release().await;
+                let known = ready.borrow().is_some();
+                if matches!(scope, WorkerScope::Job(_)) && !known {
+                    ready.send_replace(Some(false));
+                    return Err(error.into());
+                }
+                warn!(error = &error as &dyn std::error::Error, "the receiver cannot listen; C-MOVE brings nothing until it can");
+                ready.send_replace(Some(true));
+                pause(&stop, PAUSE).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn pause(stop: &CancellationToken, duration: Duration) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(duration) => {}
+    }
+}
+
+fn lock(running: &Mutex<HashSet<i64>>) -> std::sync::MutexGuard<'_, HashSet<i64>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,95 @@
+//! What holds for everything that comes from one source, whichever association brings it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::assoc::Throttle;
+
+/// The gate of one source in this process.
+#[derive(Debug)]
+pub struct Gate {
+    /// Bytes per second that the receiver takes from the source, all its associations together.
+    pub throttle: Arc<Throttle>,
+    stopped: watch::Sender<bool>,
+    open: AtomicUsize,
+    arrivals: AtomicU64,
+    refusal: Mutex<Option<(u64, String)>>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Gate {
+            throttle: Arc::new(Throttle::new(None)),
+            stopped: watch::Sender::new(false),
+            open: AtomicUsize::new(0),
+            arrivals: AtomicU64::new(0),
+            refusal: Mutex::new(None),
+        }
+    }
+
+    /// Stops the source: its associations are aborted after the object in flight, and new ones are rejected for the
+    /// moment. Or lets it in again.
+    pub fn stop(&self, stopped: bool) {
+        self.stopped.send_replace(stopped);
+    }
+
+    /// Tells when the source is stopped.
+    pub fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
+    }
+
+    /// Associations of the source that are open with the receiver.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Objects that arrived from the source since this process started: a sign of life during a silent C-MOVE.
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::Relaxed)
+    }
+
+    /// The last object that was refused, and how many there were: why a study may be short through our own doing.
+    pub fn refusal(&self) -> Option<(u64, String)> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn arrived(&self) {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused(&self, why: String) {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = refusal.as_ref().map_or(0, |(n, _)| *n);
+        *refusal = Some((count + 1, why));
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> Entered {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Entered(Arc::clone(self))
+    }
+}
+
+/// An open association, counted for as long as this lives.
+pub(super) struct Entered(Arc<Gate>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The gates of all sources, by name. A clone is another handle.
+#[derive(Debug, Clone, Default)]
+pub struct Gates(Arc<Mutex<HashMap<String, Arc<Gate>>>>);
+
+impl Gates {
+    /// The gate of a source; made when it is asked for first. Sources are named by the configuration, so that their
+    /// number is bounded.
+    pub fn of(&self, source: &str) -> Arc<Gate> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(source.to_owned()).or_insert_with(|| Arc::new(Gate::new())))
+    }
+}

@@ -1,0 +1,156 @@
+//! The receiver's port: who is let in, and how many.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info, info_span, warn};
+
+use super::gate::Gates;
+use super::session::{self, Sender};
+use crate::assoc::negotiate::is_storage;
+use crate::assoc::{self, AcceptPolicy, Answer, AssocError, Decision, Offer, Rejection};
+use crate::catalog::Catalog;
+use crate::config::{Config, Source};
+use crate::dicom::uids;
+use crate::dimse::Session;
+use crate::intake::Intake;
+
+/// Sockets beyond the configured associations that may be waiting for negotiation or for being told "not now".
+const SPARE_SOCKETS: usize = 64;
+/// How long to wait after the system refused to accept (out of file descriptors) before trying again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the receiver cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiverError {
+    /// The port is taken, or may not be used.
+    #[error("listening on {address}")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The C-STORE SCP that the old PACS sends to.
+#[derive(Clone)]
+pub struct Receiver {
+    /// The configuration, which may change while running.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Where pulls and arrivals meet.
+    pub catalog: Catalog,
+    /// The single door in.
+    pub intake: Intake,
+    /// What holds for each source.
+    pub gates: Gates,
+}
+
+impl Receiver {
+    /// Binds the configured address.
+    pub async fn bind(&self) -> Result<TcpListener, ReceiverError> {
+        let address = self.config.borrow().receiver.listen;
+        TcpListener::bind(address).await.map_err(|source| ReceiverError::Bind { address, source })
+    }
+
+    /// Serves until it is told to stop; associations then end after the object in flight.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let most = self.config.borrow().receiver.max_associations;
+        let associations = Arc::new(Semaphore::new(most));
+        let sockets = Arc::new(Semaphore::new(most + SPARE_SOCKETS));
+        let tasks = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, address)) => {
+                    let Ok(room) = Arc::clone(&sockets).try_acquire_owned() else {
+                        // So many wait for negotiation that even a rejection would cost too much.
+                        warn!(peer.address = %address, "closed a connection: too many are waiting");
+                        continue;
+                    };
+                    let span = info_span!("association", peer.address = %address);
+                    let work = self.clone().one(socket, address, Arc::clone(&associations), room, stop.clone());
+                    tasks.spawn(work.instrument(span));
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn one(
+        self,
+        socket: TcpStream,
+        address: SocketAddr,
+        associations: Arc<Semaphore>,
+        _room: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
+        let config = self.config.borrow().clone();
+        let permit = associations.try_acquire_owned().ok();
+        let policy = self.policy(&config, permit.is_some());
+        let association = match assoc::accept(socket, &policy).await {
+            Ok(association) => association,
+            // Port scanners and load balancers connect and go away; that is no event.
+            Err(AssocError::Closed) => return,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "no association");
+                return;
+            }
+        };
+        let source = source_of(&config, address, &association.peer().calling).map(|source| source.name.clone());
+        info!(assoc.id = association.id(), peer.ae = %association.peer().calling, source, "association opened");
+        let sender = source.map(|name| Sender { gate: self.gates.of(&name), name });
+        match session::serve(Session::new(association), &self, sender, stop).await {
+            Ok(objects) => info!(objects, "association ended"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "association lost"),
+        }
+        drop(permit);
+    }
+
+    fn policy(&self, config: &Arc<Config>, room: bool) -> AcceptPolicy {
+        let gates = self.gates.clone();
+        let known = Arc::clone(config);
+        AcceptPolicy {
+            ae_titles: vec![config.receiver.ae_title.clone()],
+            max_pdu: config.receiver.max_pdu,
+            accept_scp_role: false,
+            choose: Arc::new(move |offer: &Offer| {
+                let source = source_of(&known, offer.address, &offer.calling);
+                if !room {
+                    return Decision::Reject(Rejection::LocalLimit);
+                }
+                if source.is_some_and(|source| *gates.of(&source.name).stopped().borrow()) {
+                    return Decision::Reject(Rejection::Congestion);
+                }
+                let may_store = source.is_some();
+                Decision::Accept(Box::new(move |offered| match offered.abstract_syntax.as_str() {
+                    uids::VERIFICATION => offered.accept(),
+                    class if !is_storage(class) => Answer::AbstractSyntaxNotSupported,
+                    _ if may_store => offered.accept(),
+                    _ => Answer::UserRejection,
+                }))
+            }),
+        }
+    }
+}
+
+/// The source that an association belongs to: by address, and by AE title where several sources share an address.
+fn source_of<'a>(config: &'a Config, address: SocketAddr, calling: &str) -> Option<&'a Source> {
+    let mut there = config.sources.iter().filter(|source| source.may_send_from(address.ip()));
+    let first = there.clone().next();
+    there.find(|source| source.ae_title.as_str().eq_ignore_ascii_case(calling)).or(first)
+}

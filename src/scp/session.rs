@@ -1,0 +1,88 @@
+//! One association of the receiver: C-ECHO and C-STORE, one message after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::gate::Gate;
+use super::listener::Receiver;
+use super::store;
+use crate::dicom::Status;
+use crate::dimse::{Command, CommandField, DimseError, Session};
+
+/// How long an association may lie idle between two messages: a source that reads from tape pauses for long.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+/// How long the next fragment of a message may take.
+pub(super) const FRAGMENT: Duration = Duration::from_secs(60);
+/// How long a response may take to be taken.
+pub(super) const RESPONSE: Duration = Duration::from_secs(60);
+
+/// The source that is at the other end.
+pub(super) struct Sender {
+    pub(super) name: String,
+    pub(super) gate: Arc<Gate>,
+}
+
+/// Serves until the peer releases, the source is stopped, or the receiver is; says how many objects came.
+pub(super) async fn serve(
+    mut session: Session,
+    receiver: &Receiver,
+    sender: Option<Sender>,
+    stop: CancellationToken,
+) -> Result<u64, DimseError> {
+    let mut objects = 0;
+    let _entered = sender.as_ref().map(|sender| sender.gate.enter());
+    if let Some(sender) = &sender {
+        session.association_mut().set_throttle(Some(Arc::clone(&sender.gate.throttle)));
+    }
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            () = stopped(sender.as_ref()) => None,
+            received = session.receive(IDLE) => Some(received?),
+        };
+        match next {
+            None => {
+                debug!("aborted: stopped");
+                session.abort().await;
+                return Ok(objects);
+            }
+            Some(None) => return Ok(objects),
+            Some(Some((context, command))) => match (command.field, &sender) {
+                (CommandField::CEchoRq, _) => {
+                    if command.has_data_set {
+                        session.discard_data(FRAGMENT).await?;
+                    }
+                    let response = Command::response(&command, Status::SUCCESS);
+                    session.send(context, &response, None, RESPONSE).await?;
+                }
+                (CommandField::CStoreRq, Some(sender)) if command.has_data_set => {
+                    store::receive(&mut session, receiver, sender, context, &command).await?;
+                    objects += 1;
+                }
+                (CommandField::CCancelRq, _) => {}
+                (field, _) => {
+                    warn!(?field, "a request that is not served here");
+                    if command.has_data_set {
+                        session.discard_data(FRAGMENT).await?;
+                    }
+                    let response = Command::response(&command, Status::UNRECOGNIZED_OPERATION);
+                    session.send(context, &response, None, RESPONSE).await?;
+                }
+            },
+        }
+    }
+}
+
+/// Resolves when the source is stopped; never for a peer that is no source.
+async fn stopped(sender: Option<&Sender>) {
+    let Some(sender) = sender else { return std::future::pending().await };
+    let mut stopped = sender.gate.stopped();
+    // The gate lives as long as the sender, so that the wait cannot fail.
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

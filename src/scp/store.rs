@@ -1,0 +1,111 @@
+//! C-STORE as SCP (PS3.4 annex B): one object from the association into the intake, and what the sender is told.
+
+use tokio::sync::mpsc;
+use tracing::{debug, error, warn};
+
+use super::listener::Receiver;
+use super::session::{FRAGMENT, RESPONSE, Sender};
+use crate::catalog::Recorded;
+use crate::config::AnswerPolicy;
+use crate::dicom::{Identity, SopClassUid, SopInstanceUid, Status};
+use crate::dimse::{Command, DimseError, Session};
+use crate::intake::{IntakeError, Stored};
+use crate::object::{Disposition, FRAGMENTS_IN_FLIGHT, Fault, Fragment, ObjectStream, Origin};
+
+/// Receives the data set that follows a C-STORE-RQ, has it filed, and answers.
+pub(super) async fn receive(
+    session: &mut Session,
+    receiver: &Receiver,
+    sender: &Sender,
+    context: u8,
+    command: &Command,
+) -> Result<(), DimseError> {
+    let association = session.association();
+    let Some(transfer) = association.context(context).cloned() else {
+        return Err(DimseError::Unexpected { what: "a message on a context that is not there".into() });
+    };
+    let (sending, fragments) = mpsc::channel(FRAGMENTS_IN_FLIGHT);
+    let stream = ObjectStream {
+        class: command.class.clone().unwrap_or_else(|| SopClassUid::new(transfer.abstract_syntax.as_str())),
+        instance: command.instance.clone().unwrap_or_else(|| SopInstanceUid::new("")),
+        transfer_syntax: transfer.transfer_syntax,
+        origin: Origin {
+            source: Some(sender.name.clone()),
+            ae_title: association.peer().calling.clone(),
+            address: association.peer().address.ip(),
+            association: association.id(),
+        },
+        fragments,
+    };
+    let instance = stream.instance.clone();
+    let config = receiver.config.borrow().clone();
+    let charset = super::charset_of(&config, Some(&sender.name));
+    let early = config.receiver.answer == AnswerPolicy::Received;
+    // Only an object of a study that is being pulled from this very source may be acknowledged before it is durable:
+    // the source keeps it, and the pull is judged by what is filed. When in doubt, durable.
+    let may_answer_early = |identity: &Identity| {
+        early && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false)
+    };
+    let pump = async {
+        // Dropped when the pump ends, however it ends: without `End` the object was cut short.
+        let sending = sending;
+        while let Some((data, last)) = session.read_data(FRAGMENT).await? {
+            // A closed channel means that the intake has failed and says so below; what the sender still has to say
+            // must be read for it to hear that.
+            if !data.is_empty() {
+                let _closed = sending.send(Fragment::Data(data)).await;
+            }
+            if last {
+                let _closed = sending.send(Fragment::End).await;
+                break;
+            }
+        }
+        Ok::<(), DimseError>(())
+    };
+    let (pumped, stored) = tokio::join!(pump, receiver.intake.store(stream, charset, &may_answer_early));
+    pumped?;
+    sender.gate.arrived();
+    let (status, comment) = answer_of(&stored);
+    match &stored {
+        Ok(Stored::Recorded(Recorded::Quarantined(reason))) => warn!(sop_instance.uid = %instance, reason, "kept in quarantine"),
+        Ok(stored) => debug!(sop_instance.uid = %instance, ?stored, "object received"),
+        Err(failure) => {
+            error!(sop_instance.uid = %instance, %status, error = failure as &dyn std::error::Error, "an object was refused");
+            sender.gate.refused(format!("{status}: {failure}"));
+        }
+    }
+    let mut response = Command::response(command, status);
+    response.comment = comment;
+    session.send(context, &response, None, RESPONSE).await
+}
+
+/// The status that a sender is given for what became of its object, with a comment for its log.
+pub fn answer_of(stored: &Result<Stored, IntakeError>) -> (Status, Option<String>) {
+    match stored {
+        Ok(Stored::Received) => (Status::SUCCESS, None),
+        Ok(Stored::Recorded(recorded)) => match recorded {
+            Recorded::New | Recorded::Duplicate | Recorded::AlreadyMoved => (Status::SUCCESS, None),
+            Recorded::Variant | Recorded::Collision => {
+                (Status::COERCION, Some("another object with this UID is held; both are kept".into()))
+            }
+            Recorded::Quarantined(reason) if reason.contains("contradict") => {
+                (Status::MISMATCH_STORED, Some(short(reason)))
+            }
+            Recorded::Quarantined(reason) => (Status::SUCCESS, Some(short(reason))),
+            Recorded::Contested => (Status::OUT_OF_RESOURCES, Some("busy, send again".into())),
+        },
+        Err(failure) => match (failure.fault(), failure.disposition()) {
+            (Fault::Local, _) | (Fault::Peer, Disposition::Retry | Disposition::Halt) => {
+                (Status::OUT_OF_RESOURCES, Some("the archive cannot take it now".into()))
+            }
+            (Fault::Object, _) | (Fault::Peer, Disposition::GiveUp) => {
+                (Status::CANNOT_UNDERSTAND, Some("the object could not be kept".into()))
+            }
+        },
+    }
+}
+
+/// Error Comment (0000,0902) holds 64 characters.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| (' '..='~').contains(c)).take(64).collect()
+}
