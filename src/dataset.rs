@@ -10,6 +10,8 @@ mod inflate;
 mod input;
 mod part10;
 mod scan;
+#[cfg(test)]
+mod testing;
 mod vr;
 mod wire;
 

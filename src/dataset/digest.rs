@@ -68,7 +68,7 @@ const FRAGMENTS: u8 = 5;
 
 impl<R: Read> Walk<R> {
     fn new(mut input: Input<R>, encoding: Encoding) -> Result<Self, ReadError> {
-        let syntax = Syntax::of(encoding).probe(input.ahead(8)?);
+        let syntax = Syntax::of(encoding).probe(input.ahead(wire::PROBE)?);
         let frames = vec![Frame { place: Place::DataSet, syntax, end: None }];
         Ok(Walk { input, frames, header: blake3::Hasher::new(), pixels: blake3::Hasher::new() })
     }
@@ -262,3 +262,6 @@ fn mark(hasher: &mut blake3::Hasher, tag: Tag, marker: u8, digest: &[u8]) {
 fn malformed(offset: u64, tag: Tag, what: &'static str) -> ReadError {
     ReadError::Malformed { offset, tag, what }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ impl Elements {
     }
 
     fn fill<R: std::io::Read>(&mut self, input: &mut Input<R>, declared: Syntax) -> Result<(), ReadError> {
-        let syntax = declared.probe(input.ahead(8)?);
+        let syntax = declared.probe(input.ahead(wire::PROBE)?);
         while let Some(head) = Head::read(input, syntax)? {
             let Some(length) = head.length.filter(|_| head.tag.group() != 0xFFFE) else {
                 if head.tag.group() != 0xFFFE {
@@ -185,3 +185,6 @@ fn trimmed(text: &str) -> Option<String> {
     let text = text.trim_matches([' ', '\0']);
     (!text.is_empty()).then(|| text.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,23 +141,4 @@ fn long(out: &mut Vec<u8>, tag: Tag, value: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        for extra in [None, Some(("2.25.7", b"odd".as_slice()))] {
-            let mut file = write_part10_head("1.2.840.10008.5.1.4.1.1.2", "1.2.3", uids::EXPLICIT_LE, extra);
-            let length = file.len() as u64;
-            file.extend_from_slice(b"\x08\0\x16\0UI\x04\x001.2\0");
-            let head = read_part10_head(&file).unwrap();
-            assert_eq!(head.data_set_offset, length);
-            assert_eq!(head.transfer_syntax, Some(TransferSyntaxUid::new(uids::EXPLICIT_LE)));
-            assert_eq!(head.sop_instance, Some(Uid::new("1.2.3")));
-            assert_eq!(head.sop_class, Some(Uid::new("1.2.840.10008.5.1.4.1.1.2")));
-            assert_eq!(head.private_creator.map(|uid| uid.to_string()), extra.map(|(uid, _)| uid.to_string()));
-            // Odd values are padded.
-            assert_eq!(head.private_information, extra.map(|_| b"odd\0".to_vec()));
-        }
-    }
-}
+mod tests;

@@ -151,7 +151,7 @@ fn read<R: Read>(reader: R, encoding: Encoding, kept: &mut Kept) -> Result<End, 
 }
 
 fn read_elements<R: Read>(input: &mut Input<R>, declared: Syntax, kept: &mut Kept) -> Result<End, ReadError> {
-    let syntax = declared.probe(input.ahead(8)?);
+    let syntax = declared.probe(input.ahead(wire::PROBE)?);
     if syntax != declared {
         kept.note("the data set is not encoded as its transfer syntax says");
     }
@@ -338,3 +338,6 @@ fn number(value: &[u8]) -> Option<u16> {
         _ => std::str::from_utf8(value).ok()?.trim_matches([' ', '\0']).parse().ok(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,11 @@ impl Syntax {
     /// Looks at the first element header and corrects what the transfer syntax says, where the bytes contradict it
     /// beyond doubt: old archives hold objects whose label is wrong.
     pub(super) fn probe(self, head: &[u8]) -> Syntax {
-        let &[g0, g1, _, _, a, b, c, d, ..] = head else { return self };
+        let &[g0, g1, _, _, a, b, c, d, ref rest @ ..] = head else { return self };
+        // A stray delimiter tells nothing.
+        if matches!((g0, g1), (0xFE, 0xFF) | (0xFF, 0xFE)) {
+            return self;
+        }
         let group = |big| Syntax { explicit: true, big }.u16([g0, g1]);
         // Every data set begins in a low group, whichever way round its bytes are.
         let big = match (group(false) < 0x0100, group(true) < 0x0100) {
@@ -53,16 +57,26 @@ impl Syntax {
             // As a length, two letters would mean 16 KiB and more in the very first element.
             true
         } else {
-            let length = Syntax { explicit: false, big }.u32([a, b, c, d]);
-            self.explicit && length >= 0x1_0000
+            // Or it is an explicit one whose first element happens to have no VR: the second tells.
+            let length = usize::try_from(Syntax { explicit: false, big }.u32([a, b, c, d])).unwrap_or(usize::MAX);
+            let second = rest.get(length..).unwrap_or_default();
+            self.explicit && (length >= 0x1_0000 || has_vr(second))
         };
         Syntax { explicit, big }
     }
 }
 
+/// What is looked at to tell encodings apart.
+pub(super) const PROBE: usize = 512;
+
+/// Whether an element header with a VR is here.
+fn has_vr(head: &[u8]) -> bool {
+    matches!(head, &[_, _, _, _, a, b, ..] if vr::is_known([a, b]))
+}
+
 /// Whether the bytes are the beginning of an Explicit VR Little Endian data set.
 pub(super) fn looks_like_elements(head: &[u8]) -> bool {
-    matches!(head, &[_, 0, _, _, a, b, ..] if vr::is_known([a, b]))
+    has_vr(head) && head.get(1) == Some(&0)
 }
 
 /// Whether the bytes can be the beginning of a data set in any encoding.
@@ -165,7 +179,7 @@ pub(super) fn skip_value<R: Read>(input: &mut Input<R>, head: &Head, syntax: Syn
 
 /// How the elements of an item are encoded: what stands in a UN element should be Implicit and is not always.
 pub(super) fn item_syntax<R: Read>(input: &mut Input<R>, outer: Syntax) -> Result<Syntax, ReadError> {
-    let explicit = outer.probe(input.ahead(8)?).explicit;
+    let explicit = outer.probe(input.ahead(PROBE)?).explicit;
     Ok(if outer == IMPLICIT { Syntax { explicit, ..outer } } else { outer })
 }
 
