@@ -100,7 +100,7 @@ fn a_prefix_asks_for_more_only_while_something_is_missing() {
 fn what_is_harmless_is_told_and_passed() {
     let e = Encoding::ExplicitLe;
     let stray = Builder::new(e).head(wire::ITEM_END, None, Some(0)).head(wire::SEQUENCE_END, None, Some(0));
-    let odd = Builder::new(e).raw(b"\x08\0\x05\0CS\x03\0ISO").raw(b"\x08\0\x08\0CS\x01\0A");
+    let odd = Builder::new(e).raw(b"\x08\0\x03\0CS\x03\0ABC").raw(b"\x08\0\x04\0CS\x01\0A");
     let lengths = Builder::new(e).put(Tag(0x0008, 0x0000), 400u32.to_le_bytes());
     let lower_vr = Builder::new(e).raw(b"\x08\0\x08\0\0\0\0\0");
     let unknown_long = Builder::new(e).raw(b"\x08\0\x08\0ZZ\0\0\x04\0\0\0abcd");
