@@ -41,7 +41,7 @@ pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: He
     if something_is_here || request::needs_list(work, &source, &item) {
         let listed = match listing::list_study(work, link, &item.study).await {
             Ok(listed) => listed,
-            Err(no_list) => return unlisted(work, &source, &item, &before, no_list).await,
+            Err(no_list) => return unlisted(work, &source, &item, item.attempt + 1, &before, no_list).await,
         };
         match reconcile(&listed.listing, &before) {
             Verdict::Short { missing, count } if item.attempt < source.attempts => known = Some((listed, missing, count)),
@@ -69,6 +69,7 @@ pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: He
 async fn verify(work: &Arc<Work>, link: &mut Link, source: &Source, mut item: Item, held: Held, cause: Cause) -> Result<(), JobError> {
     let catalog = &work.engine.catalog;
     item.state = on(item.state, Event::PullEnded)?;
+    item.attempt += 1;
     if !catalog.update_item(item.id, item.fence, ItemUpdate::to(item.state, item.attempt)).await? {
         return Ok(());
     }
@@ -77,7 +78,7 @@ async fn verify(work: &Arc<Work>, link: &mut Link, source: &Source, mut item: It
         Ok(listed) => listed,
         Err(no_list) => {
             let here = here(work, &item).await?;
-            return unlisted(work, source, &item, &here, no_list).await;
+            return unlisted(work, source, &item, item.attempt, &here, no_list).await;
         }
     };
     let began = tokio::time::Instant::now();
@@ -159,10 +160,10 @@ async fn conclude(
     write(work, item, update).await
 }
 
-/// Writes what follows when the source gave no list that could be evidence.
-async fn unlisted(work: &Work, source: &Source, item: &Item, here: &Here, no_list: NoList) -> Result<(), JobError> {
+/// Writes what follows when the source gave no list that could be evidence, in the attempt of that number.
+async fn unlisted(work: &Work, source: &Source, item: &Item, attempt: u32, here: &Here, no_list: NoList) -> Result<(), JobError> {
     let fallout = on(item.state, Event::GivenUp(!here.filed.is_empty()))?;
-    let mut update = ItemUpdate::to(fallout, item.attempt);
+    let mut update = ItemUpdate::to(fallout, attempt);
     update.filed = u32::try_from(here.filed.len()).ok();
     match no_list {
         NoList::NotFound => {
@@ -170,8 +171,6 @@ async fn unlisted(work: &Work, source: &Source, item: &Item, here: &Here, no_lis
             update.detail = "the source does not list the study".into();
         }
         NoList::NoEvidence(words) => {
-            let attempt = item.attempt + 1;
-            update.attempt = attempt;
             update.reason = Some(Reason::RefusedBySource);
             update.detail = format!("{words}; a source that cannot list instances can be proven by count only (verify = \"count\")");
             if attempt < source.attempts {

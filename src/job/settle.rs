@@ -77,7 +77,7 @@ async fn quiet(work: &Work, item: &Item, wanted: &Wanted, ended: i64, settle: Du
 
 /// An attempt has ended short. The pause before the next one grows; what the settling took is part of it.
 fn waiting(source: &Source, item: &Item, cause: Cause, settle: Duration) -> Result<ItemUpdate, JobError> {
-    let attempt = item.attempt + 1;
+    let attempt = item.attempt;
     let pause = match attempt {
         1 => Duration::ZERO,
         n => backoff::pause(n, source.retry.first, source.retry.longest).saturating_sub(source.settle),
