@@ -53,7 +53,8 @@ impl Syntax {
             (false, true) => true,
             _ => self.big,
         };
-        let explicit = if vr::is_known([a, b]) {
+        let letters = a.is_ascii_uppercase() && b.is_ascii_uppercase();
+        let explicit = if vr::is_known([a, b]) || (self.explicit && letters) {
             // As a length, two letters would mean 16 KiB and more in the very first element.
             true
         } else {
