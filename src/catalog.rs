@@ -87,7 +87,7 @@ impl Catalog {
         Ok(Catalog { db: Db::open(path, MIGRATIONS)? })
     }
 
-    /// Copies the catalog, while it is in use, into a new file.
+    /// Copies the catalog, while it is in use, into a new file. Blocking.
     pub fn backup(&self, to: &Path) -> Result<(), CatalogError> {
         Ok(self.db.backup(to)?)
     }

@@ -73,7 +73,7 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     {
-        let permit = self.0.readers.permit().await?;
+        let permit = self.0.readers.task().await?;
         let this = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -86,9 +86,9 @@ impl Db {
         }
     }
 
-    /// The same for a thread that may wait.
+    /// The same for a thread that may wait, or for a task that reads a row or two: these wait for no report.
     pub fn read_blocking<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
-        let _permit = wait::block_on(self.0.readers.permit())?;
+        let _permit = wait::block_on(self.0.readers.thread())?;
         self.0.readers.run(work)
     }
 

@@ -10,8 +10,9 @@ use super::{DbError, wait};
 /// The first SQLite without the flaw that could damage a WAL written by several processes.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Cache of one connection in KiB. The operating system's cache does the rest.
-const CACHE_KIB: i32 = 2048;
+/// Caches of the connections in KiB. The operating system's cache does the rest.
+const WRITER_CACHE_KIB: i32 = 2048;
+const READER_CACHE_KIB: i32 = 1024;
 
 /// A checkpoint begins when the WAL has this many pages (16 MiB), and then the WAL is written from its start again.
 const CHECKPOINT_PAGES: i32 = 4096;
@@ -53,6 +54,7 @@ pub(super) fn make_file(path: &Path) -> Result<(), DbError> {
 /// The connection that writes.
 pub(super) fn writer(path: &Path) -> Result<Connection, DbError> {
     let connection = open(path)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     setting(&connection, "journal_mode", "PRAGMA journal_mode = WAL", "wal")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     setting(&connection, "synchronous", "PRAGMA synchronous", "2")?;
@@ -66,6 +68,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, DbError> {
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> Result<Connection, DbError> {
     let connection = open(path)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "query_only", true)?;
     setting(&connection, "query_only", "PRAGMA query_only", "1")?;
     Ok(connection)
@@ -77,7 +80,6 @@ fn open(path: &Path) -> Result<Connection, DbError> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_handler(Some(wait::patience(wait::LONGEST)))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)

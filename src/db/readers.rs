@@ -4,27 +4,39 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{DbError, connect};
 
-/// How many may read at once.
-const READERS: usize = 3;
+/// How many tasks may read at once, and how many threads: a long report never keeps the filing thread waiting.
+const TASKS: usize = 2;
+const THREADS: usize = 2;
 
 pub(super) struct Readers {
     path: PathBuf,
-    permits: Arc<Semaphore>,
+    tasks: Arc<Semaphore>,
+    threads: Semaphore,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
-        Readers { path: path.to_owned(), permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(Vec::new()) }
+        Readers {
+            path: path.to_owned(),
+            tasks: Arc::new(Semaphore::new(TASKS)),
+            threads: Semaphore::new(THREADS),
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
-    /// The right to read, once one of the others has finished.
-    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, DbError> {
-        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| DbError::Stopped)
+    /// The right of a task to read, once one of the others has finished.
+    pub(super) async fn task(&self) -> Result<OwnedSemaphorePermit, DbError> {
+        Arc::clone(&self.tasks).acquire_owned().await.map_err(|_| DbError::Stopped)
+    }
+
+    /// The right of a thread to read, once one of the others has finished.
+    pub(super) async fn thread(&self) -> Result<SemaphorePermit<'_>, DbError> {
+        self.threads.acquire().await.map_err(|_| DbError::Stopped)
     }
 
     /// Reads in one snapshot; for a holder of a permit. A connection whose snapshot cannot be ended is not used again.
