@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use tokio::sync::oneshot;
-
 use super::compare::{self, Comparison};
 use super::decide::{Decision, decide, fault};
 use super::inbox::{Inbox, Item, Message, Ticket};
@@ -77,7 +75,6 @@ struct State {
     waiting: Vec<Item>,
     /// Objects that are being compared.
     comparing: usize,
-    flushes: Vec<oneshot::Sender<()>>,
     closing: bool,
 }
 
@@ -108,7 +105,6 @@ impl State {
                 }
                 self.ready.append(&mut self.waiting);
             }
-            Message::Flush(reply) => self.flushes.push(reply),
             Message::Close => self.closing = true,
         }
     }
@@ -117,14 +113,8 @@ impl State {
 impl Filing {
     fn run(mut self, messages: &Receiver<Message>, helpers: Vec<JoinHandle<()>>) {
         loop {
-            if self.state.is_idle() {
-                for reply in self.state.flushes.drain(..) {
-                    // Whoever asked may be gone.
-                    let _ = reply.send(());
-                }
-                if self.state.closing {
-                    break;
-                }
+            if self.state.closing && self.state.is_idle() {
+                break;
             }
             if !self.collect(messages) {
                 break;

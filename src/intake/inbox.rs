@@ -1,12 +1,13 @@
 //! What waits for the filing thread, bounded by permits: an object holds one from before its first byte is read until
 //! it is settled.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::IntakeError;
 use super::compare::Verdict;
@@ -36,6 +37,7 @@ pub(super) struct Ticket {
     pub(super) refused: u32,
     reply: Option<Reply>,
     _permit: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 /// What the filing thread is told.
@@ -45,7 +47,6 @@ pub(super) enum Message {
     /// These are recorded, or have failed; objects with the same UIDs may follow.
     Done(Vec<SopInstanceUid>),
     /// Say so when everything before this is done.
-    Flush(oneshot::Sender<()>),
     /// Finish what is queued, then end.
     Close,
 }
@@ -55,12 +56,13 @@ pub(super) struct Inbox {
     sender: Sender<Message>,
     permits: Arc<Semaphore>,
     closed: AtomicBool,
+    turns: Arc<Turns>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Item {
     pub(super) fn new(incoming: Incoming, charset: CharacterSet, reply: Option<Reply>, permit: Option<OwnedSemaphorePermit>) -> Item {
-        Item { incoming, ticket: Ticket { charset, verdict: None, refused: 0, reply, _permit: permit } }
+        Item { incoming, ticket: Ticket { charset, verdict: None, refused: 0, reply, _permit: permit, turn: None } }
     }
 }
 
@@ -84,7 +86,9 @@ impl Inbox {
         // Its length is bounded by the permits, so that no sender ever waits for it, and none can wait in a circle.
         let (sender, receiver) = channel();
         let permits = Arc::new(Semaphore::new(QUEUED));
-        (Inbox { sender, permits, closed: AtomicBool::new(false), thread: Mutex::new(None) }, receiver)
+        let inbox =
+            Inbox { sender, permits, closed: AtomicBool::new(false), turns: Arc::default(), thread: Mutex::new(None) };
+        (inbox, receiver)
     }
 
     pub(super) fn sender(&self) -> Sender<Message> {
@@ -103,14 +107,22 @@ impl Inbox {
         Arc::clone(&self.permits).acquire_owned().await.map(Some).map_err(|_| IntakeError::Closed)
     }
 
-    pub(super) fn put(&self, item: Item) -> Result<(), IntakeError> {
+    pub(super) fn put(&self, mut item: Item) -> Result<(), IntakeError> {
+        item.ticket.turn = Some(self.turns.begin());
         self.send(Message::Item(Box::new(item)))
     }
 
-    pub(super) async fn flush(&self) -> Result<(), IntakeError> {
-        let (sender, done) = oneshot::channel();
-        self.send(Message::Flush(sender))?;
-        done.await.map_err(|_| IntakeError::Closed)
+    /// Waits until everything that was put before is answered; what comes later is not waited for.
+    pub(super) async fn flush(&self) {
+        let mark = self.turns.next.load(Ordering::SeqCst);
+        loop {
+            // Asked for before looking, so that an end in between is not missed.
+            let ended = self.turns.ended.notified();
+            if self.turns.lock().first().is_none_or(|first| *first >= mark) {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Asks the thread to end, and waits for it.
@@ -126,6 +138,40 @@ impl Inbox {
 
     fn send(&self, message: Message) -> Result<(), IntakeError> {
         self.sender.send(message).map_err(|_| IntakeError::Closed)
+    }
+}
+
+/// The objects that are on their way, in the order in which they were put.
+#[derive(Default)]
+struct Turns {
+    next: AtomicU64,
+    open: Mutex<BTreeSet<u64>>,
+    ended: Notify,
+}
+
+/// The turn of one object; it ends with the ticket, that is when the object is answered for.
+struct Turn {
+    number: u64,
+    turns: Arc<Turns>,
+}
+
+impl Turns {
+    fn begin(self: &Arc<Self>) -> Turn {
+        let mut open = self.lock();
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        open.insert(number);
+        Turn { number, turns: Arc::clone(self) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.turns.lock().remove(&self.number);
+        self.turns.ended.notify_waiters();
     }
 }
 
