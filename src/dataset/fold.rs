@@ -21,7 +21,11 @@ fn fold_group(group: &str) -> String {
 
 fn fold_component(component: &str) -> String {
     let mut folded = String::with_capacity(component.len());
-    for c in component.nfkd().filter(|&c| !is_combining_mark(c)).flat_map(char::to_lowercase) {
+    for c in component
+        .nfkd()
+        .filter(|&c| !is_combining_mark(c))
+        .flat_map(char::to_lowercase)
+    {
         match c {
             // Letters with a stroke or a ligature have no decomposition, but are typed without.
             'ß' => folded.push_str("ss"),
