@@ -8,6 +8,7 @@
 //!                │ attempts spent, or permanent (found out by whoever claimed it)
 //!                └─► Partial | Failed                    Partial, Failed, Excluded ──(operator)──► Listed
 //!                                                        any live state ──(operator)──► Excluded | Cancelled
+//!                                                        Proven ──(the source has more of it now)──► Listed
 //! ```
 
 use crate::catalog::ItemState;
@@ -27,6 +28,8 @@ pub enum Event {
     GivenUp(bool),
     /// The operator wants it tried again.
     Retried,
+    /// The source lists more instances of it than it ever said.
+    Grown,
     /// The operator took it out of the job.
     Excluded,
     /// The operator gave up the job.
@@ -54,7 +57,7 @@ pub fn on(state: ItemState, event: Event) -> Result<ItemState, InvalidTransition
         (Pulling | Verifying, Event::PutBack) => Ok(Waiting),
         (Pulling | Verifying, Event::GivenUp(true)) => Ok(Partial),
         (Pulling | Verifying, Event::GivenUp(false)) => Ok(Failed),
-        (Partial | Failed | Excluded, Event::Retried) => Ok(Listed),
+        (Partial | Failed | Excluded, Event::Retried) | (Proven, Event::Grown) => Ok(Listed),
         (Listed | Waiting | Pulling | Verifying | Partial | Failed, Event::Excluded) => Ok(Excluded),
         (Listed | Waiting | Pulling | Verifying, Event::Cancelled) => Ok(Cancelled),
         (state, event) => Err(InvalidTransition { state, event }),
@@ -65,7 +68,7 @@ pub fn on(state: ItemState, event: Event) -> Result<ItemState, InvalidTransition
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 9] = [
+    const EVENTS: [Event; 10] = [
         Event::Claimed,
         Event::PullEnded,
         Event::Proven,
@@ -75,6 +78,7 @@ mod tests {
         Event::Retried,
         Event::Excluded,
         Event::Cancelled,
+        Event::Grown,
     ];
 
     #[test]
@@ -82,15 +86,15 @@ mod tests {
         use ItemState::*;
         // One row a state, one column an event, in the order of EVENTS; `None` is refused.
         let table = [
-            (Listed, [Some(Pulling), None, None, None, None, None, None, Some(Excluded), Some(Cancelled)]),
-            (Waiting, [Some(Pulling), None, None, None, None, None, None, Some(Excluded), Some(Cancelled)]),
-            (Pulling, [Some(Pulling), Some(Verifying), Some(Proven), Some(Waiting), Some(Partial), Some(Failed), None, Some(Excluded), Some(Cancelled)]),
-            (Verifying, [Some(Pulling), None, Some(Proven), Some(Waiting), Some(Partial), Some(Failed), None, Some(Excluded), Some(Cancelled)]),
-            (Proven, [None; 9]),
-            (Partial, [None, None, None, None, None, None, Some(Listed), Some(Excluded), None]),
-            (Failed, [None, None, None, None, None, None, Some(Listed), Some(Excluded), None]),
-            (Excluded, [None, None, None, None, None, None, Some(Listed), None, None]),
-            (Cancelled, [None; 9]),
+            (Listed, [Some(Pulling), None, None, None, None, None, None, Some(Excluded), Some(Cancelled), None]),
+            (Waiting, [Some(Pulling), None, None, None, None, None, None, Some(Excluded), Some(Cancelled), None]),
+            (Pulling, [Some(Pulling), Some(Verifying), Some(Proven), Some(Waiting), Some(Partial), Some(Failed), None, Some(Excluded), Some(Cancelled), None]),
+            (Verifying, [Some(Pulling), None, Some(Proven), Some(Waiting), Some(Partial), Some(Failed), None, Some(Excluded), Some(Cancelled), None]),
+            (Proven, [None, None, None, None, None, None, None, None, None, Some(Listed)]),
+            (Partial, [None, None, None, None, None, None, Some(Listed), Some(Excluded), None, None]),
+            (Failed, [None, None, None, None, None, None, Some(Listed), Some(Excluded), None, None]),
+            (Excluded, [None, None, None, None, None, None, Some(Listed), None, None, None]),
+            (Cancelled, [None; 10]),
         ];
         assert_eq!(table.len(), ItemState::ALL.len());
         for (state, row) in table {
@@ -100,15 +104,19 @@ mod tests {
         }
     }
 
+    fn events_grown(event: Event) -> bool {
+        event == Event::Grown
+    }
+
     proptest::proptest! {
-        /// Whatever happens, in whatever order: what is proven or cancelled stays so.
+        /// Whatever happens, in whatever order: what is cancelled stays so, and what is proven too unless it grows.
         #[test]
-        fn no_sequence_leaves_the_machine(events in proptest::collection::vec(0usize..9, 0..40)) {
+        fn no_sequence_leaves_the_machine(events in proptest::collection::vec(0usize..10, 0..40)) {
             let mut state = ItemState::Listed;
             for event in events {
                 match on(state, EVENTS[event]) {
                     Ok(next) => {
-                        proptest::prop_assert!(!matches!(state, ItemState::Proven | ItemState::Cancelled));
+                        proptest::prop_assert!(state != ItemState::Cancelled && (state != ItemState::Proven || events_grown(EVENTS[event])));
                         state = next;
                     }
                     Err(refused) => proptest::prop_assert_eq!(refused.state, state),
