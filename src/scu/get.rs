@@ -123,7 +123,6 @@ async fn patiently<F: Future>(
 ) -> Result<Step<F::Output>, ScuError> {
     let mut future = std::pin::pin!(future);
     loop {
-        operation.watch.alive();
         match operation.watch.wait(&mut future).await {
             Wake::Got(output) => return Ok(Step::Got(output)),
             Wake::Not(Trouble::Idle) => {}

@@ -59,7 +59,6 @@ impl<'a> Operation<'a> {
                 .await
             {
                 Wake::Got(Ok(Some(message))) => {
-                    self.watch.alive();
                     return Ok(Step::Got(message));
                 }
                 Wake::Got(Ok(None)) => {
@@ -88,7 +87,6 @@ impl<'a> Operation<'a> {
                 .await
             {
                 Wake::Got(Ok(piece)) => {
-                    self.watch.alive();
                     return Ok(Step::Got(piece.unwrap_or((Bytes::new(), true))));
                 }
                 Wake::Got(Err(error)) => return Err(self.broken(error).await),

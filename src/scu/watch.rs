@@ -61,11 +61,6 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The source showed life.
-    pub(super) fn alive(&mut self) {
-        self.last = Instant::now();
-    }
-
     /// Whether a cancel was wanted.
     pub(super) fn is_cancelled(&self) -> bool {
         self.told_at.is_some()
@@ -83,6 +78,8 @@ impl<'a> Watch<'a> {
     /// Waits for `future`, which must be cancel-safe: anything but [`Wake::Got`] drops it.
     pub(super) async fn wait<F: Future>(&mut self, future: F) -> Wake<F::Output> {
         let mut future = std::pin::pin!(future);
+        // What we did ourselves before this wait is no silence of the source.
+        self.last = Instant::now();
         loop {
             if let Some(trouble) = self.overdue() {
                 return Wake::Not(trouble);
@@ -153,7 +150,6 @@ mod tests {
             Wake::Not(Trouble::Idle)
         ));
         assert!(start.elapsed() >= 8 * TICK);
-        watch.alive();
         assert!(matches!(watch.wait(ready(7)).await, Wake::Got(7)));
     }
 
@@ -162,9 +158,7 @@ mod tests {
         let cancel = CancellationToken::new();
         let start = Instant::now();
         let mut watch = Watch::new(&cancel, 6000 * TICK, 12 * TICK, None);
-        while let Wake::Got(()) = watch.wait(tokio::time::sleep(TICK)).await {
-            watch.alive();
-        }
+        while let Wake::Got(()) = watch.wait(tokio::time::sleep(TICK)).await {}
         assert!(matches!(
             watch.wait(ready(())).await,
             Wake::Not(Trouble::TooSlow)
@@ -185,9 +179,7 @@ mod tests {
         assert!(watch.is_cancelled());
         assert!(matches!(watch.wait(ready(())).await, Wake::Got(())));
         // A stream that never pauses does not outlive it either.
-        while let Wake::Got(()) = watch.wait(tokio::time::sleep(TICK)).await {
-            watch.alive();
-        }
+        while let Wake::Got(()) = watch.wait(tokio::time::sleep(TICK)).await {}
         assert!(matches!(
             watch.wait(ready(())).await,
             Wake::Not(Trouble::CancelIgnored)

@@ -253,3 +253,25 @@ async fn what_has_no_place_in_an_operation_ends_it() {
     assert!(matches!(error, ScuError::Unexpected { .. }), "{error}");
     assert_eq!(peer.await.unwrap(), "aborted");
 }
+
+#[tokio::test]
+async fn our_own_slowness_between_answers_is_no_silence_of_the_source() {
+    let (target, _peer) = peer(|mut session| async move {
+        let (context, find, _) = request(&mut session).await;
+        respond(&mut session, context, &find, 0xFF00, Some(&row("1.2.1"))).await;
+        respond(&mut session, context, &find, 0xFF00, Some(&row("1.2.2"))).await;
+        respond(&mut session, context, &find, 0, None).await;
+        farewell(&mut session).await
+    })
+    .await;
+    let mut source = query(&target).await;
+    let cancel = CancellationToken::new();
+    let mut find = source
+        .find(QueryLevel::Study, &keys(), SHORT, &cancel)
+        .await
+        .unwrap();
+    while find.next().await.unwrap().is_some() {
+        std::thread::sleep(SHORT * 2);
+    }
+    assert_eq!(find.end().unwrap().rows, 2);
+}
