@@ -1,4 +1,181 @@
-//! TBD
+//! The command line: one file a command. Results go to standard output, progress and logs to standard error.
 
-/// TBD
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+mod backup;
+mod check;
+mod checkup;
+mod demo;
+mod echo;
+mod exit;
+mod find;
+mod follow;
+mod generate;
+mod guide;
+mod job;
+mod jobs;
+mod keys;
+mod log;
+mod migrate;
+mod open;
+mod output;
+mod remedy;
+mod report;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+use exit::{Exit, Failure};
+
+/// What `--help` says below the commands.
+const AFTER_HELP: &str = "\
+Examples:
+  pacsferry demo                         see a whole migration, no PACS needed
+  pacsferry check                        is everything in place?
+  pacsferry migrate oldpacs --dry-run    how much is there?
+  pacsferry migrate oldpacs              carry it over, newest first
+  pacsferry report last --failed         what did not come, and why
+
+Exit codes:
+  0  done, and proven     1  failed     2  usage or configuration
+  3  finished with fallout              4  paused or cancelled
+
+The configuration is the file of --config, else of PACSFERRY_CONFIG, else ./pacsferry.toml,
+else /etc/pacsferry/pacsferry.toml. `pacsferry guide` is the manual.";
+
+/// Carries every study of an old PACS into a new archive over DICOM, newest first, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "pacsferry", version, about, after_help = AFTER_HELP, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print results as one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+    /// How much is logged: error, warn, info, debug, trace, or a filter such as `pacsferry::scp=debug`
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "PACSFERRY_LOG",
+        hide_env_values = true
+    )]
+    log: Option<String>,
+}
+
+impl Global {
+    fn load(&self) -> Result<Config, Failure> {
+        Ok(crate::config::load(self.config.as_deref())?)
+    }
+
+    /// The command line that runs this program on the same configuration, for hints that can be copied.
+    fn command(&self, rest: &str) -> String {
+        match &self.config {
+            Some(path) => format!(
+                "pacsferry {rest} --config {}",
+                output::shell_word(&path.display().to_string())
+            ),
+            None => format!("pacsferry {rest}"),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Check(check::Args),
+    Echo(echo::Args),
+    Find(find::Args),
+    Migrate(migrate::Args),
+    Jobs(jobs::Args),
+    Job(job::Args),
+    Report(report::Args),
+    Verify(verify::Args),
+    Work(work::Args),
+    Backup(backup::BackupArgs),
+    Guide(guide::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+/// Reads the command line, runs the command and tells how it went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, everything else a mistake of the caller. Nothing to do if nobody reads it.
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return error.print().map_or(Exit::Failed, |()| exit).into();
+        }
+    };
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.tell().into(),
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let usual = if matches!(cli.command, Command::Work(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    log::start(
+        cli.global.log.as_deref().unwrap_or(usual),
+        cli.global.json && matches!(cli.command, Command::Work(_)),
+    )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                format!("the asynchronous runtime cannot start: {error}"),
+                "check the limits of this user (ulimit -u)",
+            )
+        })?;
+    let result = runtime.block_on(Box::pin(dispatch(cli)));
+    // Whatever still blocks in a thread (a name look-up, say) does not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    result
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo(args) => demo::run(global, args).await,
+        Command::Check(args) => check::run(global, args).await,
+        Command::Echo(args) => echo::run(global, args).await,
+        Command::Find(args) => find::run(global, args).await,
+        Command::Migrate(args) => migrate::run(global, args).await,
+        Command::Jobs(args) => jobs::run(global, args).await,
+        Command::Job(args) => job::run(global, args).await,
+        Command::Report(args) => report::run(global, args).await,
+        Command::Verify(args) => verify::run(global, args).await,
+        Command::Work(args) => work::run(global, args).await,
+        Command::Backup(args) => backup::backup(global, args).await,
+        Command::Guide(args) => guide::run(args),
+        Command::Completions(args) => generate::completions(args),
+        Command::Man(args) => generate::man(args),
+    }
+}

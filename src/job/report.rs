@@ -57,6 +57,8 @@ pub struct Style {
     pub failed_only: bool,
     /// What follows a command that is suggested, such as ` --config site.toml`.
     pub command_suffix: String,
+    /// The source is gone for good (the demo's), so that nothing is suggested that would ask it.
+    pub source_gone: bool,
 }
 
 /// A job's report.

@@ -188,6 +188,7 @@ async fn text_says_what_is_proven_what_is_not_and_where_to_look() {
     let bench = mixed().await;
     let style = Style {
         failed_only: false,
+        source_gone: false,
         command_suffix: " --config 'my site.toml'".into(),
     };
     let text = bench.write(Format::Text, &style).await;

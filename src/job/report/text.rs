@@ -172,7 +172,7 @@ fn totals(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> 
         ("quarantined", o.quarantined, false),
     ];
     let mut block = |title: &str, total: String, rows: &[(&str, u64, bool)]| {
-        writeln!(out, "{title:<20}{total:>12}")?;
+        writeln!(out, "{}", format!("{title:<20}{total:>12}").trim_end())?;
         for (name, count, always) in rows {
             if *always || *count > 0 {
                 writeln!(out, "  {name:<18}{:>12}", thousands(*count))?;
@@ -361,12 +361,14 @@ fn next(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> std::io
             format!("report {id} --failed"),
             "every study that is not proven",
         ));
-        hints.push((
-            format!("job {id} retry"),
-            "tries these again, and pulls only what is missing",
-        ));
+        if !style.source_gone {
+            hints.push((
+                format!("job {id} retry"),
+                "tries these again, and pulls only what is missing",
+            ));
+        }
     }
-    if report.job.state == JobState::Finished {
+    if report.job.state == JobState::Finished && !style.source_gone {
         hints.push((
             format!("verify {id}"),
             "compares again with the source, and with the files",

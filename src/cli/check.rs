@@ -1,0 +1,278 @@
+//! `check`: tries everything that a migration needs, and says what is wrong and how to mend it.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use super::checkup::{Checkup, Registration, tell};
+use super::exit::chain;
+use super::slot::Slot;
+use super::{Exit, Failure, Global, echo, open, output, remedy};
+use crate::catalog::Catalog;
+use crate::config::{Config, Retrieve, Source, Verify};
+use crate::dicom::uids;
+use crate::node::{self, RECEIVER_LEASE};
+use crate::scu::{self, EchoReport};
+
+/// Read the configuration and try everything in it
+///
+/// Folders, catalog, free space, ports, and C-ECHO to each source. Says what is wrong and how to mend it, and what to
+/// register at the old PACS.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  pacsferry check\n  pacsferry check --json | jq .ok")]
+pub(super) struct Args {}
+
+pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
+    let mut checkup = Checkup::default();
+    let config = match crate::config::load(global.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            for problem in error.problems() {
+                checkup.error(&problem.where_, &problem.message, &problem.remedy);
+            }
+            tell(global, &checkup)?;
+            return Ok(Exit::Usage);
+        }
+    };
+    configuration(&config, &mut checkup);
+    let catalog = storage(&config, &mut checkup).await;
+    receiver(&config, catalog.as_ref(), &mut checkup).await;
+    for source in &config.sources {
+        one_source(&config, source, &mut checkup).await;
+    }
+    tell(global, &checkup)?;
+    Ok(if checkup.ok() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+fn configuration(config: &Config, checkup: &mut Checkup) {
+    match &config.path {
+        Some(path) => checkup.good(format!("configuration {}", path.display())),
+        None => checkup.warn(
+            "configuration",
+            "there is no configuration file, the defaults hold",
+            "`pacsferry guide config > pacsferry.toml` writes one to be filled in",
+        ),
+    }
+    if config.sources.is_empty() {
+        checkup.warn(
+            "source",
+            "there is no source to migrate from",
+            "add a [[source]] to the configuration",
+        );
+    }
+    for problem in config.clone().resolve() {
+        checkup.error(&problem.where_, problem.message, problem.remedy);
+    }
+}
+
+/// Folder, room and catalog. Nothing is made that is not there.
+async fn storage(config: &Config, checkup: &mut Checkup) -> Option<Catalog> {
+    let (folder, path) = (&config.storage.folder, &config.storage.catalog);
+    match (path.exists(), folder.exists()) {
+        (false, false) => {
+            for (key, wanted) in [("storage.folder", folder), ("storage.catalog", path)] {
+                can_be_made(key, wanted, checkup);
+            }
+            None
+        }
+        (true, _) => match node::open(config.clone()).await {
+            Ok(node) => {
+                match node.store.check_room() {
+                    Ok(()) => checkup.good(format!(
+                        "storage folder {} and catalog {}",
+                        folder.display(),
+                        path.display()
+                    )),
+                    Err(error) => checkup.error(
+                        "storage.minimum_free",
+                        chain(&error),
+                        "make room, or lower `minimum_free`",
+                    ),
+                }
+                Some(node.catalog)
+            }
+            Err(error) => {
+                checkup.error("storage", chain(&error), remedy::of_node(&error));
+                open::catalog_if_any(config).ok().flatten()
+            }
+        },
+        (false, true) => {
+            let empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+            if empty {
+                can_be_made("storage.folder", folder, checkup);
+            } else {
+                checkup.error(
+                    "storage.catalog",
+                    format!("the storage folder {} holds files, and there is no catalog at {}", folder.display(), path.display()),
+                    "name the right catalog; or, when it is lost, make it anew with `pacsferry rebuild`",
+                );
+            }
+            can_be_made("storage.catalog", path, checkup);
+            None
+        }
+    }
+}
+
+/// Whether the nearest folder above that exists may be written.
+fn can_be_made(key: &str, wanted: &Path, checkup: &mut Checkup) {
+    let here = PathBuf::from(".");
+    let above = wanted
+        .ancestors()
+        .skip(usize::from(!wanted.is_dir()))
+        .find(|above| above.exists())
+        .filter(|above| !above.as_os_str().is_empty())
+        .unwrap_or(&here);
+    use rustix::fs::{Access, access};
+    match access(above, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => checkup.good(format!("{} will be made at first use", wanted.display())),
+        Err(error) => checkup.error(
+            key,
+            format!(
+                "{} cannot be made: {} may not be written ({error})",
+                wanted.display(),
+                above.display()
+            ),
+            "give this user the permission, or name another place in [storage]",
+        ),
+    }
+}
+
+async fn receiver(config: &Config, catalog: Option<&Catalog>, checkup: &mut Checkup) {
+    let listen = config.receiver.listen;
+    let holder = match catalog {
+        Some(catalog) => catalog.holder(RECEIVER_LEASE).await.ok().flatten(),
+        None => None,
+    };
+    match (TcpListener::bind(listen), holder) {
+        (Ok(_), _) => checkup.good(format!("the receiver can listen on {listen}")),
+        (Err(error), Some(owner)) if error.kind() == ErrorKind::AddrInUse => checkup.good(format!("the receiver listens on {listen} (worker {owner})")),
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => checkup.error(
+            "receiver.listen",
+            format!("another program listens on {listen}"),
+            format!("end it (`ss -ltnp 'sport = :{}'` names it), or choose another port and register that at the old PACS", listen.port()),
+        ),
+        (Err(error), _) => checkup.error("receiver.listen", format!("cannot listen on {listen}: {error}"), "choose an address of this machine, and a port above 1023 or the permission for a lower one"),
+    }
+}
+
+async fn one_source(config: &Config, source: &Source, checkup: &mut Checkup) {
+    let key = format!("source.{}", source.name);
+    if source.limits_at(&jiff::Zoned::now()).associations == 0 {
+        checkup.warn(
+            &key,
+            "its hours allow no association now; it was not tried",
+            "check again at another hour",
+        );
+        return;
+    }
+    let slot = match Slot::take(config, source).await {
+        Ok(slot) => slot,
+        Err(failure) => {
+            checkup.warn(&key, failure.message(), "it was not tried");
+            return;
+        }
+    };
+    let answered = scu::echo(&echo::target_of(source)).await;
+    slot.release().await;
+    match answered {
+        Ok(report) => accepted(source, &report, checkup),
+        Err(error) => {
+            let remedy = error.remedy().unwrap_or_else(|| {
+                format!(
+                    "see that {} at {} is the old PACS and that no firewall is between",
+                    source.ae_title, source.address
+                )
+            });
+            checkup.error(
+                &key,
+                format!(
+                    "C-ECHO to {} at {} failed: {}",
+                    source.ae_title,
+                    source.address,
+                    chain(&error)
+                ),
+                remedy,
+            );
+        }
+    }
+    checkup.register.push(Registration {
+        source: source.name.clone(),
+        ae_title: config.receiver.ae_title.to_string(),
+        calling: source.calling.to_string(),
+        host: our_address(config, source),
+        port: config.receiver.listen.port(),
+        pushes: source.retrieve != Retrieve::Get,
+    });
+}
+
+fn accepted(source: &Source, report: &EchoReport, checkup: &mut Checkup) {
+    let key = format!("source.{}", source.name);
+    let has = |classes: [&str; 2]| {
+        report
+            .accepted
+            .iter()
+            .any(|(class, _)| classes.contains(&class.as_str()))
+    };
+    let find = has([uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_FIND]);
+    let r#move = has([uids::STUDY_ROOT_MOVE, uids::PATIENT_ROOT_MOVE]);
+    let get = has([uids::STUDY_ROOT_GET, uids::PATIENT_ROOT_GET]);
+    let services: Vec<&str> = report
+        .accepted
+        .iter()
+        .map(|(class, _)| echo::service(class))
+        .collect();
+    checkup.good(format!(
+        "{} answers C-ECHO in {} ms and accepts {}",
+        source.name,
+        report.elapsed.as_millis(),
+        services.join(", ")
+    ));
+    let permission = format!(
+        "let the old PACS allow {} to query and retrieve",
+        source.calling
+    );
+    if !find {
+        checkup.error(&key, "it refuses queries (C-FIND)", &permission);
+    }
+    match source.retrieve {
+        Retrieve::Move if !r#move => checkup.error(&key, "it refuses C-MOVE", permission),
+        Retrieve::Get if !get => checkup.error(
+            &key,
+            "it refuses C-GET, and retrieve = \"get\"",
+            "set retrieve = \"auto\" and register the receiver as a move destination",
+        ),
+        Retrieve::Auto if !r#move && !get => {
+            checkup.error(&key, "it refuses C-MOVE and C-GET", permission)
+        }
+        Retrieve::Auto if !r#move => checkup.warn(
+            &key,
+            "it refuses C-MOVE; objects will come by C-GET",
+            "set retrieve = \"get\" if that is meant",
+        ),
+        _ => {}
+    }
+    if source.verify == Verify::Count {
+        checkup.warn(
+            &key,
+            "verify = \"count\": studies are proven by their number of objects only",
+            "use \"instances\" unless the old PACS cannot list images",
+        );
+    }
+}
+
+/// The address under which the source sees this machine: the one that we would call from. Nothing is sent.
+fn our_address(config: &Config, source: &Source) -> Option<IpAddr> {
+    let listen = config.receiver.listen.ip();
+    if !listen.is_unspecified() {
+        return Some(listen);
+    }
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket
+        .connect((source.address.host.as_str(), source.address.port))
+        .ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}

@@ -1,0 +1,52 @@
+//! `guide`: the manual, inside the program.
+
+use clap::ValueEnum;
+
+use super::{Exit, Failure, output};
+
+/// Show the manual: how to migrate, what to do about fallout, the conformance statement
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pacsferry guide\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
+)]
+pub(super) struct Args {
+    /// What about
+    #[arg(value_enum, default_value = "migrate")]
+    topic: Topic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Topic {
+    /// A migration from a real PACS, step by step
+    Migrate,
+    /// Every reason why a study is not proven, and what to do
+    Fallout,
+    /// The annotated example configuration
+    Config,
+    /// The DICOM conformance statement
+    Conformance,
+}
+
+pub(super) fn run(args: Args) -> Result<Exit, Failure> {
+    let text = match args.topic {
+        Topic::Migrate => include_str!("../guide/migrate.md").to_owned(),
+        Topic::Fallout => fallout(),
+        Topic::Config => crate::config::EXAMPLE.to_owned(),
+        Topic::Conformance => include_str!("../guide/conformance.md").to_owned(),
+    };
+    output::print(|out| out.write_all(text.as_bytes()))?;
+    Ok(Exit::Done)
+}
+
+/// The introduction, and one section for each reason with the remedy that the report gives too.
+pub(super) fn fallout() -> String {
+    let mut text = include_str!("../guide/fallout.md").to_owned();
+    for reason in crate::catalog::Reason::ALL {
+        text.push_str(&format!(
+            "\n## {}\n\n{}\n",
+            reason.as_text(),
+            reason.remedy()
+        ));
+    }
+    text
+}

@@ -1,0 +1,384 @@
+//! `job`: one job, and what the operator wants of it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::jobs::Progress;
+use super::open::{self, JobRef};
+use super::output::count;
+use super::{Exit, Failure, Global, follow, migrate, output};
+use crate::catalog::{Catalog, Checkpoint, Control, Job, JobState, Reason, Retry};
+use crate::config::Config;
+use crate::dicom::StudyInstanceUid;
+use crate::job::report::{escape, local_time, state_text, timestamp};
+
+/// The checkpoints that are shown.
+const SHOWN: usize = 20;
+/// How long a worker has to be quiet after a stop.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// Show one job, pause it, go on with it, cancel it, or try its fallout again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pacsferry job last                              how far it is, and what is being pulled
+  pacsferry job 3 pause                           let go of the source within a second
+  pacsferry job 3 resume                          go on, pulling only what is missing
+  pacsferry job 3 retry                           try everything again that is not proven
+  pacsferry job 3 retry --reason \"timed out\"      ... of one reason
+  pacsferry job 3 exclude --study 1.2.3.4         leave a study out")]
+pub(super) struct Args {
+    /// The number of the job, or `last`
+    #[arg(value_name = "N|last")]
+    job: JobRef,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Action {
+    /// How far it is, with the association checkpoints (the default)
+    Show,
+    /// Stop it, to go on later
+    Pause,
+    /// Go on with it
+    Resume {
+        /// Leave the work to the worker (`pacsferry work`)
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Give it up; what is filed stays filed
+    Cancel,
+    /// Try again what is not proven
+    Retry {
+        /// Only studies with this reason
+        #[arg(long, value_parser = reason, conflicts_with = "study")]
+        reason: Option<Reason>,
+        /// Only this study
+        #[arg(long, value_name = "UID")]
+        study: Option<String>,
+        /// Leave the work to the worker (`pacsferry work`)
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Leave a study out
+    Exclude {
+        /// The study
+        #[arg(long, value_name = "UID")]
+        study: String,
+        /// Why, for the report
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        why: String,
+    },
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
+    let known = |reason: &&Reason| plain(reason.as_text()) == plain(text);
+    Reason::ALL.iter().find(known).copied().ok_or_else(|| {
+        let all: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_text()).collect();
+        format!("the reasons are: {}", all.join(", "))
+    })
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
+    let config = global.load()?;
+    let catalog = open::catalog(global, &config)?;
+    let job = open::job(global, &catalog, args.job).await?;
+    match args.action.unwrap_or(Action::Show) {
+        Action::Show => show(global, &catalog, &job).await,
+        Action::Pause => stop(global, &catalog, &job, Control::Pause).await,
+        Action::Cancel => stop(global, &catalog, &job, Control::Cancel).await,
+        Action::Resume { detach } => resume(global, &config, &catalog, &job, detach).await,
+        Action::Retry {
+            reason,
+            study,
+            detach,
+        } => {
+            let which = match (reason, study) {
+                (Some(reason), _) => Retry::Reason(reason),
+                (None, Some(study)) => Retry::Study(StudyInstanceUid::new(&study)),
+                (None, None) => Retry::All,
+            };
+            retry(global, &config, &catalog, &job, which, detach).await
+        }
+        Action::Exclude { study, why } => {
+            exclude(global, &catalog, &job, &StudyInstanceUid::new(&study), &why).await
+        }
+    }
+}
+
+async fn show(global: &Global, catalog: &Catalog, job: &Job) -> Result<Exit, Failure> {
+    let progress = Progress::of(catalog, job).await?;
+    let checkpoints = catalog.checkpoints(job.id, SHOWN).await?;
+    let (pending, windows) = catalog.window_counts(job.id).await?;
+    if global.json {
+        let mut document = progress.json(job);
+        if let Value::Object(fields) = &mut document {
+            fields.insert(
+                "windows".into(),
+                json!({ "total": windows, "pending": pending }),
+            );
+            fields.insert(
+                "checkpoints".into(),
+                checkpoints.iter().map(checkpoint_json).collect(),
+            );
+        }
+        output::json(&document)?;
+        return Ok(Exit::Done);
+    }
+    let line = follow::status_line(catalog, job, &progress.totals).await?;
+    output::print(|out| {
+        writeln!(
+            out,
+            "Job {} of {}: {line}",
+            job.id,
+            job.spec.source.as_deref().unwrap_or("folders")
+        )?;
+        writeln!(out, "  asked for: {}", asked(job))?;
+        if let Some(message) = &job.message {
+            writeln!(out, "  {}", escape::terminal(message))?;
+        }
+        writeln!(
+            out,
+            "  list: {} of {} asked for{}",
+            windows - pending.min(windows),
+            count(windows as u64, "window", "windows"),
+            if job.enumerated { ", complete" } else { "" }
+        )?;
+        if checkpoints.is_empty() {
+            return writeln!(out, "  nothing has been pulled yet");
+        }
+        writeln!(out, "\nAssociation checkpoints, the latest first")?;
+        let head = [
+            "updated",
+            "phase",
+            "level",
+            "attempt",
+            "assoc",
+            "msg",
+            "remaining",
+            "completed",
+            "failed",
+            "warning",
+            "received",
+            "study",
+        ];
+        let rows: Vec<Vec<String>> = checkpoints.iter().map(checkpoint_row).collect();
+        output::table(out, &head, &rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn asked(job: &Job) -> String {
+    let spec = &job.spec;
+    let mut parts = Vec::new();
+    match (spec.from, spec.to) {
+        (None, None) => {}
+        (Some(from), None) => parts.push(format!("from {}", from.iso())),
+        (None, Some(to)) => parts.push(format!("to {}", to.iso())),
+        (Some(from), Some(to)) => parts.push(format!("{} to {}", from.iso(), to.iso())),
+    }
+    if !spec.studies.is_empty() {
+        parts.push(count(
+            spec.studies.len() as u64,
+            "study by its UID",
+            "studies by their UIDs",
+        ));
+    }
+    if !spec.modalities.is_empty() {
+        parts.push(format!("modality {}", spec.modalities.join(", ")));
+    }
+    if let Some(follow) = spec.follow {
+        parts.push(format!(
+            "asking again every {}",
+            crate::config::units::format_duration(follow)
+        ));
+    }
+    if parts.is_empty() {
+        "everything".into()
+    } else {
+        parts.join("; ")
+    }
+}
+
+fn checkpoint_row(c: &Checkpoint) -> Vec<String> {
+    let number = |n: Option<u16>| n.map_or("-".to_owned(), |n| n.to_string());
+    let mut row = vec![
+        local_time(c.updated),
+        c.phase.clone(),
+        c.level.clone(),
+        c.attempt.to_string(),
+        c.association.to_string(),
+        c.message_id.to_string(),
+    ];
+    row.extend(c.counters.map(number));
+    row.push(c.received.to_string());
+    row.push(c.study_uid.to_string());
+    row
+}
+
+fn checkpoint_json(c: &Checkpoint) -> Value {
+    let [remaining, completed, failed, warning] = c.counters;
+    json!({
+        "source": c.source,
+        "study_uid": c.study_uid.as_str(),
+        "owner": c.owner,
+        "attempt": c.attempt,
+        "association": c.association,
+        "message_id": c.message_id,
+        "level": c.level,
+        "phase": c.phase,
+        "remaining": remaining,
+        "completed": completed,
+        "failed": failed,
+        "warning": warning,
+        "received": c.received,
+        "opened": timestamp(c.opened),
+        "updated": timestamp(c.updated),
+        "closed": c.closed.and_then(timestamp),
+    })
+}
+
+async fn stop(
+    global: &Global,
+    catalog: &Catalog,
+    job: &Job,
+    wish: Control,
+) -> Result<Exit, Failure> {
+    let goal = if wish == Control::Cancel {
+        JobState::Cancelled
+    } else {
+        JobState::Paused
+    };
+    if matches!(job.state, JobState::Finished | JobState::Cancelled) {
+        return Err(Failure::usage(
+            format!("job {} is {} already", job.id, state_text(job.state)),
+            "",
+        ));
+    }
+    catalog.set_control(job.id, wish).await?;
+    let deadline = Instant::now() + QUIET;
+    loop {
+        let now = open::job(global, catalog, JobRef::Number(job.id)).await?;
+        if now.state == goal || now.state == JobState::Finished {
+            return done(global, &now);
+        }
+        if catalog.holder("receiver").await?.is_none() {
+            // Nobody works on it, so nobody else will write the end of it.
+            if wish == Control::Cancel {
+                catalog.cancel_items(job.id).await?;
+            }
+            catalog.set_job_state(job.id, goal, None).await?;
+        } else if Instant::now() > deadline {
+            return Err(Failure::new(
+                format!(
+                    "job {} is told to stop and is still {}",
+                    job.id,
+                    state_text(now.state)
+                ),
+                format!(
+                    "look again with `{}`; the worker's log says what it waits for",
+                    global.command(&format!("job {}", job.id))
+                ),
+            ));
+        } else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn done(global: &Global, job: &Job) -> Result<Exit, Failure> {
+    if global.json {
+        output::json(&json!({ "job": job.id, "state": state_text(job.state) }))?;
+    } else {
+        output::print(|out| {
+            writeln!(out, "job {} is {}", job.id, state_text(job.state))?;
+            if job.state == JobState::Paused {
+                writeln!(
+                    out,
+                    "go on with `{}`",
+                    global.command(&format!("job {} resume", job.id))
+                )
+            } else {
+                Ok(())
+            }
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn resume(
+    global: &Global,
+    config: &Config,
+    catalog: &Catalog,
+    job: &Job,
+    detach: bool,
+) -> Result<Exit, Failure> {
+    if matches!(job.state, JobState::Finished | JobState::Cancelled) {
+        return Err(Failure::usage(
+            format!(
+                "job {} is {}: there is nothing to go on with",
+                job.id,
+                state_text(job.state)
+            ),
+            format!(
+                "`{}` tries again what is not proven",
+                global.command(&format!("job {} retry", job.id))
+            ),
+        ));
+    }
+    migrate::set_running(catalog, job).await?;
+    migrate::carry_on(global, config, catalog, job.id, detach).await
+}
+
+async fn retry(
+    global: &Global,
+    config: &Config,
+    catalog: &Catalog,
+    job: &Job,
+    which: Retry,
+    detach: bool,
+) -> Result<Exit, Failure> {
+    let again = catalog.retry_items(job.id, which).await?;
+    if again == 0 {
+        return Err(Failure::new(
+            format!("job {} has no such study to try again", job.id),
+            format!(
+                "`{}` lists what is not proven",
+                global.command(&format!("report {} --failed", job.id))
+            ),
+        ));
+    }
+    super::log::say(&format!(
+        "{} to be tried again",
+        count(again as u64, "study", "studies")
+    ));
+    migrate::set_running(catalog, job).await?;
+    migrate::carry_on(global, config, catalog, job.id, detach).await
+}
+
+async fn exclude(
+    global: &Global,
+    catalog: &Catalog,
+    job: &Job,
+    study: &StudyInstanceUid,
+    why: &str,
+) -> Result<Exit, Failure> {
+    if !catalog.exclude(job.id, study, why).await? {
+        return Err(Failure::new(
+            format!("job {} has no unfinished study {study}", job.id),
+            format!(
+                "`{}` lists its studies",
+                global.command(&format!("report {} --json", job.id))
+            ),
+        ));
+    }
+    if global.json {
+        output::json(&json!({ "job": job.id, "excluded": study.as_str() }))?;
+    } else {
+        output::print(|out| writeln!(out, "study {study} is left out of job {}", job.id))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,52 @@
+//! What to do about the errors of this machine. Peers' errors bring their own remedies, in DICOM's terms.
+
+use crate::catalog::CatalogError;
+use crate::job::JobError;
+use crate::node::NodeError;
+use crate::store::StoreError;
+
+/// For an error of the catalog.
+pub(super) fn of_catalog(error: &CatalogError) -> &'static str {
+    match error {
+        CatalogError::NoSuchJob(_) => "`pacsferry jobs` lists the jobs",
+        _ => {
+            "see that the catalog lies on a local disk with free space and belongs to this user; `pacsferry check` looks at everything"
+        }
+    }
+}
+
+/// For an error of the storage folder.
+pub(super) fn of_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::NotMounted(_) => {
+            "mount the disk, or correct `[storage] folder`; nothing was written"
+        }
+        StoreError::NotAStorageFolder(_) => {
+            "name an empty folder, or one that does not exist yet, in `[storage] folder`"
+        }
+        StoreError::InUse(_) => "end the other pacsferry first",
+        StoreError::Full(_) => "make room on the disk, or lower `[storage] minimum_free`",
+        StoreError::Io { .. } => {
+            "see that this user may read and write there, and that the disk is healthy"
+        }
+        StoreError::CutShort | StoreError::Missing { .. } | StoreError::Damaged { .. } => {
+            "`pacsferry verify --all --files` finds every file that is not as it was filed"
+        }
+    }
+}
+
+/// For whatever stops a process.
+pub(super) fn of_node(error: &NodeError) -> String {
+    match error {
+        NodeError::Store { source, .. } => of_store(source).into(),
+        NodeError::Catalog { source, .. } | NodeError::Running(source) => of_catalog(source).into(),
+        NodeError::OtherFolder { .. } => "name the folder and the catalog that belong together".into(),
+        NodeError::Job(JobError::Scu(error)) => error.remedy().unwrap_or_default(),
+        NodeError::Job(JobError::Store(error)) => of_store(error).into(),
+        NodeError::Job(JobError::Catalog(error)) => of_catalog(error).into(),
+        NodeError::Receiver(_) => "`pacsferry check` says who holds the port; another one can be set in `[receiver] listen`, and must be registered at the old PACS".into(),
+        NodeError::Scratch { .. } => "see that the temporary directory (TMPDIR) can be written".into(),
+        NodeError::NoSuchSource(_) => "add it to the configuration".into(),
+        _ => "`pacsferry check` looks at everything that a job needs".into(),
+    }
+}

@@ -1,0 +1,155 @@
+//! `verify`: the catalog compared with the source, and with the files on disk.
+
+use std::io::Write;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::follow::Signals;
+use super::open::{self, JobRef};
+use super::output::count;
+use super::{Exit, Failure, Global, log, output};
+use crate::config::Config;
+use crate::dicom::StudyInstanceUid;
+use crate::job::report::escape;
+use crate::job::verify::{Finding, Looked, Scope};
+use crate::node;
+
+/// Findings that are kept to be printed; all are counted.
+const KEPT: usize = 100_000;
+
+/// Compare the catalog with the source, and with the files on disk
+///
+/// At the source every study is listed once more, within the source's limits. Of the files, size and digest are compared with
+/// what was filed. Nothing is changed.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["job", "study", "all"]), after_help = "\
+Examples:
+  pacsferry verify last                      everything that the last job brought
+  pacsferry verify --study 1.2.840.1.2.3
+  pacsferry verify --all --files             all files, the sources left in peace")]
+pub(super) struct Args {
+    /// The number of a job, or `last`
+    #[arg(value_name = "N|last")]
+    job: Option<JobRef>,
+    /// This study
+    #[arg(long, value_name = "UID")]
+    study: Option<String>,
+    /// Everything that is filed
+    #[arg(long)]
+    all: bool,
+    /// Only compare with the files
+    #[arg(long, conflicts_with = "source")]
+    files: bool,
+    /// Only compare with the source
+    #[arg(long)]
+    source: bool,
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
+    let config = global.load()?;
+    let catalog = open::catalog(global, &config)?;
+    let scope = match (&args.job, &args.study) {
+        (Some(job), _) => Scope::Job(open::job(global, &catalog, *job).await?.id),
+        (None, Some(uid)) => Scope::Study(StudyInstanceUid::new(uid)),
+        (None, None) => Scope::All,
+    };
+    drop(catalog);
+    let stop = CancellationToken::new();
+    let mut signals = Signals::new()?;
+    let mut work = Box::pin(compare(&config, &args, &scope, &stop));
+    let (looked, findings) = tokio::select! {
+        done = &mut work => done?,
+        _ = signals.next() => {
+            stop.cancel();
+            log::say("stopping");
+            tokio::select! {
+                done = &mut work => { done?; }
+                _ = signals.next() => {}
+            }
+            return Ok(Exit::Stopped);
+        }
+    };
+    if global.json {
+        let findings: Vec<_> = findings.iter().map(document).collect();
+        output::json(
+            &json!({ "studies": looked.studies, "objects": looked.objects, "findings": findings, "findings_total": looked.findings }),
+        )?;
+    } else {
+        output::print(|out| text(out, &looked, &findings))?;
+    }
+    Ok(if looked.findings == 0 {
+        Exit::Done
+    } else {
+        Exit::Fallout
+    })
+}
+
+async fn compare(
+    config: &Config,
+    args: &Args,
+    scope: &Scope,
+    stop: &CancellationToken,
+) -> Result<(Looked, Vec<Finding>), Failure> {
+    let mut findings = Vec::new();
+    let mut keep = |finding: Finding| {
+        if findings.len() < KEPT {
+            findings.push(finding);
+        }
+    };
+    let mut looked = Looked::default();
+    if !args.files {
+        let at_source = node::verify_source(config.clone(), scope, stop, &mut keep).await?;
+        looked.studies = looked.studies.max(at_source.studies);
+        looked.objects = looked.objects.max(at_source.objects);
+        looked.findings += at_source.findings;
+    }
+    Ok((looked, findings))
+}
+
+fn document(finding: &Finding) -> serde_json::Value {
+    json!({
+        "kind": finding.kind.as_text(),
+        "study_uid": finding.study.as_ref().map(|uid| uid.as_str()),
+        "sop_instance_uid": finding.instance.as_ref().map(|uid| uid.as_str()),
+        "detail": finding.detail,
+    })
+}
+
+fn text(out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
+    for finding in findings {
+        let study = finding
+            .study
+            .as_ref()
+            .map(|uid| format!(" study {uid}"))
+            .unwrap_or_default();
+        let instance = finding
+            .instance
+            .as_ref()
+            .map(|uid| format!(" object {uid}"))
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "{}:{study}{instance}: {}",
+            finding.kind.as_text(),
+            escape::terminal(&finding.detail)
+        )?;
+    }
+    let more = looked.findings.saturating_sub(findings.len() as u64);
+    if more > 0 {
+        writeln!(
+            out,
+            "... and {}",
+            count(more, "more finding", "more findings")
+        )?;
+    }
+    let what = format!(
+        "{} with {}",
+        count(looked.studies, "study", "studies"),
+        count(looked.objects, "object", "objects")
+    );
+    match looked.findings {
+        0 => writeln!(out, "{what} compared: everything is as it should be"),
+        n => writeln!(out, "{what} compared: {}", count(n, "finding", "findings")),
+    }
+}
