@@ -204,7 +204,7 @@ async fn one(
     work.engine.intake.flush().await?;
     catalog.close_checkpoint(checkpoint, progress_row(phase, &last)).await?;
     match ended {
-        Ok(end) => Ok(said(work, source, &end, refusals)),
+        Ok(end) => Ok(said(work, source, &end, gets, refusals)),
         Err(error) => {
             link.broken().await;
             Ok(failed(work, source, &error, cancel))
@@ -213,16 +213,22 @@ async fn one(
 }
 
 /// What the source's final response means. It proves nothing; but a failure names the reason, if the study is short.
-fn said(work: &Work, source: &Source, end: &RetrieveEnd, refusals: u64) -> Asked {
-    work.health.move_answered();
+fn said(work: &Work, source: &Source, end: &RetrieveEnd, gets: bool, refusals: u64) -> Asked {
     if end.cancelled {
         return Asked::Stopped;
+    }
+    let untried = !gets && quirks::failed_untried(end);
+    if !untried {
+        work.health.move_answered();
     }
     let comment = end.comment.as_deref().map(|c| format!(": {c}")).unwrap_or_default();
     let n = |count: Option<u16>| count.map_or("?".to_owned(), |n| n.to_string());
     let (completed, failed, warning) = (n(end.counters.completed), n(end.counters.failed), n(end.counters.warning));
     let words = format!("status {}{comment} (completed {completed}, failed {failed}, warning {warning})", end.status);
     if quirks::destination_unknown(end.status, end.comment.as_deref()) {
+        return destination_unknown(work, source, &words);
+    }
+    if untried && probably_unknown(work) {
         return destination_unknown(work, source, &words);
     }
     let refused = end.status.category() == Category::Failure;
@@ -237,6 +243,12 @@ fn said(work: &Work, source: &Source, end: &RetrieveEnd, refusals: u64) -> Asked
     };
     debug!(%words, "retrieve ended");
     Asked::Ended(Cause { reason, detail: if reason.is_some() { words } else { String::new() } })
+}
+
+/// A request that failed before anything was tried, again and again, on a source that has never sent anything: many
+/// sources say no more than that about a destination that they do not know.
+fn probably_unknown(work: &Work) -> bool {
+    work.gate.arrivals() == 0 && work.health.move_aborted()
 }
 
 fn destination_unknown(work: &Work, source: &Source, words: &str) -> Asked {
@@ -260,7 +272,7 @@ fn failed(work: &Work, source: &Source, error: &ScuError, cancel: &CancellationT
         return Asked::Stopped;
     }
     let words = super::words(error);
-    if error.hints_at_unknown_destination() && work.health.move_aborted() {
+    if error.hints_at_unknown_destination() && probably_unknown(work) {
         return destination_unknown(work, source, &words);
     }
     if error.disposition() == Disposition::Halt {
