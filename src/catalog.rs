@@ -28,9 +28,7 @@ use crate::object::{Disposition, Fault};
 
 pub use arrivals::{Arrival, Quarantined};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
-pub use item::{
-    Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry,
-};
+pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry};
 pub use jobs::{Control, Job, JobKind, JobSpec, JobState, Note};
 pub use leases::Lease;
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
@@ -96,7 +94,9 @@ impl Catalog {
     pub async fn meta_get(&self, key: &str) -> Result<Option<String>, CatalogError> {
         let key = key.to_owned();
         self.read(move |c| {
-            Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
+            Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+                .query_row([key], |row| row.get(0))
+                .optional()?)
         })
         .await
     }
@@ -129,8 +129,10 @@ impl Catalog {
     pub async fn set_source_profile(&self, source: &str, profile: &str) -> Result<(), CatalogError> {
         let (source, profile) = (source.to_owned(), profile.to_owned());
         self.write(move |tx| {
-            tx.prepare_cached("INSERT INTO sources (name, profile) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET profile = ?2")?
-                .execute([source, profile])?;
+            tx.prepare_cached(
+                "INSERT INTO sources (name, profile) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET profile = ?2",
+            )?
+            .execute([source, profile])?;
             Ok(())
         })
         .await
@@ -159,10 +161,8 @@ impl Catalog {
 /// The number of a source's name; 0 for none.
 fn source_id(tx: &Connection, name: Option<&str>) -> Result<i64, DbError> {
     let Some(name) = name else { return Ok(0) };
-    let found = tx
-        .prepare_cached("SELECT id FROM sources WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?;
+    let found =
+        tx.prepare_cached("SELECT id FROM sources WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()?;
     if let Some(id) = found {
         return Ok(id);
     }

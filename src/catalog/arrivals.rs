@@ -60,7 +60,11 @@ impl Catalog {
     }
 
     /// Everything that arrived of a study from a source, in the order of arrival.
-    pub async fn receipts_of_study(&self, source: &str, study: &StudyInstanceUid) -> Result<Vec<Arrival>, CatalogError> {
+    pub async fn receipts_of_study(
+        &self,
+        source: &str,
+        study: &StudyInstanceUid,
+    ) -> Result<Vec<Arrival>, CatalogError> {
         let (source, study) = (source.to_owned(), study.clone());
         self.read(move |c| {
             let mut statement = c.prepare_cached(ARRIVALS)?;
@@ -81,9 +85,7 @@ impl Catalog {
     pub async fn last_arrival(&self, source: &str, study: &StudyInstanceUid) -> Result<Option<i64>, CatalogError> {
         let (source, study) = (source.to_owned(), study.clone());
         self.read(move |c| {
-            Ok(c.prepare_cached(LAST_ARRIVAL)?
-                .query_row([study.as_str(), &source], |row| row.get(0))
-                .optional()?)
+            Ok(c.prepare_cached(LAST_ARRIVAL)?.query_row([study.as_str(), &source], |row| row.get(0)).optional()?)
         })
         .await
     }
@@ -123,8 +125,7 @@ pub(super) const FILED: &str =
         CROSS JOIN instances i ON i.id = c.instance
      WHERE st.uid = ?1 AND i.series <> c.series";
 
-pub(super) const ARRIVALS: &str =
-    "SELECT coalesce(r.uid, i.uid, ''), r.outcome, r.at, r.item
+pub(super) const ARRIVALS: &str = "SELECT coalesce(r.uid, i.uid, ''), r.outcome, r.at, r.item
      FROM studies st CROSS JOIN sources s CROSS JOIN receipts r ON r.study = st.id AND r.source = s.id
         LEFT JOIN instances i ON i.id = r.instance
      WHERE st.uid = ?1 AND s.name = ?2 ORDER BY r.n";

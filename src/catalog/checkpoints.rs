@@ -185,9 +185,9 @@ impl Catalog {
 
     /// Whether somebody who holds the lease is pulling this study from this source. Blocking, a few microseconds.
     pub fn pull_open(&self, source: &str, study: &StudyInstanceUid) -> Result<bool, CatalogError> {
-        let open = self.db.read_blocking(|c| {
-            Ok(c.prepare_cached(PULL_OPEN)?.exists(params![study.as_str(), source, now()])?)
-        })?;
+        let open = self
+            .db
+            .read_blocking(|c| Ok(c.prepare_cached(PULL_OPEN)?.exists(params![study.as_str(), source, now()])?))?;
         Ok(open)
     }
 }

@@ -9,6 +9,7 @@ use super::codes::{READY, capped, millis, now};
 use super::items::{COLUMNS, LONGEST_TEXT, item_of};
 use super::{Catalog, CatalogError, Item, ItemState, ItemUpdate};
 use crate::db::DbError;
+use crate::failpoint;
 
 /// How many items are looked at whose time has come, at each claim. Each claim takes one, so that they never heap up.
 const WOKEN_AT_ONCE: i64 = 256;
@@ -65,6 +66,7 @@ impl Catalog {
                     first_pulled = coalesce(first_pulled, ?5)
                  WHERE id = ?1 RETURNING {COLUMNS}"
             );
+            failpoint!("claim-found");
             let claimed = params![id, ItemState::Pulling, owner, now + millis(lease), now];
             Ok(Some(tx.prepare_cached(&sql)?.query_row(claimed, item_of)?))
         })
@@ -76,7 +78,9 @@ impl Catalog {
         self.write(move |tx| {
             let now = now();
             let renewed = tx
-                .prepare_cached("UPDATE items SET due = ?3 WHERE id = ?1 AND fence = ?2 AND owner IS NOT NULL AND due > ?4")?
+                .prepare_cached(
+                    "UPDATE items SET due = ?3 WHERE id = ?1 AND fence = ?2 AND owner IS NOT NULL AND due > ?4",
+                )?
                 .execute(params![id, fence, now + millis(lease), now])?;
             Ok(renewed == 1)
         })
@@ -119,6 +123,7 @@ impl Catalog {
             if written == 0 {
                 return Ok(false);
             }
+            failpoint!("item-written");
             if !keep {
                 close_open(tx, id, "ended", now)?;
             }
@@ -139,10 +144,8 @@ impl Catalog {
         let owner = owner.to_owned();
         self.write(move |tx| {
             let now = now();
-            let items: Vec<i64> = tx
-                .prepare_cached(OF_OWNER)?
-                .query_map([&owner], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
+            let items: Vec<i64> =
+                tx.prepare_cached(OF_OWNER)?.query_map([&owner], |row| row.get(0))?.collect::<Result<_, _>>()?;
             for item in items {
                 close_open(tx, item, "lost", now)?;
                 make_ready(tx, item, now)?;

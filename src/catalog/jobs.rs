@@ -285,8 +285,10 @@ impl Catalog {
     pub async fn append_note(&self, job: i64, kind: &str, text: &str) -> Result<(), CatalogError> {
         let (kind, text) = (capped(kind, 100).to_owned(), capped(text, LONGEST_TEXT).to_owned());
         self.write(move |tx| {
-            tx.prepare_cached("INSERT INTO job_notes (job, at, kind, text) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
-                .execute(params![job, now(), kind, text])?;
+            tx.prepare_cached(
+                "INSERT INTO job_notes (job, at, kind, text) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![job, now(), kind, text])?;
             Ok(())
         })
         .await

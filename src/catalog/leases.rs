@@ -30,7 +30,14 @@ fn slots_of(source: &str) -> String {
 }
 
 /// Writes the lease. The fence grows even when the row of the last holder has been forgotten.
-fn take(tx: &Transaction<'_>, name: String, slot: u32, owner: String, ttl: Duration, now: i64) -> Result<Lease, DbError> {
+fn take(
+    tx: &Transaction<'_>,
+    name: String,
+    slot: u32,
+    owner: String,
+    ttl: Duration,
+    now: i64,
+) -> Result<Lease, DbError> {
     let fence = tx
         .prepare_cached(
             "INSERT INTO leases (name, slot, owner, fence, until) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -100,8 +107,10 @@ impl Catalog {
     pub async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
         let lease = lease.clone();
         self.write(move |tx| {
-            tx.prepare_cached("UPDATE leases SET until = ?5 WHERE name = ?1 AND slot = ?2 AND owner = ?3 AND fence = ?4")?
-                .execute(params![lease.name, lease.slot, lease.owner, lease.fence, now()])?;
+            tx.prepare_cached(
+                "UPDATE leases SET until = ?5 WHERE name = ?1 AND slot = ?2 AND owner = ?3 AND fence = ?4",
+            )?
+            .execute(params![lease.name, lease.slot, lease.owner, lease.fence, now()])?;
             Ok(())
         })
         .await
@@ -122,8 +131,10 @@ impl Catalog {
     pub async fn slots_held(&self, source: &str, owner: &str) -> Result<(usize, usize), CatalogError> {
         let (name, owner) = (slots_of(source), owner.to_owned());
         self.read(move |c| {
-            Ok(c.prepare_cached("SELECT count(*) FILTER (WHERE owner = ?2), count(*) FROM leases WHERE name = ?1 AND until > ?3")?
-                .query_row(params![name, owner, now()], |row| Ok((size(row.get(0)?), size(row.get(1)?))))?)
+            Ok(c.prepare_cached(
+                "SELECT count(*) FILTER (WHERE owner = ?2), count(*) FROM leases WHERE name = ?1 AND until > ?3",
+            )?
+            .query_row(params![name, owner, now()], |row| Ok((size(row.get(0)?), size(row.get(1)?))))?)
         })
         .await
     }

@@ -173,10 +173,7 @@ fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, Db
         })
         .optional()?;
     let Some((current, id, study, series)) = found else { return Ok(None) };
-    let variants = c
-        .prepare_cached(VARIANTS)?
-        .query_map([id], copy_of)?
-        .collect::<Result<_, _>>()?;
+    let variants = c.prepare_cached(VARIANTS)?.query_map([id], copy_of)?.collect::<Result<_, _>>()?;
     Ok(Some(Existing { current, study, series, variants }))
 }
 

@@ -9,7 +9,9 @@ use super::codes::now;
 use super::record::{NewInstance, Receipt};
 use super::{Catalog, CatalogError, Control, Job, JobKind, JobSpec, JobState, ListedStudy, source_id};
 use crate::dataset::Header;
-use crate::dicom::{Date, Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, uids};
+use crate::dicom::{
+    Date, Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, uids,
+};
 use crate::store::{Destination, Digest};
 
 /// The source that everything here comes from.

@@ -75,7 +75,9 @@ async fn the_same_command_goes_on_with_its_job_until_that_is_over() {
     let found = catalog.unfinished_like(&listed_as(["CT", "MR"])).await.unwrap().unwrap();
     assert_eq!(found.id, job.id);
     assert_eq!(catalog.unfinished_like(&spec()).await.unwrap(), None);
-    for (state, found) in [(JobState::Paused, true), (JobState::Halted, true), (JobState::Finished, false), (JobState::Cancelled, false)] {
+    for (state, found) in
+        [(JobState::Paused, true), (JobState::Halted, true), (JobState::Finished, false), (JobState::Cancelled, false)]
+    {
         catalog.set_job_state(job.id, state, None).await.unwrap();
         assert_eq!(catalog.unfinished_like(&listed_as(["CT", "MR"])).await.unwrap().is_some(), found, "{state:?}");
     }
@@ -111,7 +113,10 @@ async fn notes_meta_profiles_and_plans_are_kept() {
         catalog.append_note(id, "enumeration", text).await.unwrap();
     }
     let notes = catalog.notes(id).await.unwrap();
-    assert_eq!(notes.iter().map(|n| n.text.as_str()).collect::<Vec<_>>(), ["20210101 could not be listed", "a row without Study UID"]);
+    assert_eq!(
+        notes.iter().map(|n| n.text.as_str()).collect::<Vec<_>>(),
+        ["20210101 could not be listed", "a row without Study UID"]
+    );
     assert_eq!(catalog.meta_get("storage").await.unwrap(), None);
     catalog.meta_set("storage", "a").await.unwrap();
     catalog.meta_set("storage", "b").await.unwrap();
@@ -125,7 +130,10 @@ async fn notes_meta_profiles_and_plans_are_kept() {
     let first = catalog.next_window(id).await.unwrap().unwrap();
     assert_eq!((first.seq, first.keys.as_str(), first.state), (10, "2021", WindowState::Pending));
     let parts = vec![(11, "2021-07".to_owned()), (12, "2021-01".to_owned())];
-    catalog.finish_window(id, first.id, WindowState::Split, Some(500), "500 rows", parts, Some("{}".into())).await.unwrap();
+    catalog
+        .finish_window(id, first.id, WindowState::Split, Some(500), "500 rows", parts, Some("{}".into()))
+        .await
+        .unwrap();
     assert_eq!(catalog.plan_state(id).await.unwrap().as_deref(), Some("{}"));
     assert_eq!(catalog.window_counts(id).await.unwrap(), (3, 4));
     let mut order = Vec::new();
@@ -134,7 +142,10 @@ async fn notes_meta_profiles_and_plans_are_kept() {
         catalog.finish_window(id, window.id, WindowState::Listed, Some(1), "", vec![], None).await.unwrap();
     }
     assert_eq!(order, [11, 12, 20]);
-    assert_eq!(catalog.windows(id).await.unwrap().iter().map(|w| w.state).filter(|s| *s == WindowState::Split).count(), 1);
+    assert_eq!(
+        catalog.windows(id).await.unwrap().iter().map(|w| w.state).filter(|s| *s == WindowState::Split).count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -162,13 +173,21 @@ async fn a_proven_study_that_grows_is_listed_again_once() {
     let (_folder, catalog) = catalog();
     let id = job_of(&catalog, 1).await.id;
     let item = catalog.claim(id, "me", LONG).await.unwrap().unwrap();
-    let proven = ItemUpdate { evidence: Some(Evidence::Count), listed: Some(3), filed: Some(3), ..ItemUpdate::to(ItemState::Proven, 1) };
+    let proven = ItemUpdate {
+        evidence: Some(Evidence::Count),
+        listed: Some(3),
+        filed: Some(3),
+        ..ItemUpdate::to(ItemState::Proven, 1)
+    };
     assert!(catalog.update_item(item.id, item.fence, proven.clone()).await.unwrap());
     assert_eq!(catalog.totals(id).await.unwrap().items.proven_by_count, 1);
     assert_eq!(catalog.add_studies(id, vec![listed(1, 3), listed(1, 2)]).await.unwrap(), 0);
     assert_eq!(catalog.add_studies(id, vec![listed(1, 4)]).await.unwrap(), 1);
     let totals = catalog.totals(id).await.unwrap();
-    assert_eq!((totals.items.listed, totals.items.proven, totals.items.proven_by_count, totals.objects.listed), (1, 0, 0, 4));
+    assert_eq!(
+        (totals.items.listed, totals.items.proven, totals.items.proven_by_count, totals.objects.listed),
+        (1, 0, 0, 4)
+    );
     // A source that always tells one too many does not keep the job going for ever.
     let item = catalog.claim(id, "me", LONG).await.unwrap().unwrap();
     catalog.update_item(item.id, item.fence, proven).await.unwrap();
@@ -192,7 +211,10 @@ async fn fallout_can_be_tried_again() {
     }
     assert_eq!(catalog.claim(id, "me", LONG).await.unwrap(), None);
     let failed = catalog.items(id, &[ItemState::Failed], None, 10).await.unwrap();
-    assert_eq!(failed.iter().map(|i| (i.reason, i.detail.as_str(), i.attempt)).collect::<Vec<_>>(), [(Some(Reason::SourceOffline), "A702: no", 5); 2]);
+    assert_eq!(
+        failed.iter().map(|i| (i.reason, i.detail.as_str(), i.attempt)).collect::<Vec<_>>(),
+        [(Some(Reason::SourceOffline), "A702: no", 5); 2]
+    );
     assert_eq!(catalog.retry_items(id, Retry::Reason(Reason::SourceOffline)).await.unwrap(), 2);
     assert_eq!(catalog.retry_items(id, Retry::All).await.unwrap(), 1);
     assert_eq!(catalog.retry_items(id, Retry::All).await.unwrap(), 0);
@@ -213,7 +235,10 @@ async fn studies_are_excluded_taken_in_again_and_cancelled() {
     let late = ItemUpdate::to(ItemState::Proven, 1);
     assert!(!catalog.update_item(item.id, item.fence, late).await.unwrap(), "whoever worked on it has lost it");
     let item = catalog.item_of_study(id, &study).await.unwrap().unwrap();
-    assert_eq!((item.state, item.reason, item.detail.as_str()), (ItemState::Excluded, Some(Reason::ExcludedByOperator), "a test patient"));
+    assert_eq!(
+        (item.state, item.reason, item.detail.as_str()),
+        (ItemState::Excluded, Some(Reason::ExcludedByOperator), "a test patient")
+    );
     assert_eq!(catalog.retry_items(id, Retry::All).await.unwrap(), 0);
     assert_eq!(catalog.retry_items(id, Retry::Study(study)).await.unwrap(), 1);
     assert_eq!(catalog.cancel_items(id).await.unwrap(), 3);

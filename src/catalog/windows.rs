@@ -69,10 +69,7 @@ impl Catalog {
 
     /// The pending window that comes first.
     pub async fn next_window(&self, job: i64) -> Result<Option<Window>, CatalogError> {
-        self.read(move |c| {
-            Ok(c.prepare_cached(&next_sql())?.query_row([job], window_of).optional()?)
-        })
-        .await
+        self.read(move |c| Ok(c.prepare_cached(&next_sql())?.query_row([job], window_of).optional()?)).await
     }
 
     /// Says what became of a window, adds its parts, and keeps the plan's state, all at once.

@@ -100,7 +100,13 @@ mod tests {
         assert_eq!(refused(FUSE, Some("fuse.anything")), Some("fuse.anything".into()));
         assert_eq!(refused(FUSE, Some("fuseblk")), None);
         assert_eq!(refused(FUSE, None), None);
-        for (magic, name) in [(0xEF53, "ext4"), (0x5846_5342, "xfs"), (0x9123_683E, "btrfs"), (0x0102_1994, "tmpfs"), (0x794C_7630, "overlay")] {
+        for (magic, name) in [
+            (0xEF53, "ext4"),
+            (0x5846_5342, "xfs"),
+            (0x9123_683E, "btrfs"),
+            (0x0102_1994, "tmpfs"),
+            (0x794C_7630, "overlay"),
+        ] {
             assert_eq!(refused(magic, Some(name)), None, "{name}");
         }
     }

@@ -55,7 +55,8 @@ fn a_newer_file_and_a_foreign_one_are_refused() {
 
 #[test]
 fn a_failed_migration_leaves_the_old_version() {
-    const BROKEN: &[&str] = &["CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT) STRICT", "CREATE TABLE u (a); SELEKT"];
+    const BROKEN: &[&str] =
+        &["CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT) STRICT", "CREATE TABLE u (a); SELEKT"];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     drop(Db::open(&path, ONE).unwrap());
@@ -71,10 +72,12 @@ fn one_failing_write_of_a_batch_takes_nothing_with_it() {
     let (go, wait) = mpsc::channel::<()>();
     let held = std::thread::spawn({
         let db = db.clone();
-        move || db.write_blocking(move |tx| {
-            wait.recv().map_err(|_| DbError::Stopped)?;
-            insert(tx, "first")
-        })
+        move || {
+            db.write_blocking(move |tx| {
+                wait.recv().map_err(|_| DbError::Stopped)?;
+                insert(tx, "first")
+            })
+        }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let results = runtime.block_on(async {
@@ -228,7 +231,9 @@ async fn a_long_report_keeps_no_thread_waiting() {
         let (end, wait) = mpsc::channel::<()>();
         ends.push(end);
         let db = db.clone();
-        reports.push(tokio::spawn(async move { db.read(move |c| wait.recv().map_err(|_| DbError::Stopped).and_then(|()| count(c))).await }));
+        reports.push(tokio::spawn(async move {
+            db.read(move |c| wait.recv().map_err(|_| DbError::Stopped).and_then(|()| count(c))).await
+        }));
     }
     tokio::task::yield_now().await;
     assert_eq!(db.read_blocking(count).unwrap(), 0);

@@ -86,18 +86,26 @@ async fn medians(subjects: &mut [Subject; 2]) -> [[Duration; 3]; 2] {
 
 #[tokio::test]
 async fn a_large_catalog_is_as_fast_as_an_empty_one() {
-    let studies = std::env::var("PACSFERRY_SCALE").map_or(20_000, |text| text.parse().expect("PACSFERRY_SCALE is a number"));
+    let studies =
+        std::env::var("PACSFERRY_SCALE").map_or(20_000, |text| text.parse().expect("PACSFERRY_SCALE is a number"));
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
     let mut subjects =
         [subject(&folder.path().join("empty.db"), 0).await, subject(&folder.path().join("large.db"), studies).await];
-    println!("{studies} studies, {} instances, made in {:.0} s", studies * u64::from(PER_STUDY), start.elapsed().as_secs_f64());
+    println!(
+        "{studies} studies, {} instances, made in {:.0} s",
+        studies * u64::from(PER_STUDY),
+        start.elapsed().as_secs_f64()
+    );
     let mut ratios = [f64::INFINITY; 3];
     for _ in 0..TRIES {
         let [empty, large] = medians(&mut subjects).await;
         for (step, name) in STEPS.iter().enumerate() {
             let ratio = large[step].as_secs_f64() / empty[step].as_secs_f64();
-            println!("{name:>8}: {:>9.1?} in an empty catalog, {:>9.1?} in the large one: {ratio:.2}", empty[step], large[step]);
+            println!(
+                "{name:>8}: {:>9.1?} in an empty catalog, {:>9.1?} in the large one: {ratio:.2}",
+                empty[step], large[step]
+            );
             ratios[step] = ratios[step].min(ratio);
         }
         if ratios.iter().all(|ratio| *ratio <= FACTOR) {

@@ -70,7 +70,11 @@ fn has_wildcard(value: &str) -> bool {
 }
 
 fn text(sql: &str, value: &str, bind: &mut impl FnMut(Value) -> String) -> String {
-    if has_wildcard(value) { format!("{sql} GLOB {}", bind(glob(value).into())) } else { format!("{sql} = {}", bind(value.to_owned().into())) }
+    if has_wildcard(value) {
+        format!("{sql} GLOB {}", bind(glob(value).into()))
+    } else {
+        format!("{sql} = {}", bind(value.to_owned().into()))
+    }
 }
 
 /// `*` and `?` mean the same in GLOB; a bracket there is a bracket here.

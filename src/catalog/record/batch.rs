@@ -11,6 +11,7 @@ use super::tally::Tally;
 use super::{NewInstance, Outcome, Recorded};
 use crate::catalog::codes::signed;
 use crate::db::DbError;
+use crate::failpoint;
 use crate::store::Destination;
 
 /// Records a batch; for each object, what it became.
@@ -26,6 +27,7 @@ pub(super) fn record(tx: &Transaction<'_>, objects: &[NewInstance], now: i64) ->
     let recorded = objects.iter().map(|object| batch.object(object)).collect::<Result<Vec<_>, _>>()?;
     batch.hierarchy.write(tx)?;
     batch.tally.write(tx, now)?;
+    failpoint!("record-written");
     Ok(recorded)
 }
 
@@ -264,11 +266,9 @@ impl Batch<'_> {
             && self.came_before(study, from.source, item, outcome, instance, uid)?;
         let n = match self.receipts.entry((study, from.source)) {
             Entry::Occupied(next) => next.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(
-                self.tx
-                    .prepare_cached(NEXT_RECEIPT)?
-                    .query_row([study, from.source], |row| row.get(0))?,
-            ),
+            Entry::Vacant(unknown) => {
+                unknown.insert(self.tx.prepare_cached(NEXT_RECEIPT)?.query_row([study, from.source], |row| row.get(0))?)
+            }
         };
         self.tx
             .prepare_cached(

@@ -108,7 +108,13 @@ impl Hierarchy {
     }
 
     /// An instance was filed.
-    pub(super) fn filed(&mut self, tx: &Transaction<'_>, study: i64, series: i64, header: &Header) -> Result<(), DbError> {
+    pub(super) fn filed(
+        &mut self,
+        tx: &Transaction<'_>,
+        study: i64,
+        series: i64,
+        header: &Header,
+    ) -> Result<(), DbError> {
         let row = self.studies.entry(study).or_default();
         if row.instances + row.new_instances == 0 {
             let patient = patient(&mut self.patients, tx, header)?;

@@ -21,7 +21,9 @@ fn other_bytes(mut object: NewInstance, destination: Destination) -> NewInstance
     object.digest = crate::store::Digest::from_bytes([9; 32]);
     let name = object.place.trim_end_matches(".dcm").rsplit_once('/').unwrap().1.to_owned();
     object.place = match destination {
-        Destination::Image | Destination::Variant => format!("{}~0909090909090909.dcm", object.place.trim_end_matches(".dcm")),
+        Destination::Image | Destination::Variant => {
+            format!("{}~0909090909090909.dcm", object.place.trim_end_matches(".dcm"))
+        }
         _ => format!("quarantine/09/{name}~0909090909090909.dcm"),
     };
     object.destination = destination;
@@ -43,7 +45,10 @@ async fn a_filed_instance_is_found_and_counted_everywhere() {
     let (_folder, catalog) = catalog();
     let (job, item) = leased(&catalog).await;
     assert_eq!(catalog.existing(&instance(1, 1).identity.instance).unwrap(), None);
-    assert_eq!(record(&catalog, (1..=3).map(|n| instance(1, n)).collect()).await, [Recorded::New, Recorded::New, Recorded::New]);
+    assert_eq!(
+        record(&catalog, (1..=3).map(|n| instance(1, n)).collect()).await,
+        [Recorded::New, Recorded::New, Recorded::New]
+    );
     let first = instance(1, 1);
     let existing = catalog.existing(&first.identity.instance).unwrap().unwrap();
     assert_eq!(existing.current.place.as_str(), first.place);
@@ -56,7 +61,10 @@ async fn a_filed_instance_is_found_and_counted_everywhere() {
     assert_eq!(filed.len(), 3);
     assert!(filed.contains(&(first.identity.series.clone(), first.identity.instance.clone())));
     let receipts = catalog.receipts_of_study(SOURCE, study).await.unwrap();
-    assert_eq!(receipts.iter().map(|r| r.instance.as_str().rsplit('.').next().unwrap()).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(
+        receipts.iter().map(|r| r.instance.as_str().rsplit('.').next().unwrap()).collect::<Vec<_>>(),
+        ["1", "2", "3"]
+    );
     assert!(receipts.iter().all(|r| r.outcome == Outcome::New && r.item == Some(item.id)));
     assert_eq!(catalog.last_arrival(SOURCE, study).await.unwrap(), Some(receipts[2].at));
     assert_eq!(catalog.last_arrival("another", study).await.unwrap(), None);
@@ -68,9 +76,11 @@ async fn a_filed_instance_is_found_and_counted_everywhere() {
     assert_eq!(catalog.checkpoints(job, 1).await.unwrap()[0].received, 3);
     assert_eq!(catalog.throughput(job, LONG).await.unwrap(), (3, 3 * 525_000));
     let counted = catalog.db.read_blocking(|c| {
-        Ok(c.query_row("SELECT instances, series, modalities, (SELECT instances FROM series) FROM studies", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
-        })?)
+        Ok(c.query_row(
+            "SELECT instances, series, modalities, (SELECT instances FROM series) FROM studies",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?)),
+        )?)
     });
     assert_eq!(counted.unwrap(), (3, 1, "CT".into(), 3));
 }
@@ -79,7 +89,8 @@ async fn a_filed_instance_is_found_and_counted_everywhere() {
 async fn each_outcome_has_its_receipt_and_its_count() {
     let (_folder, catalog) = catalog();
     let (job, item) = leased(&catalog).await;
-    let quarantine = |n| other_bytes(sent_again(instance(1, n)), Destination::Quarantine { reason: "no header".into() });
+    let quarantine =
+        |n| other_bytes(sent_again(instance(1, n)), Destination::Quarantine { reason: "no header".into() });
     let batch = vec![
         instance(1, 1),
         discard(instance(1, 1)),
@@ -98,20 +109,21 @@ async fn each_outcome_has_its_receipt_and_its_count() {
     ];
     assert_eq!(record(&catalog, batch).await, expected);
     let study = instance(1, 1).identity.study;
-    let outcomes: Vec<_> = catalog.receipts_of_study(SOURCE, &study).await.unwrap().into_iter().map(|r| r.outcome).collect();
+    let outcomes: Vec<_> =
+        catalog.receipts_of_study(SOURCE, &study).await.unwrap().into_iter().map(|r| r.outcome).collect();
     assert_eq!(
         outcomes,
         [Outcome::New, Outcome::Duplicate, Outcome::Variant, Outcome::New, Outcome::Collision, Outcome::Quarantined]
     );
     let objects = catalog.totals(job).await.unwrap().objects;
-    assert_eq!(
-        objects,
-        ObjectTotals { listed: 3, filed: 2, duplicate: 1, variant: 1, collision: 1, quarantined: 1 }
-    );
+    assert_eq!(objects, ObjectTotals { listed: 3, filed: 2, duplicate: 1, variant: 1, collision: 1, quarantined: 1 });
     // A variant is no other instance; a collision and what is in quarantine are not filed.
     assert_eq!(catalog.filed_of_study(&study).await.unwrap().len(), 2);
     let kept = catalog.quarantined_of_study(&study).await.unwrap();
-    assert_eq!(kept.iter().map(|q| (q.collision, q.reason.as_str())).collect::<Vec<_>>(), [(true, ""), (false, "no header")]);
+    assert_eq!(
+        kept.iter().map(|q| (q.collision, q.reason.as_str())).collect::<Vec<_>>(),
+        [(true, ""), (false, "no header")]
+    );
     assert!(kept[0].place.is_quarantine());
     let existing = catalog.existing(&instance(1, 1).identity.instance).unwrap().unwrap();
     assert_eq!(existing.variants.len(), 1);
@@ -140,17 +152,28 @@ async fn a_batch_recorded_twice_is_there_once() {
         ]
     };
     record(&catalog, batch()).await;
-    let before = (catalog.totals(job).await.unwrap(), catalog.receipts_of_study(SOURCE, &instance(1, 1).identity.study).await.unwrap());
+    let before = (
+        catalog.totals(job).await.unwrap(),
+        catalog.receipts_of_study(SOURCE, &instance(1, 1).identity.study).await.unwrap(),
+    );
     // A crash after the commit: the next process finds the files and records them again, under its own name.
     let again = batch().into_iter().map(|mut object| {
         object.receipt.process = "the next one".into();
         object
     });
     let recorded = record(&catalog, again.collect()).await;
-    let expected =
-        [Recorded::Duplicate, Recorded::Duplicate, Recorded::Duplicate, Recorded::Collision, Recorded::Quarantined("r".into())];
+    let expected = [
+        Recorded::Duplicate,
+        Recorded::Duplicate,
+        Recorded::Duplicate,
+        Recorded::Collision,
+        Recorded::Quarantined("r".into()),
+    ];
     assert_eq!(recorded, expected);
-    let after = (catalog.totals(job).await.unwrap(), catalog.receipts_of_study(SOURCE, &instance(1, 1).identity.study).await.unwrap());
+    let after = (
+        catalog.totals(job).await.unwrap(),
+        catalog.receipts_of_study(SOURCE, &instance(1, 1).identity.study).await.unwrap(),
+    );
     assert_eq!(before, after);
 }
 
@@ -166,7 +189,10 @@ async fn what_another_process_filed_meanwhile_is_contested_and_nothing_is_record
         discard(instance(1, 2)),
         other_bytes(instance(1, 2), Destination::Variant),
     ];
-    assert_eq!(record(&catalog, batch).await, [Recorded::Contested, Recorded::Contested, Recorded::Contested, Recorded::Contested]);
+    assert_eq!(
+        record(&catalog, batch).await,
+        [Recorded::Contested, Recorded::Contested, Recorded::Contested, Recorded::Contested]
+    );
     assert_eq!(catalog.totals(job).await.unwrap(), totals);
     assert_eq!(catalog.receipts_of_study(SOURCE, &instance(1, 1).identity.study).await.unwrap().len(), 1);
     // The same bytes at the same place on another association: a duplicate, and it did arrive.
@@ -204,10 +230,18 @@ async fn a_comparison_corrects_what_the_receipts_count() {
     let (_folder, catalog) = catalog();
     let (job, item) = leased(&catalog).await;
     record(&catalog, vec![instance(1, 1)]).await;
-    let update = ItemUpdate { listed: Some(5), filed: Some(5), evidence: Some(Evidence::Instances), ..ItemUpdate::to(ItemState::Proven, 1) };
+    let update = ItemUpdate {
+        listed: Some(5),
+        filed: Some(5),
+        evidence: Some(Evidence::Instances),
+        ..ItemUpdate::to(ItemState::Proven, 1)
+    };
     assert!(catalog.update_item(item.id, item.fence, update).await.unwrap());
     let totals = catalog.totals(job).await.unwrap();
-    assert_eq!((totals.objects.listed, totals.objects.filed, totals.items.proven, totals.items.proven_by_count), (5, 5, 1, 0));
+    assert_eq!(
+        (totals.objects.listed, totals.objects.filed, totals.items.proven, totals.items.proven_by_count),
+        (5, 5, 1, 0)
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Claims, fences, slots, checkpoints: what several processes share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
@@ -18,7 +18,10 @@ async fn the_newest_study_is_claimed_first_and_each_only_once() {
     assert_eq!(days.len(), 10);
     assert!(days.is_sorted_by(|a, b| a > b), "{days:?}");
     // One that turns up later and is newer comes first.
-    catalog.add_studies(id, vec![ListedStudy { study_date: "20300101".parse().ok(), ..listed(50, 1) }, listed(60, 1)]).await.unwrap();
+    catalog
+        .add_studies(id, vec![ListedStudy { study_date: "20300101".parse().ok(), ..listed(50, 1) }, listed(60, 1)])
+        .await
+        .unwrap();
     assert_eq!(catalog.claim(id, "me", LONG).await.unwrap().unwrap().study.study_uid, listed(50, 1).study_uid);
 }
 
@@ -27,7 +30,8 @@ async fn a_lease_that_ran_out_is_claimed_again_and_the_late_owner_writes_nothing
     let (_folder, catalog) = catalog();
     let id = job_of(&catalog, 1).await.id;
     let stalled = catalog.claim(id, "stalled", OVER).await.unwrap().unwrap();
-    let open = NewCheckpoint { owner: "stalled".into(), attempt: 1, association: 7, message_id: 1, level: "STUDY".into() };
+    let open =
+        NewCheckpoint { owner: "stalled".into(), attempt: 1, association: 7, message_id: 1, level: "STUDY".into() };
     assert_eq!(catalog.open_checkpoint(stalled.id, stalled.fence, open.clone()).await.unwrap(), None);
     assert!(!catalog.renew_item(stalled.id, stalled.fence, LONG).await.unwrap());
 
@@ -42,7 +46,10 @@ async fn a_lease_that_ran_out_is_claimed_again_and_the_late_owner_writes_nothing
     assert!(catalog.missing_of(heir.id).await.unwrap().is_empty());
     assert!(catalog.renew_item(heir.id, heir.fence, LONG).await.unwrap());
     assert!(catalog.update_item(heir.id, heir.fence, ItemUpdate::to(ItemState::Proven, 1)).await.unwrap());
-    assert!(!catalog.update_item(heir.id, heir.fence, ItemUpdate::to(ItemState::Failed, 1)).await.unwrap(), "given back");
+    assert!(
+        !catalog.update_item(heir.id, heir.fence, ItemUpdate::to(ItemState::Failed, 1)).await.unwrap(),
+        "given back"
+    );
 }
 
 #[tokio::test]
@@ -51,13 +58,26 @@ async fn a_waiting_item_comes_back_when_its_time_has_come() {
     let id = job_of(&catalog, 2).await.id;
     let first = catalog.claim(id, "me", LONG).await.unwrap().unwrap();
     let far = codes::now() + 3_600_000;
-    let wait = |due| ItemUpdate { due: Some(due), missing: vec![missing(1), missing(2)], ..ItemUpdate::to(ItemState::Waiting, 1) };
+    let wait = |due| ItemUpdate {
+        due: Some(due),
+        missing: vec![missing(1), missing(2)],
+        ..ItemUpdate::to(ItemState::Waiting, 1)
+    };
     assert!(catalog.update_item(first.id, first.fence, wait(far)).await.unwrap());
     let second = catalog.claim(id, "me", LONG).await.unwrap().unwrap();
     assert_ne!(second.id, first.id, "its time has not come");
     assert_eq!(catalog.claim(id, "me", LONG).await.unwrap(), None);
     assert!(catalog.next_due(id).await.unwrap().unwrap() <= codes::now() + 60_000, "the lease of the second");
-    assert!(catalog.update_item(second.id, second.fence, ItemUpdate { due: Some(far), ..ItemUpdate::to(ItemState::Waiting, 1) }).await.unwrap());
+    assert!(
+        catalog
+            .update_item(
+                second.id,
+                second.fence,
+                ItemUpdate { due: Some(far), ..ItemUpdate::to(ItemState::Waiting, 1) }
+            )
+            .await
+            .unwrap()
+    );
     assert_eq!(catalog.next_due(id).await.unwrap(), Some(far));
     let now = wait(codes::now());
     let again = catalog.item(first.id).await.unwrap().unwrap();
@@ -146,14 +166,21 @@ fn several_processes_never_hold_more_slots_than_the_limit_nor_one_item_twice() {
                 runtime().block_on(async {
                     let mut done = Vec::new();
                     loop {
-                        let Some(slot) = catalog.acquire_slot(SOURCE, u32::try_from(LIMIT).unwrap(), owner, LONG).await.unwrap() else {
+                        let Some(slot) =
+                            catalog.acquire_slot(SOURCE, u32::try_from(LIMIT).unwrap(), owner, LONG).await.unwrap()
+                        else {
                             tokio::task::yield_now().await;
                             continue;
                         };
                         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         let item = catalog.claim(job, owner, LONG).await.unwrap();
                         if let Some(item) = &item {
-                            assert!(catalog.update_item(item.id, item.fence, ItemUpdate::to(ItemState::Proven, 1)).await.unwrap());
+                            assert!(
+                                catalog
+                                    .update_item(item.id, item.fence, ItemUpdate::to(ItemState::Proven, 1))
+                                    .await
+                                    .unwrap()
+                            );
                             done.push(item.id);
                         }
                         now.fetch_sub(1, Ordering::SeqCst);
@@ -187,12 +214,16 @@ async fn a_checkpoint_tells_how_far_a_pull_is_and_ends_with_its_lease() {
     let open = catalog.open_checkpoint(item.id, item.fence, new.clone()).await.unwrap().unwrap();
     assert!(catalog.pull_open(SOURCE, &study).unwrap());
     assert!(!catalog.pull_open("another", &study).unwrap());
-    let progress = |phase: &str| Progress { phase: phase.into(), association: None, counters: [Some(2), Some(1), Some(0), None] };
+    let progress =
+        |phase: &str| Progress { phase: phase.into(), association: None, counters: [Some(2), Some(1), Some(0), None] };
     assert!(catalog.update_checkpoint(open, progress("pending")).await.unwrap());
     let shown = catalog.checkpoints(id, 10).await.unwrap();
     assert_eq!(shown.len(), 1);
     assert_eq!((shown[0].source.as_str(), &shown[0].study_uid, shown[0].phase.as_str()), (SOURCE, &study, "pending"));
-    assert_eq!((shown[0].counters, shown[0].association, shown[0].message_id), ([Some(2), Some(1), Some(0), None], 7, 3));
+    assert_eq!(
+        (shown[0].counters, shown[0].association, shown[0].message_id),
+        ([Some(2), Some(1), Some(0), None], 7, 3)
+    );
     assert!(catalog.close_checkpoint(open, progress("ended")).await.unwrap());
     assert!(!catalog.update_checkpoint(open, progress("pending")).await.unwrap());
     assert!(!catalog.pull_open(SOURCE, &study).unwrap());

@@ -4,8 +4,8 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::dicom::QueryLevel;
 use crate::catalog::record::{batch, tally};
+use crate::dicom::QueryLevel;
 
 fn plan(c: &Connection, sql: &str) -> Vec<String> {
     let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap_or_else(|e| panic!("{e}: {sql}"));
@@ -65,7 +65,10 @@ fn no_hot_query_scans_or_sorts() {
             let steps = plan(c, tally::TARGET);
             assert!(steps.iter().all(|step| is_flat(step) || step.contains("ORDER BY")), "{steps:#?}");
             assert!(steps[0].contains("sqlite_autoindex_items_1 (study_uid=?)"), "{steps:#?}");
-            assert!(!plan(c, "SELECT * FROM items WHERE detail = ?1").iter().all(|step| is_flat(step)), "a scan is seen as one");
+            assert!(
+                !plan(c, "SELECT * FROM items WHERE detail = ?1").iter().all(|step| is_flat(step)),
+                "a scan is seen as one"
+            );
             Ok(())
         })
         .unwrap();
@@ -74,7 +77,10 @@ fn no_hot_query_scans_or_sorts() {
 #[test]
 fn the_newest_are_claimed_and_paged_by_the_index_of_their_order() {
     let (_folder, catalog) = catalog();
-    let steps = catalog.db.read_blocking(|c| Ok([plan(c, claim::NEWEST), plan(c, &totals::page_sql()), plan(c, claim::DUE)])).unwrap();
+    let steps = catalog
+        .db
+        .read_blocking(|c| Ok([plan(c, claim::NEWEST), plan(c, &totals::page_sql()), plan(c, claim::DUE)]))
+        .unwrap();
     assert_eq!(steps[0], ["SEARCH items USING COVERING INDEX items_order (job=? AND state=?)"]);
     assert_eq!(steps[1], ["SEARCH items USING INDEX items_order (job=? AND state=? AND (rank,study_uid)>(?,?))"]);
     assert_eq!(steps[2], ["SEARCH items USING INDEX items_due (job=? AND due<?)"]);
@@ -96,7 +102,10 @@ fn queries_by_identifier_use_its_index() {
         let (sql, _) = query::statement(level, &columns, &[(keyword.into(), value.into())], 10).unwrap();
         let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
         assert!(steps.iter().any(|step| step.contains(index)), "{keyword}: {steps:#?}");
-        assert!(!steps.iter().any(|step| step.starts_with("SCAN") && !step.contains("json_each")), "{keyword}: {steps:#?}");
+        assert!(
+            !steps.iter().any(|step| step.starts_with("SCAN") && !step.contains("json_each")),
+            "{keyword}: {steps:#?}"
+        );
     }
     // Everything, newest first, does not sort a million studies for the first ten.
     let columns = query::columns_of(QueryLevel::Study).unwrap();

@@ -83,7 +83,10 @@ fn studies_match_by_every_kind_of_key_newest_first() {
     ] {
         assert_eq!(ids(&ask(&catalog, QueryLevel::Study, &[(key, value)])), expected, "{key}={value}");
     }
-    assert_eq!(ids(&ask(&catalog, QueryLevel::Study, &[("PatientName", "*muller*"), ("StudyDate", "20210106-")])), ["P2"]);
+    assert_eq!(
+        ids(&ask(&catalog, QueryLevel::Study, &[("PatientName", "*muller*"), ("StudyDate", "20210106-")])),
+        ["P2"]
+    );
     let first = &ask(&catalog, QueryLevel::Study, &[("PatientID", "P1")]).rows[0];
     assert_eq!(first.get("ModalitiesInStudy"), Some("CT\\SR"));
     assert_eq!(first.get("PatientName"), Some("MÜLLER^Jürgen"));
@@ -94,10 +97,18 @@ fn studies_match_by_every_kind_of_key_newest_first() {
 fn series_and_instances_are_found_by_keys_of_every_level() {
     let (_folder, catalog) = catalog_of_five();
     let series = ask(&catalog, QueryLevel::Series, &[("PatientID", "P1")]);
-    let counts: Vec<_> = series.rows.iter().map(|r| (r.get("Modality").unwrap(), r.get("NumberOfSeriesRelatedInstances").unwrap())).collect();
+    let counts: Vec<_> = series
+        .rows
+        .iter()
+        .map(|r| (r.get("Modality").unwrap(), r.get("NumberOfSeriesRelatedInstances").unwrap()))
+        .collect();
     assert_eq!(counts, [("CT", "2"), ("SR", "1")]);
     let numbers = |keys: &[(&str, &str)]| -> Vec<String> {
-        ask(&catalog, QueryLevel::Image, keys).rows.iter().map(|r| r.get("InstanceNumber").unwrap().to_owned()).collect()
+        ask(&catalog, QueryLevel::Image, keys)
+            .rows
+            .iter()
+            .map(|r| r.get("InstanceNumber").unwrap().to_owned())
+            .collect()
     };
     assert_eq!(numbers(&[("PatientID", "P2")]), ["1", "2", "10"], "in the order of their numbers");
     assert_eq!(numbers(&[("SeriesInstanceUID", "1.2.77")]), ["10"]);
@@ -126,7 +137,10 @@ async fn what_cannot_be_asked_is_explained() {
         let (catalog, keys) = (catalog.clone(), [(key.to_owned(), value.to_owned())]);
         async move { catalog.find(level, &keys, 1).await.unwrap_err().to_string() }
     };
-    assert_eq!(ask(QueryLevel::Study, "PatientNam", "x").await, "`PatientNam` is no key at STUDY level; the nearest one is PatientName");
+    assert_eq!(
+        ask(QueryLevel::Study, "PatientNam", "x").await,
+        "`PatientNam` is no key at STUDY level; the nearest one is PatientName"
+    );
     assert!(ask(QueryLevel::Study, "SOPInstanceUID", "1").await.contains("no key at STUDY level"));
     assert!(ask(QueryLevel::Patient, "PatientID", "1").await.contains("not at PATIENT level"));
     assert!(ask(QueryLevel::Study, "StudyDate", "yesterday").await.contains("YYYYMMDD"));
