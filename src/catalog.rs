@@ -8,6 +8,7 @@ mod arrivals;
 mod checkpoints;
 mod claim;
 mod codes;
+mod files;
 mod item;
 mod items;
 mod jobs;
@@ -28,6 +29,7 @@ use crate::object::{Disposition, Fault};
 
 pub use arrivals::{Arrival, Quarantined};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
+pub use files::KnownFile;
 pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry};
 pub use jobs::{Control, Job, JobKind, JobSpec, JobState, Note};
 pub use leases::Lease;

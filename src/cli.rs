@@ -70,13 +70,7 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
     /// How much is logged: error, warn, info, debug, trace, or a filter such as `pacsferry::scp=debug`
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        env = "PACSFERRY_LOG",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "LEVEL", env = "PACSFERRY_LOG", hide_env_values = true)]
     log: Option<String>,
 }
 
@@ -88,10 +82,7 @@ impl Global {
     /// The command line that runs this program on the same configuration, for hints that can be copied.
     fn command(&self, rest: &str) -> String {
         match &self.config {
-            Some(path) => format!(
-                "pacsferry {rest} --config {}",
-                output::shell_word(&path.display().to_string())
-            ),
+            Some(path) => format!("pacsferry {rest} --config {}", output::shell_word(&path.display().to_string())),
             None => format!("pacsferry {rest}"),
         }
     }
@@ -109,6 +100,7 @@ enum Command {
     Report(report::Args),
     Verify(verify::Args),
     Work(work::Args),
+    Rebuild(backup::RebuildArgs),
     Backup(backup::BackupArgs),
     Guide(guide::Args),
     Completions(generate::CompletionsArgs),
@@ -121,11 +113,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, everything else a mistake of the caller. Nothing to do if nobody reads it.
-            let exit = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             return error.print().map_or(Exit::Failed, |()| exit).into();
         }
     };
@@ -136,24 +124,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let usual = if matches!(cli.command, Command::Work(_)) {
-        "info"
-    } else {
-        "warn"
-    };
-    log::start(
-        cli.global.log.as_deref().unwrap_or(usual),
-        cli.global.json && matches!(cli.command, Command::Work(_)),
-    )?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(
-                format!("the asynchronous runtime cannot start: {error}"),
-                "check the limits of this user (ulimit -u)",
-            )
-        })?;
+    let usual = if matches!(cli.command, Command::Work(_)) { "info" } else { "warn" };
+    log::start(cli.global.log.as_deref().unwrap_or(usual), cli.global.json && matches!(cli.command, Command::Work(_)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(
+            format!("the asynchronous runtime cannot start: {error}"),
+            "check the limits of this user (ulimit -u)",
+        )
+    })?;
     let result = runtime.block_on(Box::pin(dispatch(cli)));
     // Whatever still blocks in a thread (a name look-up, say) does not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
@@ -173,6 +151,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
         Command::Work(args) => work::run(global, args).await,
+        Command::Rebuild(args) => backup::rebuild(global, args).await,
         Command::Backup(args) => backup::backup(global, args).await,
         Command::Guide(args) => guide::run(args),
         Command::Completions(args) => generate::completions(args),

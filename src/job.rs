@@ -4,6 +4,7 @@
 //! `planner` asks; workers claim studies newest first, `pull` brings each to a verdict of [`reconcile`]. Everything that
 //! must survive this process is written before it is relied on.
 
+mod against_files;
 mod against_source;
 pub mod backoff;
 pub mod engine;
@@ -22,6 +23,7 @@ pub mod state;
 pub mod verify;
 mod work;
 
+pub use against_files::against_files;
 pub use against_source::against_source;
 pub use engine::{Engine, JobError};
 pub use keeper::Keeper;

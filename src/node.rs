@@ -1,6 +1,7 @@
 //! The composition root: builds, spawns and drains what a process is made of.
 
 mod dry_run;
+mod rebuild;
 mod reload;
 mod verify;
 mod worker;
@@ -15,7 +16,8 @@ use crate::scp::ReceiverError;
 use crate::store::{Store, StoreError};
 
 pub use dry_run::{DryRun, dry_run};
-pub use verify::verify_source;
+pub use rebuild::{Rebuilt, rebuild};
+pub use verify::{verify_files, verify_source};
 pub use worker::{WorkerScope, run_worker};
 
 /// The name of the receiver's lease: one process at a time holds its port.

@@ -17,10 +17,7 @@ pub(super) struct BackupArgs {
 pub(super) async fn backup(global: &Global, args: BackupArgs) -> Result<Exit, Failure> {
     let config = global.load()?;
     if args.file.exists() {
-        return Err(Failure::usage(
-            format!("{} exists already", args.file.display()),
-            "name a new file",
-        ));
+        return Err(Failure::usage(format!("{} exists already", args.file.display()), "name a new file"));
     }
     let catalog = open::catalog(global, &config)?;
     let file = args.file.clone();
@@ -40,4 +37,44 @@ pub(super) async fn backup(global: &Global, args: BackupArgs) -> Result<Exit, Fa
         })?;
     }
     Ok(Exit::Done)
+}
+
+/// Make the catalog anew from the storage folder, when it is lost
+///
+/// Reads every file. Jobs and their history are not in the files and are lost with the catalog. A catalog that exists is
+/// not touched: move it away first. No other pacsferry may run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  mv pacsferry-data/catalog.db /somewhere/else\n  pacsferry rebuild")]
+pub(super) struct RebuildArgs {}
+
+pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit, Failure> {
+    let config = global.load()?;
+    let path = config.storage.catalog.clone();
+    if path.exists() {
+        return Err(Failure::usage(
+            format!("there is a catalog at {}, and rebuild does not overwrite one", path.display()),
+            "if it is damaged, end every pacsferry, move it away together with its -wal and -shm files, and run rebuild again",
+        ));
+    }
+    let rebuilt = crate::node::rebuild(config).await?;
+    if global.json {
+        output::json(
+            &json!({ "objects": rebuilt.objects, "quarantined": rebuilt.quarantined, "problems": rebuilt.problems }),
+        )?;
+    } else {
+        output::print(|out| {
+            writeln!(
+                out,
+                "the catalog {} is made anew: {} objects, {} in quarantine",
+                path.display(),
+                rebuilt.objects,
+                rebuilt.quarantined
+            )?;
+            for problem in &rebuilt.problems {
+                writeln!(out, "  {}", crate::job::report::escape::terminal(problem))?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(if rebuilt.problems.is_empty() { Exit::Done } else { Exit::Fallout })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::checkup::{Checkup, Registration, tell};
 use super::exit::chain;
 use super::slot::Slot;
-use super::{Exit, Failure, Global, echo, open, output, remedy};
+use super::{Exit, Failure, Global, echo, open, remedy};
 use crate::catalog::Catalog;
 use crate::config::{Config, Retrieve, Source, Verify};
 use crate::dicom::uids;
@@ -41,11 +41,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
         one_source(&config, source, &mut checkup).await;
     }
     tell(global, &checkup)?;
-    Ok(if checkup.ok() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(if checkup.ok() { Exit::Done } else { Exit::Failed })
 }
 
 fn configuration(config: &Config, checkup: &mut Checkup) {
@@ -58,11 +54,7 @@ fn configuration(config: &Config, checkup: &mut Checkup) {
         ),
     }
     if config.sources.is_empty() {
-        checkup.warn(
-            "source",
-            "there is no source to migrate from",
-            "add a [[source]] to the configuration",
-        );
+        checkup.warn("source", "there is no source to migrate from", "add a [[source]] to the configuration");
     }
     for problem in config.clone().resolve() {
         checkup.error(&problem.where_, problem.message, problem.remedy);
@@ -82,16 +74,12 @@ async fn storage(config: &Config, checkup: &mut Checkup) -> Option<Catalog> {
         (true, _) => match node::open(config.clone()).await {
             Ok(node) => {
                 match node.store.check_room() {
-                    Ok(()) => checkup.good(format!(
-                        "storage folder {} and catalog {}",
-                        folder.display(),
-                        path.display()
-                    )),
-                    Err(error) => checkup.error(
-                        "storage.minimum_free",
-                        chain(&error),
-                        "make room, or lower `minimum_free`",
-                    ),
+                    Ok(()) => {
+                        checkup.good(format!("storage folder {} and catalog {}", folder.display(), path.display()))
+                    }
+                    Err(error) => {
+                        checkup.error("storage.minimum_free", chain(&error), "make room, or lower `minimum_free`")
+                    }
                 }
                 Some(node.catalog)
             }
@@ -107,7 +95,11 @@ async fn storage(config: &Config, checkup: &mut Checkup) -> Option<Catalog> {
             } else {
                 checkup.error(
                     "storage.catalog",
-                    format!("the storage folder {} holds files, and there is no catalog at {}", folder.display(), path.display()),
+                    format!(
+                        "the storage folder {} holds files, and there is no catalog at {}",
+                        folder.display(),
+                        path.display()
+                    ),
                     "name the right catalog; or, when it is lost, make it anew with `pacsferry rebuild`",
                 );
             }
@@ -131,11 +123,7 @@ fn can_be_made(key: &str, wanted: &Path, checkup: &mut Checkup) {
         Ok(()) => checkup.good(format!("{} will be made at first use", wanted.display())),
         Err(error) => checkup.error(
             key,
-            format!(
-                "{} cannot be made: {} may not be written ({error})",
-                wanted.display(),
-                above.display()
-            ),
+            format!("{} cannot be made: {} may not be written ({error})", wanted.display(), above.display()),
             "give this user the permission, or name another place in [storage]",
         ),
     }
@@ -149,24 +137,29 @@ async fn receiver(config: &Config, catalog: Option<&Catalog>, checkup: &mut Chec
     };
     match (TcpListener::bind(listen), holder) {
         (Ok(_), _) => checkup.good(format!("the receiver can listen on {listen}")),
-        (Err(error), Some(owner)) if error.kind() == ErrorKind::AddrInUse => checkup.good(format!("the receiver listens on {listen} (worker {owner})")),
+        (Err(error), Some(owner)) if error.kind() == ErrorKind::AddrInUse => {
+            checkup.good(format!("the receiver listens on {listen} (worker {owner})"))
+        }
         (Err(error), None) if error.kind() == ErrorKind::AddrInUse => checkup.error(
             "receiver.listen",
             format!("another program listens on {listen}"),
-            format!("end it (`ss -ltnp 'sport = :{}'` names it), or choose another port and register that at the old PACS", listen.port()),
+            format!(
+                "end it (`ss -ltnp 'sport = :{}'` names it), or choose another port and register that at the old PACS",
+                listen.port()
+            ),
         ),
-        (Err(error), _) => checkup.error("receiver.listen", format!("cannot listen on {listen}: {error}"), "choose an address of this machine, and a port above 1023 or the permission for a lower one"),
+        (Err(error), _) => checkup.error(
+            "receiver.listen",
+            format!("cannot listen on {listen}: {error}"),
+            "choose an address of this machine, and a port above 1023 or the permission for a lower one",
+        ),
     }
 }
 
 async fn one_source(config: &Config, source: &Source, checkup: &mut Checkup) {
     let key = format!("source.{}", source.name);
     if source.limits_at(&jiff::Zoned::now()).associations == 0 {
-        checkup.warn(
-            &key,
-            "its hours allow no association now; it was not tried",
-            "check again at another hour",
-        );
+        checkup.warn(&key, "its hours allow no association now; it was not tried", "check again at another hour");
         return;
     }
     let slot = match Slot::take(config, source).await {
@@ -189,12 +182,7 @@ async fn one_source(config: &Config, source: &Source, checkup: &mut Checkup) {
             });
             checkup.error(
                 &key,
-                format!(
-                    "C-ECHO to {} at {} failed: {}",
-                    source.ae_title,
-                    source.address,
-                    chain(&error)
-                ),
+                format!("C-ECHO to {} at {} failed: {}", source.ae_title, source.address, chain(&error)),
                 remedy,
             );
         }
@@ -211,30 +199,18 @@ async fn one_source(config: &Config, source: &Source, checkup: &mut Checkup) {
 
 fn accepted(source: &Source, report: &EchoReport, checkup: &mut Checkup) {
     let key = format!("source.{}", source.name);
-    let has = |classes: [&str; 2]| {
-        report
-            .accepted
-            .iter()
-            .any(|(class, _)| classes.contains(&class.as_str()))
-    };
+    let has = |classes: [&str; 2]| report.accepted.iter().any(|(class, _)| classes.contains(&class.as_str()));
     let find = has([uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_FIND]);
     let r#move = has([uids::STUDY_ROOT_MOVE, uids::PATIENT_ROOT_MOVE]);
     let get = has([uids::STUDY_ROOT_GET, uids::PATIENT_ROOT_GET]);
-    let services: Vec<&str> = report
-        .accepted
-        .iter()
-        .map(|(class, _)| echo::service(class))
-        .collect();
+    let services: Vec<&str> = report.accepted.iter().map(|(class, _)| echo::service(class)).collect();
     checkup.good(format!(
         "{} answers C-ECHO in {} ms and accepts {}",
         source.name,
         report.elapsed.as_millis(),
         services.join(", ")
     ));
-    let permission = format!(
-        "let the old PACS allow {} to query and retrieve",
-        source.calling
-    );
+    let permission = format!("let the old PACS allow {} to query and retrieve", source.calling);
     if !find {
         checkup.error(&key, "it refuses queries (C-FIND)", &permission);
     }
@@ -245,9 +221,7 @@ fn accepted(source: &Source, report: &EchoReport, checkup: &mut Checkup) {
             "it refuses C-GET, and retrieve = \"get\"",
             "set retrieve = \"auto\" and register the receiver as a move destination",
         ),
-        Retrieve::Auto if !r#move && !get => {
-            checkup.error(&key, "it refuses C-MOVE and C-GET", permission)
-        }
+        Retrieve::Auto if !r#move && !get => checkup.error(&key, "it refuses C-MOVE and C-GET", permission),
         Retrieve::Auto if !r#move => checkup.warn(
             &key,
             "it refuses C-MOVE; objects will come by C-GET",
@@ -271,8 +245,6 @@ fn our_address(config: &Config, source: &Source) -> Option<IpAddr> {
         return Some(listen);
     }
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket
-        .connect((source.address.host.as_str(), source.address.port))
-        .ok()?;
+    socket.connect((source.address.host.as_str(), source.address.port)).ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }

@@ -40,12 +40,7 @@ pub(super) struct Registration {
 }
 
 impl Checkup {
-    pub(super) fn error(
-        &mut self,
-        where_: &str,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(super) fn error(&mut self, where_: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.findings.push(Finding {
             level: Level::Error,
             where_: where_.into(),
@@ -54,12 +49,7 @@ impl Checkup {
         });
     }
 
-    pub(super) fn warn(
-        &mut self,
-        where_: &str,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(super) fn warn(&mut self, where_: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.findings.push(Finding {
             level: Level::Warning,
             where_: where_.into(),
@@ -73,9 +63,7 @@ impl Checkup {
     }
 
     pub(super) fn ok(&self) -> bool {
-        self.findings
-            .iter()
-            .all(|finding| finding.level == Level::Warning)
+        self.findings.iter().all(|finding| finding.level == Level::Warning)
     }
 }
 
@@ -88,17 +76,8 @@ pub(super) fn tell(global: &Global, checkup: &Checkup) -> Result<(), Failure> {
             writeln!(out, "ok       {}", escape::terminal(what))?;
         }
         for finding in &checkup.findings {
-            let level = if finding.level == Level::Error {
-                "error"
-            } else {
-                "warning"
-            };
-            writeln!(
-                out,
-                "{level:<8} {}: {}",
-                finding.where_,
-                escape::terminal(&finding.message)
-            )?;
+            let level = if finding.level == Level::Error { "error" } else { "warning" };
+            writeln!(out, "{level:<8} {}: {}", finding.where_, escape::terminal(&finding.message))?;
             if !finding.remedy.is_empty() {
                 writeln!(out, "         -> {}", escape::terminal(&finding.remedy))?;
             }
@@ -111,31 +90,17 @@ pub(super) fn tell(global: &Global, checkup: &Checkup) -> Result<(), Failure> {
 }
 
 fn register(out: &mut dyn Write, entry: &Registration) -> std::io::Result<()> {
-    let host = entry
-        .host
-        .map_or("this machine's address".to_owned(), |host| host.to_string());
+    let host = entry.host.map_or("this machine's address".to_owned(), |host| host.to_string());
     writeln!(out, "\nWhat must be registered at {}:", entry.source)?;
     if entry.pushes {
-        writeln!(
-            out,
-            "  move destination   AE title {}, host {host}, port {}",
-            entry.ae_title, entry.port
-        )?;
+        writeln!(out, "  move destination   AE title {}, host {host}, port {}", entry.ae_title, entry.port)?;
     }
-    writeln!(
-        out,
-        "  query and retrieve allowed for calling AE title {} from {host}",
-        entry.calling
-    )
+    writeln!(out, "  query and retrieve allowed for calling AE title {} from {host}", entry.calling)
 }
 
 fn document(checkup: &Checkup) -> Value {
     let finding = |f: &Finding| {
-        let level = if f.level == Level::Error {
-            "error"
-        } else {
-            "warning"
-        };
+        let level = if f.level == Level::Error { "error" } else { "warning" };
         json!({ "level": level, "where": f.where_, "message": f.message, "remedy": f.remedy })
     };
     let entry = |r: &Registration| json!({ "source": r.source, "ae_title": r.ae_title, "calling": r.calling, "host": r.host, "port": r.port, "move_destination": r.pushes });

@@ -41,17 +41,11 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             "choose another with --folder",
         ));
     }
-    let title = |text: &str| {
-        AeTitle::new(text)
-            .map_err(|error| Failure::from_error("an AE title of the demo", &error, ""))
-    };
+    let title =
+        |text: &str| AeTitle::new(text).map_err(|error| Failure::from_error("an AE title of the demo", &error, ""));
     let receiver = free_port()?;
     let archive = Archive::demo();
-    let (studies, objects, bytes) = (
-        archive.studies().len(),
-        archive.objects().len(),
-        archive.bytes(),
-    );
+    let (studies, objects, bytes) = (archive.studies().len(), archive.objects().len(), archive.bytes());
     let pacs = SamplePacs::start(
         archive,
         Profile::demo(),
@@ -69,11 +63,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let file = args.folder.join("pacsferry.toml");
     let again = folder.join("catalog.db").exists();
     write_configuration(&folder, pacs.addr(), receiver)?;
-    let demo = Global {
-        config: Some(file.clone()),
-        json: global.json,
-        log: global.log.clone(),
-    };
+    let demo = Global { config: Some(file.clone()), json: global.json, log: global.log.clone() };
     let config = demo.load()?;
     log::say(&format!(
         "a sample old PACS at {} holds {} with {}, {}; its queries end after a few answers without saying so",
@@ -121,36 +111,21 @@ fn tell_more(demo: &Global, exit: Exit, job: i64) {
         );
     }
     log::say("\nThe sample PACS ended with the demo; what it brought is here to be looked at:");
-    for command in [
-        "find catalog --level study",
-        &format!("job {job}"),
-        "verify --all --files",
-        "guide",
-    ] {
+    for command in ["find catalog --level study", &format!("job {job}"), "verify --all --files", "guide"] {
         log::say(&format!(
             "  {}",
-            if command == "guide" {
-                "pacsferry guide".to_owned()
-            } else {
-                demo.command(command)
-            }
+            if command == "guide" { "pacsferry guide".to_owned() } else { demo.command(command) }
         ));
     }
 }
 
 /// A port that nobody uses now. The sample PACS must know it before the receiver listens.
 fn free_port() -> Result<SocketAddr, Failure> {
-    let find =
-        || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-    find()
-        .map_err(|error| Failure::from_error("no free port on the loopback interface", &error, ""))
+    let find = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+    find().map_err(|error| Failure::from_error("no free port on the loopback interface", &error, ""))
 }
 
-fn write_configuration(
-    folder: &Path,
-    source: SocketAddr,
-    receiver: SocketAddr,
-) -> Result<(), Failure> {
+fn write_configuration(folder: &Path, source: SocketAddr, receiver: SocketAddr) -> Result<(), Failure> {
     let path = |name: &str| toml::Value::String(folder.join(name).display().to_string());
     let catalog = toml::Value::String(format!("sqlite:{}", folder.join("catalog.db").display()));
     let text = format!(

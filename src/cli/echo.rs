@@ -15,9 +15,7 @@ use crate::scu::{self, EchoReport, Target};
 
 /// C-ECHO to a source or to any peer, and what it accepts
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  pacsferry echo oldpacs\n  pacsferry echo OLDPACS@10.1.2.3:104"
-)]
+#[command(after_help = "Examples:\n  pacsferry echo oldpacs\n  pacsferry echo OLDPACS@10.1.2.3:104")]
 pub(super) struct Args {
     /// The name of a source or the AE title of a peer in the configuration, or AE@HOST:PORT
     #[arg(value_name = "NAME|AE@HOST:PORT")]
@@ -46,33 +44,14 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
 
 fn resolve<'c>(config: &'c Config, name: &str) -> Result<(Target, Option<&'c Source>), Failure> {
     if let Some((title, address)) = name.split_once('@') {
-        let called = AeTitle::new(title)
-            .map_err(|error| Failure::usage(format!("`{title}`: {error}"), ""))?;
-        let address: HostPort = address.parse().map_err(|error: String| {
-            Failure::usage(
-                error,
-                "write AE@HOST:PORT, for example OLDPACS@10.1.2.3:104",
-            )
-        })?;
-        return Ok((
-            target(name, &address, called, config.receiver.ae_title.clone()),
-            None,
-        ));
+        let called = AeTitle::new(title).map_err(|error| Failure::usage(format!("`{title}`: {error}"), ""))?;
+        let address: HostPort = address
+            .parse()
+            .map_err(|error: String| Failure::usage(error, "write AE@HOST:PORT, for example OLDPACS@10.1.2.3:104"))?;
+        return Ok((target(name, &address, called, config.receiver.ae_title.clone()), None));
     }
-    if let Some(peer) = config
-        .peers
-        .iter()
-        .find(|peer| peer.ae_title.as_str() == name)
-    {
-        return Ok((
-            target(
-                name,
-                &peer.address,
-                peer.ae_title.clone(),
-                config.node.ae_title.clone(),
-            ),
-            None,
-        ));
+    if let Some(peer) = config.peers.iter().find(|peer| peer.ae_title.as_str() == name) {
+        return Ok((target(name, &peer.address, peer.ae_title.clone(), config.node.ae_title.clone()), None));
     }
     let source = open::source(config, name)?;
     Ok((target_of(source), Some(source)))
@@ -88,10 +67,7 @@ pub(super) fn target_of(source: &Source) -> Target {
         calling: source.calling.clone(),
         connect: source.timeout.connect,
         respond: source.timeout.find,
-        default_charset: source
-            .charset
-            .as_deref()
-            .map_or_else(CharacterSet::ascii, CharacterSet::from_terms),
+        default_charset: source.charset.as_deref().map_or_else(CharacterSet::ascii, CharacterSet::from_terms),
         throttle: None,
     }
 }
@@ -125,12 +101,7 @@ fn document(target: &Target, report: &EchoReport) -> serde_json::Value {
 
 fn text(out: &mut dyn Write, target: &Target, report: &EchoReport) -> std::io::Result<()> {
     let implementation = report.implementation.as_deref().map(escape::terminal);
-    writeln!(
-        out,
-        "{} answers in {} ms",
-        target.called,
-        report.elapsed.as_millis()
-    )?;
+    writeln!(out, "{} answers in {} ms", target.called, report.elapsed.as_millis())?;
     writeln!(
         out,
         "  implementation {}, PDUs up to {} bytes",

@@ -42,34 +42,18 @@ pub(super) struct Failure {
 impl Failure {
     /// Something went wrong.
     pub(super) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Failure {
-            exit: Exit::Failed,
-            message: message.into(),
-            remedy: remedy.into(),
-        }
+        Failure { exit: Exit::Failed, message: message.into(), remedy: remedy.into() }
     }
 
     /// The caller asked for something that makes no sense.
     pub(super) fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Failure {
-            exit: Exit::Usage,
-            message: message.into(),
-            remedy: remedy.into(),
-        }
+        Failure { exit: Exit::Usage, message: message.into(), remedy: remedy.into() }
     }
 
     /// An error with its causes, after what was being done.
-    pub(super) fn from_error(
-        doing: &str,
-        error: &(dyn Error + 'static),
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) fn from_error(doing: &str, error: &(dyn Error + 'static), remedy: impl Into<String>) -> Self {
         let causes = chain(error);
-        let message = if doing.is_empty() {
-            causes
-        } else {
-            format!("{doing}: {causes}")
-        };
+        let message = if doing.is_empty() { causes } else { format!("{doing}: {causes}") };
         Failure::new(message, remedy)
     }
 

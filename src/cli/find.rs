@@ -55,15 +55,11 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         at_source(&config, source, &args, limit).await?
     };
     if more {
-        log::say(&format!(
-            "there are more than {limit} answers; --limit shows more, or narrow the keys"
-        ));
+        log::say(&format!("there are more than {limit} answers; --limit shows more, or narrow the keys"));
     }
     if global.json {
         output::json(&Value::Array(
-            rows.into_iter()
-                .map(|row| Value::Object(row.into_iter().collect::<Map<_, _>>()))
-                .collect(),
+            rows.into_iter().map(|row| Value::Object(row.into_iter().collect::<Map<_, _>>())).collect(),
         ))?;
     } else {
         output::print(|out| table(out, &args, &rows))?;
@@ -71,36 +67,15 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn in_catalog(
-    global: &Global,
-    config: &Config,
-    args: &Args,
-    limit: usize,
-) -> Result<(Vec<Row>, bool), Failure> {
+async fn in_catalog(global: &Global, config: &Config, args: &Args, limit: usize) -> Result<(Vec<Row>, bool), Failure> {
     let catalog = open::catalog(global, config)?;
-    let keys: Vec<(String, String)> = args
-        .keys
-        .iter()
-        .map(|key| (keyword(key.tag), key.value.clone()))
-        .collect();
+    let keys: Vec<(String, String)> = args.keys.iter().map(|key| (keyword(key.tag), key.value.clone())).collect();
     let found = catalog.find(args.level, &keys, limit).await?;
     let rows = found.rows.into_iter().map(|found| {
-        let mut row: Row = found
-            .attributes
-            .into_iter()
-            .map(|(keyword, value)| (keyword.to_owned(), Value::String(value)))
-            .collect();
+        let mut row: Row =
+            found.attributes.into_iter().map(|(keyword, value)| (keyword.to_owned(), Value::String(value))).collect();
         if let Some(file) = found.file {
-            row.insert(
-                "file".into(),
-                config
-                    .storage
-                    .folder
-                    .join(file.file.as_str())
-                    .display()
-                    .to_string()
-                    .into(),
-            );
+            row.insert("file".into(), config.storage.folder.join(file.file.as_str()).display().to_string().into());
             row.insert("size".into(), file.size.into());
             row.insert("digest".into(), file.digest.to_string().into());
         }
@@ -109,12 +84,7 @@ async fn in_catalog(
     Ok((rows.collect(), found.more))
 }
 
-async fn at_source(
-    config: &Config,
-    source: &Source,
-    args: &Args,
-    limit: usize,
-) -> Result<(Vec<Row>, bool), Failure> {
+async fn at_source(config: &Config, source: &Source, args: &Args, limit: usize) -> Result<(Vec<Row>, bool), Failure> {
     let mut signals = Signals::new()?;
     let cancel = CancellationToken::new();
     let query = async {
@@ -148,15 +118,10 @@ async fn ask(
     let mut more = false;
     let queries = match series_to_ask(source, args, &mut session, cancel).await? {
         None => vec![query(source, args, None)?],
-        Some(series) => series
-            .iter()
-            .map(|uid| query(source, args, Some(uid)))
-            .collect::<Result<_, _>>()?,
+        Some(series) => series.iter().map(|uid| query(source, args, Some(uid))).collect::<Result<_, _>>()?,
     };
     for query in queries {
-        let mut find = session
-            .find(args.level, &query, source.timeout.find, cancel)
-            .await?;
+        let mut find = session.find(args.level, &query, source.timeout.find, cancel).await?;
         while let Some(answer) = find.next().await? {
             if rows.len() < limit {
                 rows.push(row_of(&answer));
@@ -170,18 +135,9 @@ async fn ask(
         }
         let Some(end) = find.end() else { continue };
         if end.status != Status::SUCCESS {
-            let words = end
-                .comment
-                .as_ref()
-                .map(|words| format!(": {words}"))
-                .unwrap_or_default();
+            let words = end.comment.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
             return Err(Failure::new(
-                format!(
-                    "{} ended the query after {} rows with status {}{words}",
-                    source.name,
-                    rows.len(),
-                    end.status
-                ),
+                format!("{} ended the query after {} rows with status {}{words}", source.name, rows.len(), end.status),
                 "what came is not the whole answer; narrow the keys, or ask the administrator of the old PACS",
             ));
         }
@@ -197,11 +153,7 @@ async fn series_to_ask(
     session: &mut SourceSession,
     cancel: &CancellationToken,
 ) -> Result<Option<Vec<String>>, Failure> {
-    let given = |tag| {
-        args.keys
-            .iter()
-            .any(|key| key.tag == tag && !key.value.is_empty())
-    };
+    let given = |tag| args.keys.iter().any(|key| key.tag == tag && !key.value.is_empty());
     if args.level != QueryLevel::Study && !given(tags::STUDY_INSTANCE_UID) {
         return Err(Failure::usage(
             "below study level a query at a source needs the study",
@@ -212,24 +164,14 @@ async fn series_to_ask(
         return Ok(None);
     }
     let mut query = Elements::new();
-    for key in args
-        .keys
-        .iter()
-        .filter(|key| key.tag == tags::STUDY_INSTANCE_UID)
-    {
+    for key in args.keys.iter().filter(|key| key.tag == tags::STUDY_INSTANCE_UID) {
         query.put(key.tag, &key.value);
     }
     query.put(tags::SERIES_INSTANCE_UID, "");
-    let mut find = session
-        .find(QueryLevel::Series, &query, source.timeout.find, cancel)
-        .await?;
+    let mut find = session.find(QueryLevel::Series, &query, source.timeout.find, cancel).await?;
     let mut series = Vec::new();
     while let Some(answer) = find.next().await? {
-        series.extend(
-            answer
-                .uid(tags::SERIES_INSTANCE_UID)
-                .map(|uid| uid.as_str().to_owned()),
-        );
+        series.extend(answer.uid(tags::SERIES_INSTANCE_UID).map(|uid| uid.as_str().to_owned()));
     }
     Ok(Some(series))
 }
@@ -240,11 +182,7 @@ fn query(source: &Source, args: &Args, series: Option<&String>) -> Result<Elemen
         query.put(*tag, "");
     }
     let foreign = args.keys.iter().any(|key| !key.value.is_ascii());
-    let terms = source
-        .charset
-        .as_deref()
-        .filter(|_| foreign)
-        .unwrap_or("ISO_IR 192");
+    let terms = source.charset.as_deref().filter(|_| foreign).unwrap_or("ISO_IR 192");
     let charset = CharacterSet::from_terms(terms);
     for key in &args.keys {
         if key.value.is_ascii() {
@@ -253,20 +191,13 @@ fn query(source: &Source, args: &Args, series: Option<&String>) -> Result<Elemen
         }
         let unable = || {
             Failure::usage(
-                format!(
-                    "{} cannot be written in the character set {terms}",
-                    keyword(key.tag)
-                ),
+                format!("{} cannot be written in the character set {terms}", keyword(key.tag)),
                 "use a wildcard (* or ?) for these characters",
             )
         };
         query.put(key.tag, "");
         let bytes = charset.encode(&key.value).ok_or_else(unable)?;
-        let vr = if key.tag == tags::PATIENT_NAME {
-            *b"PN"
-        } else {
-            *b"LO"
-        };
+        let vr = if key.tag == tags::PATIENT_NAME { *b"PN" } else { *b"LO" };
         query.put_bytes(key.tag, vr, &bytes);
     }
     if foreign {
@@ -280,49 +211,25 @@ fn query(source: &Source, args: &Args, series: Option<&String>) -> Result<Elemen
 
 /// Every attribute of an answer, decoded.
 fn row_of(answer: &Elements) -> Row {
-    let of_the_protocol = [
-        tags::SPECIFIC_CHARACTER_SET,
-        tags::QUERY_RETRIEVE_LEVEL,
-        tags::RETRIEVE_AE_TITLE,
-    ];
-    let tags = answer
-        .iter()
-        .map(|(tag, _)| tag)
-        .filter(|tag| !of_the_protocol.contains(tag));
-    tags.map(|tag| {
-        (
-            keyword(tag),
-            Value::String(answer.text(tag).unwrap_or_default()),
-        )
-    })
-    .collect()
+    let of_the_protocol = [tags::SPECIFIC_CHARACTER_SET, tags::QUERY_RETRIEVE_LEVEL, tags::RETRIEVE_AE_TITLE];
+    let tags = answer.iter().map(|(tag, _)| tag).filter(|tag| !of_the_protocol.contains(tag));
+    tags.map(|tag| (keyword(tag), Value::String(answer.text(tag).unwrap_or_default()))).collect()
 }
 
 fn table(out: &mut dyn Write, args: &Args, rows: &[Row]) -> std::io::Result<()> {
-    let mut columns: Vec<String> = keys::shown(args.level)
-        .iter()
-        .map(|tag| keyword(*tag))
-        .collect();
+    let mut columns: Vec<String> = keys::shown(args.level).iter().map(|tag| keyword(*tag)).collect();
     let asked = args.keys.iter().map(|key| keyword(key.tag));
     for name in asked.chain(["file".into()]) {
         if !columns.contains(&name) && rows.iter().any(|row| row.contains_key(&name)) {
             columns.push(name);
         }
     }
-    columns.retain(|name| {
-        rows.iter()
-            .any(|row| row.get(name).is_some_and(|value| !text(value).is_empty()))
-    });
+    columns.retain(|name| rows.iter().any(|row| row.get(name).is_some_and(|value| !text(value).is_empty())));
     if rows.is_empty() {
         return writeln!(out, "nothing matches");
     }
     let head: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let cells = |row: &Row| {
-        columns
-            .iter()
-            .map(|name| row.get(name).map(text).unwrap_or_default())
-            .collect()
-    };
+    let cells = |row: &Row| columns.iter().map(|name| row.get(name).map(text).unwrap_or_default()).collect();
     output::table(out, &head, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 

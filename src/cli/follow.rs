@@ -84,20 +84,8 @@ struct Worker {
 }
 
 impl<'a> Follow<'a> {
-    pub(super) fn new(
-        global: &'a Global,
-        config: &'a Config,
-        catalog: &'a Catalog,
-        job: i64,
-    ) -> Self {
-        Follow {
-            global,
-            config,
-            catalog,
-            job,
-            worker: None,
-            missing_since: None,
-        }
+    pub(super) fn new(global: &'a Global, config: &'a Config, catalog: &'a Catalog, job: i64) -> Self {
+        Follow { global, config, catalog, job, worker: None, missing_since: None }
     }
 
     /// Runs the job here, unless a living worker does, and draws its progress until it is at rest.
@@ -119,9 +107,7 @@ impl<'a> Follow<'a> {
             }
             if !slow_told && stopping.is_some_and(|since| since.elapsed() > STOPPING) {
                 slow_told = true;
-                log::say(
-                    "still stopping: the source has not let go yet; interrupt again to stop at once",
-                );
+                log::say("still stopping: the source has not let go yet; interrupt again to stop at once");
             }
             let asked = tokio::select! {
                 asked = signals.next() => Some(asked),
@@ -129,9 +115,7 @@ impl<'a> Follow<'a> {
             };
             match asked {
                 Some(Asked::Pause) if stopping.is_some() => {
-                    log::say(
-                        "stopped at once; nothing is lost: the job goes on from its checkpoint",
-                    );
+                    log::say("stopped at once; nothing is lost: the job goes on from its checkpoint");
                     return Ok(Ended::Left);
                 }
                 Some(Asked::Pause) => {
@@ -155,49 +139,26 @@ impl<'a> Follow<'a> {
 
     fn start_worker(&mut self) {
         let shutdown = CancellationToken::new();
-        let run = node::run_worker(
-            self.config.clone(),
-            WorkerScope::Job(self.job),
-            shutdown.clone(),
-        );
-        self.worker = Some(Worker {
-            task: tokio::spawn(run),
-            shutdown,
-        });
+        let run = node::run_worker(self.config.clone(), WorkerScope::Job(self.job), shutdown.clone());
+        self.worker = Some(Worker { task: tokio::spawn(run), shutdown });
     }
 
     /// Sees that somebody works: our own worker must not have ended, another one must not have died.
     async fn mind_worker(&mut self) -> Result<(), Failure> {
-        if self
-            .worker
-            .as_ref()
-            .is_some_and(|worker| worker.task.is_finished())
-        {
+        if self.worker.as_ref().is_some_and(|worker| worker.task.is_finished()) {
             let at_rest = is_at_rest(self.read_job().await?.state);
             self.join().await?;
             if !at_rest {
                 return Err(Failure::new(
-                    format!(
-                        "the worker ended and left job {} {}",
-                        self.job,
-                        state_text(self.read_job().await?.state)
-                    ),
-                    format!(
-                        "`{}` goes on with it",
-                        self.global.command(&format!("job {} resume", self.job))
-                    ),
+                    format!("the worker ended and left job {} {}", self.job, state_text(self.read_job().await?.state)),
+                    format!("`{}` goes on with it", self.global.command(&format!("job {} resume", self.job))),
                 ));
             }
         }
         if self.worker.is_none() {
             if self.catalog.holder("receiver").await?.is_some() {
                 self.missing_since = None;
-            } else if self
-                .missing_since
-                .get_or_insert_with(Instant::now)
-                .elapsed()
-                > MISSING
-            {
+            } else if self.missing_since.get_or_insert_with(Instant::now).elapsed() > MISSING {
                 log::say("the worker is gone: this process goes on with the job");
                 self.start_worker();
             }
@@ -227,10 +188,7 @@ impl<'a> Follow<'a> {
             worker.shutdown.cancel();
         }
         self.join().await?;
-        log::say(&format!(
-            "stopped; job {} stays running: the next worker goes on with it",
-            self.job
-        ));
+        log::say(&format!("stopped; job {} stays running: the next worker goes on with it", self.job));
         Ok(Ended::Left)
     }
 }
@@ -250,16 +208,11 @@ struct Display {
 impl Display {
     fn new() -> Self {
         let bar = log::is_terminal().then(|| log::BARS.add(ProgressBar::new(0)));
-        Display {
-            bar,
-            last_line: None,
-            last_state: None,
-        }
+        Display { bar, last_line: None, last_state: None }
     }
 
     async fn draw(&mut self, catalog: &Catalog, job: &Job) -> Result<(), Failure> {
-        let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE)
-            || self.last_state != Some(job.state);
+        let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE) || self.last_state != Some(job.state);
         if self.bar.is_none() && !due {
             return Ok(());
         }
@@ -293,22 +246,13 @@ impl Display {
 }
 
 fn style(with_bar: bool) -> ProgressStyle {
-    let template = if with_bar {
-        "{spinner} {wide_bar} {percent:>3} %\n  {wide_msg}"
-    } else {
-        "{spinner} {wide_msg}"
-    };
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let template = if with_bar { "{spinner} {wide_bar} {percent:>3} %\n  {wide_msg}" } else { "{spinner} {wide_msg}" };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("=> ")
 }
 
 /// How far a job is, in one line for people.
-pub(super) async fn status_line(
-    catalog: &Catalog,
-    job: &Job,
-    totals: &Totals,
-) -> Result<String, Failure> {
+pub(super) async fn status_line(catalog: &Catalog, job: &Job, totals: &Totals) -> Result<String, Failure> {
     let window = Duration::from_secs(10);
     let (objects, bytes) = catalog.throughput(job.id, window).await?;
     let items = &totals.items;
@@ -323,28 +267,13 @@ pub(super) async fn status_line(
         parts.push(format!("{} not", thousands(items.fallout())));
     }
     if items.waiting > 0 {
-        parts.push(format!(
-            "{} {}",
-            thousands(items.waiting),
-            ItemState::Waiting.as_text()
-        ));
+        parts.push(format!("{} {}", thousands(items.waiting), ItemState::Waiting.as_text()));
     }
-    let received = if totals.bytes > 0 {
-        format!(", {}", format_bytes(totals.bytes))
-    } else {
-        String::new()
-    };
-    parts.push(format!(
-        "{}{received}",
-        count(totals.objects.filed, "object", "objects")
-    ));
+    let received = if totals.bytes > 0 { format!(", {}", format_bytes(totals.bytes)) } else { String::new() };
+    parts.push(format!("{}{received}", count(totals.objects.filed, "object", "objects")));
     if objects > 0 && !is_at_rest(job.state) {
         let seconds = window.as_secs();
-        parts.push(format!(
-            "{}/s, {}",
-            thousands(objects.div_ceil(seconds)),
-            format_rate(bytes / seconds)
-        ));
+        parts.push(format!("{}/s, {}", thousands(objects.div_ceil(seconds)), format_rate(bytes / seconds)));
     }
     if let Some(eta) = eta(catalog, job, totals).await? {
         parts.push(format!("about {} to go", format_duration(eta)));
@@ -353,28 +282,19 @@ pub(super) async fn status_line(
         parts.push(if day.is_empty() {
             "at studies without a date".to_owned()
         } else {
-            format!(
-                "at {}",
-                crate::dicom::Date::parse(&day).map_or(day, |d| d.iso())
-            )
+            format!("at {}", crate::dicom::Date::parse(&day).map_or(day, |d| d.iso()))
         });
     }
     Ok(parts.join(" | "))
 }
 
 /// How long it still takes at the pace of the last minute, once everything is listed.
-pub(super) async fn eta(
-    catalog: &Catalog,
-    job: &Job,
-    totals: &Totals,
-) -> Result<Option<Duration>, Failure> {
+pub(super) async fn eta(catalog: &Catalog, job: &Job, totals: &Totals) -> Result<Option<Duration>, Failure> {
     let objects = &totals.objects;
     let (last_minute, _) = catalog.throughput(job.id, Duration::from_secs(60)).await?;
     let left = objects.listed.saturating_sub(objects.filed);
     if !job.enumerated || is_at_rest(job.state) || left == 0 || last_minute == 0 {
         return Ok(None);
     }
-    Ok(Some(Duration::from_secs(
-        left.saturating_mul(60) / last_minute,
-    )))
+    Ok(Some(Duration::from_secs(left.saturating_mul(60) / last_minute)))
 }

@@ -37,10 +37,7 @@ pub(super) fn man(args: ManArgs) -> Result<Exit, Failure> {
     let command = match &args.command {
         None => whole,
         Some(name) => {
-            let known: Vec<&str> = whole
-                .get_subcommands()
-                .map(clap::Command::get_name)
-                .collect();
+            let known: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
             let unknown = || {
                 Failure::usage(
                     format!("there is no command `{name}`"),

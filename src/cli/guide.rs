@@ -42,11 +42,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
 pub(super) fn fallout() -> String {
     let mut text = include_str!("../guide/fallout.md").to_owned();
     for reason in crate::catalog::Reason::ALL {
-        text.push_str(&format!(
-            "\n## {}\n\n{}\n",
-            reason.as_text(),
-            reason.remedy()
-        ));
+        text.push_str(&format!("\n## {}\n\n{}\n", reason.as_text(), reason.remedy()));
     }
     text
 }

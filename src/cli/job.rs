@@ -91,11 +91,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         Action::Pause => stop(global, &catalog, &job, Control::Pause).await,
         Action::Cancel => stop(global, &catalog, &job, Control::Cancel).await,
         Action::Resume { detach } => resume(global, &config, &catalog, &job, detach).await,
-        Action::Retry {
-            reason,
-            study,
-            detach,
-        } => {
+        Action::Retry { reason, study, detach } => {
             let which = match (reason, study) {
                 (Some(reason), _) => Retry::Reason(reason),
                 (None, Some(study)) => Retry::Study(StudyInstanceUid::new(&study)),
@@ -103,9 +99,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             };
             retry(global, &config, &catalog, &job, which, detach).await
         }
-        Action::Exclude { study, why } => {
-            exclude(global, &catalog, &job, &StudyInstanceUid::new(&study), &why).await
-        }
+        Action::Exclude { study, why } => exclude(global, &catalog, &job, &StudyInstanceUid::new(&study), &why).await,
     }
 }
 
@@ -116,26 +110,15 @@ async fn show(global: &Global, catalog: &Catalog, job: &Job) -> Result<Exit, Fai
     if global.json {
         let mut document = progress.json(job);
         if let Value::Object(fields) = &mut document {
-            fields.insert(
-                "windows".into(),
-                json!({ "total": windows, "pending": pending }),
-            );
-            fields.insert(
-                "checkpoints".into(),
-                checkpoints.iter().map(checkpoint_json).collect(),
-            );
+            fields.insert("windows".into(), json!({ "total": windows, "pending": pending }));
+            fields.insert("checkpoints".into(), checkpoints.iter().map(checkpoint_json).collect());
         }
         output::json(&document)?;
         return Ok(Exit::Done);
     }
     let line = follow::status_line(catalog, job, &progress.totals).await?;
     output::print(|out| {
-        writeln!(
-            out,
-            "Job {} of {}: {line}",
-            job.id,
-            job.spec.source.as_deref().unwrap_or("folders")
-        )?;
+        writeln!(out, "Job {} of {}: {line}", job.id, job.spec.source.as_deref().unwrap_or("folders"))?;
         writeln!(out, "  asked for: {}", asked(job))?;
         if let Some(message) = &job.message {
             writeln!(out, "  {}", escape::terminal(message))?;
@@ -181,26 +164,15 @@ fn asked(job: &Job) -> String {
         (Some(from), Some(to)) => parts.push(format!("{} to {}", from.iso(), to.iso())),
     }
     if !spec.studies.is_empty() {
-        parts.push(count(
-            spec.studies.len() as u64,
-            "study by its UID",
-            "studies by their UIDs",
-        ));
+        parts.push(count(spec.studies.len() as u64, "study by its UID", "studies by their UIDs"));
     }
     if !spec.modalities.is_empty() {
         parts.push(format!("modality {}", spec.modalities.join(", ")));
     }
     if let Some(follow) = spec.follow {
-        parts.push(format!(
-            "asking again every {}",
-            crate::config::units::format_duration(follow)
-        ));
+        parts.push(format!("asking again every {}", crate::config::units::format_duration(follow)));
     }
-    if parts.is_empty() {
-        "everything".into()
-    } else {
-        parts.join("; ")
-    }
+    if parts.is_empty() { "everything".into() } else { parts.join("; ") }
 }
 
 fn checkpoint_row(c: &Checkpoint) -> Vec<String> {
@@ -241,22 +213,10 @@ fn checkpoint_json(c: &Checkpoint) -> Value {
     })
 }
 
-async fn stop(
-    global: &Global,
-    catalog: &Catalog,
-    job: &Job,
-    wish: Control,
-) -> Result<Exit, Failure> {
-    let goal = if wish == Control::Cancel {
-        JobState::Cancelled
-    } else {
-        JobState::Paused
-    };
+async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> Result<Exit, Failure> {
+    let goal = if wish == Control::Cancel { JobState::Cancelled } else { JobState::Paused };
     if matches!(job.state, JobState::Finished | JobState::Cancelled) {
-        return Err(Failure::usage(
-            format!("job {} is {} already", job.id, state_text(job.state)),
-            "",
-        ));
+        return Err(Failure::usage(format!("job {} is {} already", job.id, state_text(job.state)), ""));
     }
     catalog.set_control(job.id, wish).await?;
     let deadline = Instant::now() + QUIET;
@@ -273,11 +233,7 @@ async fn stop(
             catalog.set_job_state(job.id, goal, None).await?;
         } else if Instant::now() > deadline {
             return Err(Failure::new(
-                format!(
-                    "job {} is told to stop and is still {}",
-                    job.id,
-                    state_text(now.state)
-                ),
+                format!("job {} is told to stop and is still {}", job.id, state_text(now.state)),
                 format!(
                     "look again with `{}`; the worker's log says what it waits for",
                     global.command(&format!("job {}", job.id))
@@ -296,11 +252,7 @@ fn done(global: &Global, job: &Job) -> Result<Exit, Failure> {
         output::print(|out| {
             writeln!(out, "job {} is {}", job.id, state_text(job.state))?;
             if job.state == JobState::Paused {
-                writeln!(
-                    out,
-                    "go on with `{}`",
-                    global.command(&format!("job {} resume", job.id))
-                )
+                writeln!(out, "go on with `{}`", global.command(&format!("job {} resume", job.id)))
             } else {
                 Ok(())
             }
@@ -309,24 +261,11 @@ fn done(global: &Global, job: &Job) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn resume(
-    global: &Global,
-    config: &Config,
-    catalog: &Catalog,
-    job: &Job,
-    detach: bool,
-) -> Result<Exit, Failure> {
+async fn resume(global: &Global, config: &Config, catalog: &Catalog, job: &Job, detach: bool) -> Result<Exit, Failure> {
     if matches!(job.state, JobState::Finished | JobState::Cancelled) {
         return Err(Failure::usage(
-            format!(
-                "job {} is {}: there is nothing to go on with",
-                job.id,
-                state_text(job.state)
-            ),
-            format!(
-                "`{}` tries again what is not proven",
-                global.command(&format!("job {} retry", job.id))
-            ),
+            format!("job {} is {}: there is nothing to go on with", job.id, state_text(job.state)),
+            format!("`{}` tries again what is not proven", global.command(&format!("job {} retry", job.id))),
         ));
     }
     migrate::set_running(catalog, job).await?;
@@ -345,16 +284,10 @@ async fn retry(
     if again == 0 {
         return Err(Failure::new(
             format!("job {} has no such study to try again", job.id),
-            format!(
-                "`{}` lists what is not proven",
-                global.command(&format!("report {} --failed", job.id))
-            ),
+            format!("`{}` lists what is not proven", global.command(&format!("report {} --failed", job.id))),
         ));
     }
-    super::log::say(&format!(
-        "{} to be tried again",
-        count(again as u64, "study", "studies")
-    ));
+    super::log::say(&format!("{} to be tried again", count(again as u64, "study", "studies")));
     migrate::set_running(catalog, job).await?;
     migrate::carry_on(global, config, catalog, job.id, detach).await
 }
@@ -369,10 +302,7 @@ async fn exclude(
     if !catalog.exclude(job.id, study, why).await? {
         return Err(Failure::new(
             format!("job {} has no unfinished study {study}", job.id),
-            format!(
-                "`{}` lists its studies",
-                global.command(&format!("report {} --json", job.id))
-            ),
+            format!("`{}` lists its studies", global.command(&format!("report {} --json", job.id))),
         ));
     }
     if global.json {

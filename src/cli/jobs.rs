@@ -13,9 +13,7 @@ use crate::job::report::{items_json, kind_text, objects_json, state_text, timest
 
 /// List the jobs, the latest first, and how far they are
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  pacsferry jobs\n  pacsferry jobs --json | jq '.[0].eta_seconds'"
-)]
+#[command(after_help = "Examples:\n  pacsferry jobs\n  pacsferry jobs --json | jq '.[0].eta_seconds'")]
 pub(super) struct Args {}
 
 /// How far a job is, and how fast.
@@ -31,11 +29,7 @@ impl Progress {
         let totals = catalog.totals(job.id).await?;
         let (_, bytes) = catalog.throughput(job.id, Duration::from_secs(60)).await?;
         Ok(Progress {
-            rate: if follow::is_at_rest(job.state) {
-                0
-            } else {
-                bytes / 60
-            },
+            rate: if follow::is_at_rest(job.state) { 0 } else { bytes / 60 },
             eta: follow::eta(catalog, job, &totals).await?,
             newest_pending: catalog.newest_pending(job.id).await?,
             totals,
@@ -70,23 +64,13 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     if let Some(catalog) = open::catalog_if_any(&config)? {
         for job in catalog.jobs().await? {
             let progress = Progress::of(&catalog, &job).await?;
-            if global.json {
-                documents.push(progress.json(&job))
-            } else {
-                rows.push(row(&job, &progress))
-            }
+            if global.json { documents.push(progress.json(&job)) } else { rows.push(row(&job, &progress)) }
         }
     }
     if global.json {
         output::json(&Value::Array(documents))?;
     } else if rows.is_empty() {
-        output::print(|out| {
-            writeln!(
-                out,
-                "no jobs yet; `{}` makes one",
-                global.command("migrate SOURCE")
-            )
-        })?;
+        output::print(|out| writeln!(out, "no jobs yet; `{}` makes one", global.command("migrate SOURCE")))?;
     } else {
         let head = [
             "job",
@@ -110,31 +94,18 @@ fn row(job: &Job, progress: &Progress) -> Vec<String> {
     let items = &progress.totals.items;
     vec![
         job.id.to_string(),
-        job.spec
-            .source
-            .clone()
-            .unwrap_or_else(|| kind_text(job.spec.kind).to_owned()),
+        job.spec.source.clone().unwrap_or_else(|| kind_text(job.spec.kind).to_owned()),
         state_text(job.state).to_owned(),
         thousands(items.proven),
-        format!(
-            "{}{}",
-            thousands(items.total),
-            if job.enumerated { "" } else { "+" }
-        ),
+        format!("{}{}", thousands(items.total), if job.enumerated { "" } else { "+" }),
         thousands(items.fallout()),
         thousands(progress.totals.objects.filed),
         format_bytes(progress.totals.bytes),
-        if progress.rate > 0 {
-            format_rate(progress.rate)
-        } else {
-            "-".into()
-        },
+        if progress.rate > 0 { format_rate(progress.rate) } else { "-".into() },
         progress.eta.map_or("-".into(), format_duration),
         progress
             .newest_pending
             .as_deref()
-            .map_or("-".into(), |day| {
-                Date::parse(day).map_or("no date".into(), Date::iso)
-            }),
+            .map_or("-".into(), |day| Date::parse(day).map_or("no date".into(), Date::iso)),
     ]
 }

@@ -22,19 +22,10 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         let tag = tag_of(name.trim())?;
-        if tag.group() < 0x0008
-            || tag == tags::QUERY_RETRIEVE_LEVEL
-            || tag == tags::SPECIFIC_CHARACTER_SET
-        {
-            return Err(format!(
-                "{} is not for you to set; --level names the level",
-                keyword(tag)
-            ));
+        if tag.group() < 0x0008 || tag == tags::QUERY_RETRIEVE_LEVEL || tag == tags::SPECIFIC_CHARACTER_SET {
+            return Err(format!("{} is not for you to set; --level names the level", keyword(tag)));
         }
-        Ok(Key {
-            tag,
-            value: value.to_owned(),
-        })
+        Ok(Key { tag, value: value.to_owned() })
     }
 }
 
@@ -45,29 +36,20 @@ fn tag_of(name: &str) -> Result<Tag, String> {
         && let Ok(number) = u32::from_str_radix(&digits, 16)
     {
         let [g1, g2, e1, e2] = number.to_be_bytes();
-        return Ok(Tag(
-            u16::from_be_bytes([g1, g2]),
-            u16::from_be_bytes([e1, e2]),
-        ));
+        return Ok(Tag(u16::from_be_bytes([g1, g2]), u16::from_be_bytes([e1, e2])));
     }
     if let Some(entry) = StandardDataDictionary.by_name(name) {
         return Ok(entry.tag());
     }
     let usual = usual_tags().map(|tag| (keyword(tag), tag));
-    let scored = usual.map(|(known, tag)| {
-        (
-            strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()),
-            known,
-            tag,
-        )
-    });
+    let scored =
+        usual.map(|(known, tag)| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known, tag));
     let nearest = scored.max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((1.0, _, tag)) => Ok(tag),
-        Some((score, known, _)) if score > 0.75 => Err(format!(
-            "`{}` is no DICOM keyword; did you mean {known}?",
-            name.escape_default()
-        )),
+        Some((score, known, _)) if score > 0.75 => {
+            Err(format!("`{}` is no DICOM keyword; did you mean {known}?", name.escape_default()))
+        }
         _ => Err(format!(
             "`{}` is no DICOM keyword; write for example PatientID=123 or 00100020=123",
             name.escape_default()
@@ -86,12 +68,7 @@ pub(super) fn keyword(tag: Tag) -> String {
 /// The attributes that are shown at a level, in this order.
 pub(super) fn shown(level: QueryLevel) -> &'static [Tag] {
     match level {
-        QueryLevel::Patient => &[
-            tags::PATIENT_ID,
-            tags::PATIENT_NAME,
-            tags::PATIENT_BIRTH_DATE,
-            tags::PATIENT_SEX,
-        ],
+        QueryLevel::Patient => &[tags::PATIENT_ID, tags::PATIENT_NAME, tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX],
         QueryLevel::Study => &[
             tags::STUDY_DATE,
             tags::STUDY_TIME,
@@ -111,21 +88,12 @@ pub(super) fn shown(level: QueryLevel) -> &'static [Tag] {
             tags::SERIES_INSTANCE_UID,
             tags::SERIES_DESCRIPTION,
         ],
-        QueryLevel::Image => &[
-            tags::INSTANCE_NUMBER,
-            tags::SOP_CLASS_UID,
-            tags::SOP_INSTANCE_UID,
-        ],
+        QueryLevel::Image => &[tags::INSTANCE_NUMBER, tags::SOP_CLASS_UID, tags::SOP_INSTANCE_UID],
     }
 }
 
 fn usual_tags() -> impl Iterator<Item = Tag> {
-    let levels = [
-        QueryLevel::Patient,
-        QueryLevel::Study,
-        QueryLevel::Series,
-        QueryLevel::Image,
-    ];
+    let levels = [QueryLevel::Patient, QueryLevel::Study, QueryLevel::Series, QueryLevel::Image];
     let more = [
         tags::STUDY_ID,
         tags::REFERRING_PHYSICIAN_NAME,
@@ -159,17 +127,9 @@ mod tests {
         assert_eq!(key("00080020=20240101-"), ok("StudyDate", "20240101-"));
         assert_eq!(key("(0008,0020)"), ok("StudyDate", ""));
         assert_eq!(key("00091001=x"), ok("00091001", "x"));
-        assert!(
-            key("PatientNme=x")
-                .unwrap_err()
-                .contains("did you mean PatientName?")
-        );
+        assert!(key("PatientNme=x").unwrap_err().contains("did you mean PatientName?"));
         assert!(key("=x").unwrap_err().contains("no DICOM keyword"));
-        assert!(
-            key("QueryRetrieveLevel=STUDY")
-                .unwrap_err()
-                .contains("--level")
-        );
+        assert!(key("QueryRetrieveLevel=STUDY").unwrap_err().contains("--level"));
         assert!(key("00000002=1.2").is_err());
         assert!(key("00020010=1.2").is_err());
     }

@@ -16,20 +16,13 @@ pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::n
 /// Starts logging to standard error.
 pub(super) fn start(level: &str, json: bool) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
-        Failure::usage(
-            format!("`{level}` is no log level: {error}"),
-            "write error, warn, info, debug or trace",
-        )
+        Failure::usage(format!("`{level}` is no log level: {error}"), "write error, warn, info, debug or trace")
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(AboveBars)
         .with_ansi(std::io::stderr().is_terminal());
-    let started = if json {
-        builder.json().try_init()
-    } else {
-        builder.with_target(false).try_init()
-    };
+    let started = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
     started.map_err(|error| Failure::new(format!("logging cannot start: {error}"), ""))
 }
 
@@ -71,11 +64,6 @@ impl Drop for Line {
         // What peers say reaches events as fields; the formatter escapes control characters, but not these.
         let text = escape::bidi(&String::from_utf8_lossy(&self.0)).into_owned();
         // A standard error that nobody reads is no reason to stop a migration.
-        BARS.suspend(|| {
-            std::io::stderr()
-                .lock()
-                .write_all(text.as_bytes())
-                .unwrap_or_default()
-        });
+        BARS.suspend(|| std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default());
     }
 }

@@ -58,12 +58,7 @@ pub(super) struct Args {
 fn study_uid(text: &str) -> Result<StudyInstanceUid, String> {
     let uid = StudyInstanceUid::new(text);
     // Old archives hold malformed UIDs; but what could be a wildcard or a list would ask for something else.
-    if uid.is_empty()
-        || uid
-            .as_str()
-            .chars()
-            .any(|c| c.is_control() || "*?\\".contains(c))
-    {
+    if uid.is_empty() || uid.as_str().chars().any(|c| c.is_control() || "*?\\".contains(c)) {
         return Err("a Study Instance UID is digits and dots".into());
     }
     Ok(uid)
@@ -81,11 +76,7 @@ fn modality(text: &str) -> Result<String, String> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = crate::config::units::parse_duration(text)?;
-    if interval < Duration::from_secs(1) {
-        Err("the interval is a second or more".into())
-    } else {
-        Ok(interval)
-    }
+    if interval < Duration::from_secs(1) { Err("the interval is a second or more".into()) } else { Ok(interval) }
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
@@ -94,10 +85,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to
     {
-        return Err(Failure::usage(
-            format!("--from {} lies after --to {}", from.iso(), to.iso()),
-            "swap them",
-        ));
+        return Err(Failure::usage(format!("--from {} lies after --to {}", from.iso(), to.iso()), "swap them"));
     }
     let spec = JobSpec {
         kind: JobKind::Migration,
@@ -117,25 +105,13 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
 }
 
 async fn find_or_create(catalog: &Catalog, spec: &JobSpec, new: bool) -> Result<Job, Failure> {
-    let unfinished = if new {
-        None
-    } else {
-        catalog.unfinished_like(spec).await?
-    };
+    let unfinished = if new { None } else { catalog.unfinished_like(spec).await? };
     let Some(job) = unfinished else {
         let job = catalog.create_job(spec).await?;
-        log::say(&format!(
-            "job {}: migration of {}",
-            job.id,
-            spec.source.as_deref().unwrap_or_default()
-        ));
+        log::say(&format!("job {}: migration of {}", job.id, spec.source.as_deref().unwrap_or_default()));
         return Ok(job);
     };
-    log::say(&format!(
-        "going on with job {}, which is {}; --new makes another",
-        job.id,
-        state_text(job.state)
-    ));
+    log::say(&format!("going on with job {}, which is {}; --new makes another", job.id, state_text(job.state)));
     set_running(catalog, &job).await?;
     Ok(job)
 }
@@ -144,9 +120,7 @@ async fn find_or_create(catalog: &Catalog, spec: &JobSpec, new: bool) -> Result<
 pub(super) async fn set_running(catalog: &Catalog, job: &Job) -> Result<(), Failure> {
     catalog.set_control(job.id, Control::Run).await?;
     if job.state != JobState::Running {
-        catalog
-            .set_job_state(job.id, JobState::Running, None)
-            .await?;
+        catalog.set_job_state(job.id, JobState::Running, None).await?;
     }
     Ok(())
 }
@@ -167,10 +141,7 @@ pub(super) async fn carry_on(
     }
     let by = match catalog.holder("receiver").await? {
         Some(_) => "a worker is running and takes it up".to_owned(),
-        None => format!(
-            "no worker is running; start one with `{}`",
-            global.command("work")
-        ),
+        None => format!("no worker is running; start one with `{}`", global.command("work")),
     };
     let follow = global.command(&format!("job {job}"));
     if global.json {
@@ -213,20 +184,13 @@ async fn dry_run(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exi
     } else {
         output::print(|out| print_dry_run(spec, &found, out))?;
     }
-    let gap = found
-        .not_enumerated
-        .iter()
-        .any(|note| is_gap(note.split(':').next().unwrap_or(note)));
+    let gap = found.not_enumerated.iter().any(|note| is_gap(note.split(':').next().unwrap_or(note)));
     Ok(if gap { Exit::Fallout } else { Exit::Done })
 }
 
 fn print_dry_run(spec: &JobSpec, found: &DryRun, out: &mut dyn Write) -> std::io::Result<()> {
     let source = spec.source.as_deref().unwrap_or_default();
-    writeln!(
-        out,
-        "{source} lists {}",
-        count(found.studies, "study", "studies")
-    )?;
+    writeln!(out, "{source} lists {}", count(found.studies, "study", "studies"))?;
     match found.objects {
         Some(objects) if found.studies_without_count == 0 => {
             writeln!(out, "with {}", count(objects, "object", "objects"))?
@@ -240,12 +204,7 @@ fn print_dry_run(spec: &JobSpec, found: &DryRun, out: &mut dyn Write) -> std::io
         None => writeln!(out, "and gives no number of objects")?,
     }
     for (year, studies) in &found.by_year {
-        writeln!(
-            out,
-            "  {:<8}{:>12}",
-            escape::terminal(year),
-            thousands(*studies)
-        )?;
+        writeln!(out, "  {:<8}{:>12}", escape::terminal(year), thousands(*studies))?;
     }
     if !found.not_enumerated.is_empty() {
         writeln!(out, "Notes")?;

@@ -34,8 +34,14 @@ impl FromStr for JobRef {
 pub(super) fn catalog(global: &Global, config: &Config) -> Result<Catalog, Failure> {
     catalog_if_any(config)?.ok_or_else(|| {
         Failure::new(
-            format!("there is no catalog at {} yet: nothing has been migrated with this configuration", config.storage.catalog.display()),
-            format!("begin with `{}`; if you expected one, look at --config and at the current directory", global.command("migrate SOURCE")),
+            format!(
+                "there is no catalog at {} yet: nothing has been migrated with this configuration",
+                config.storage.catalog.display()
+            ),
+            format!(
+                "begin with `{}`; if you expected one, look at --config and at the current directory",
+                global.command("migrate SOURCE")
+            ),
         )
     })
 }
@@ -55,11 +61,7 @@ pub(super) fn catalog_if_any(config: &Config) -> Result<Option<Catalog>, Failure
 }
 
 /// The job that is meant.
-pub(super) async fn job(
-    global: &Global,
-    catalog: &Catalog,
-    wanted: JobRef,
-) -> Result<Job, Failure> {
+pub(super) async fn job(global: &Global, catalog: &Catalog, wanted: JobRef) -> Result<Job, Failure> {
     let found = match wanted {
         JobRef::Number(id) => catalog.job(id).await?,
         JobRef::Last => catalog.last_job().await?,
@@ -77,12 +79,8 @@ pub(super) async fn job(
 pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, Failure> {
     config.source(name).ok_or_else(|| {
         let names: Vec<&str> = config.sources.iter().map(|s| s.name.as_str()).collect();
-        let file = config
-            .path
-            .as_deref()
-            .map_or("the defaults, which have no source".to_owned(), |p| {
-                p.display().to_string()
-            });
+        let file =
+            config.path.as_deref().map_or("the defaults, which have no source".to_owned(), |p| p.display().to_string());
         let near = names
             .iter()
             .map(|known| (strsim::jaro_winkler(name, known), known))
@@ -91,9 +89,9 @@ pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, F
         let remedy = match (near, names.is_empty()) {
             (Some((_, known)), _) => format!("did you mean `{known}`?"),
             (None, false) => format!("the sources in {file} are: {}", names.join(", ")),
-            (None, true) => format!(
-                "add a [[source]] to the configuration ({file}); `pacsferry guide config` shows one"
-            ),
+            (None, true) => {
+                format!("add a [[source]] to the configuration ({file}); `pacsferry guide config` shows one")
+            }
         };
         Failure::usage(format!("there is no source `{name}`"), remedy)
     })

@@ -18,17 +18,13 @@ pub(super) fn of_catalog(error: &CatalogError) -> &'static str {
 /// For an error of the storage folder.
 pub(super) fn of_store(error: &StoreError) -> &'static str {
     match error {
-        StoreError::NotMounted(_) => {
-            "mount the disk, or correct `[storage] folder`; nothing was written"
-        }
+        StoreError::NotMounted(_) => "mount the disk, or correct `[storage] folder`; nothing was written",
         StoreError::NotAStorageFolder(_) => {
             "name an empty folder, or one that does not exist yet, in `[storage] folder`"
         }
         StoreError::InUse(_) => "end the other pacsferry first",
         StoreError::Full(_) => "make room on the disk, or lower `[storage] minimum_free`",
-        StoreError::Io { .. } => {
-            "see that this user may read and write there, and that the disk is healthy"
-        }
+        StoreError::Io { .. } => "see that this user may read and write there, and that the disk is healthy",
         StoreError::CutShort | StoreError::Missing { .. } | StoreError::Damaged { .. } => {
             "`pacsferry verify --all --files` finds every file that is not as it was filed"
         }

@@ -50,11 +50,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         Some(Form::Csv) => Format::Csv,
         Some(Form::Html) => Format::Html,
     };
-    let style = Style {
-        failed_only: args.failed,
-        command_suffix: suffix(global),
-        source_gone: false,
-    };
+    let style = Style { failed_only: args.failed, command_suffix: suffix(global), source_gone: false };
     write(&catalog, &job, format, &style).await?;
     Ok(Exit::Done)
 }
@@ -66,16 +62,8 @@ pub(super) async fn print_end(
     job: &Job,
     source_gone: bool,
 ) -> Result<Exit, Failure> {
-    let format = if global.json {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    let style = Style {
-        failed_only: false,
-        command_suffix: suffix(global),
-        source_gone,
-    };
+    let format = if global.json { Format::Json } else { Format::Text };
+    let style = Style { failed_only: false, command_suffix: suffix(global), source_gone };
     let report = write(catalog, job, format, &style).await?;
     Ok(exit_of(&report))
 }
@@ -86,36 +74,21 @@ pub(super) fn exit_of(report: &Report) -> Exit {
         JobState::Finished if report.is_proven() => Exit::Done,
         JobState::Finished => Exit::Fallout,
         JobState::Halted => Exit::Failed,
-        JobState::Paused | JobState::Cancelled | JobState::Running | JobState::Stopping => {
-            Exit::Stopped
-        }
+        JobState::Paused | JobState::Cancelled | JobState::Running | JobState::Stopping => Exit::Stopped,
     }
 }
 
 /// What follows a suggested command, so that it works as it stands.
 fn suffix(global: &Global) -> String {
-    let option = |path: &std::path::PathBuf| {
-        format!(
-            " --config {}",
-            output::shell_word(&path.display().to_string())
-        )
-    };
+    let option = |path: &std::path::PathBuf| format!(" --config {}", output::shell_word(&path.display().to_string()));
     global.config.as_ref().map(option).unwrap_or_default()
 }
 
-async fn write(
-    catalog: &Catalog,
-    job: &Job,
-    format: Format,
-    style: &Style,
-) -> Result<Report, Failure> {
+async fn write(catalog: &Catalog, job: &Job, format: Format, style: &Style) -> Result<Report, Failure> {
     let gone = || Failure::new(format!("job {} is no longer in the catalog", job.id), "");
     let report = Report::of(catalog, job.id).await?.ok_or_else(gone)?;
     let mut out = BufWriter::new(std::io::stdout());
-    let written = report
-        .write(format, style, &mut out)
-        .await
-        .and_then(|()| Ok(out.flush()?));
+    let written = report.write(format, style, &mut out).await.and_then(|()| Ok(out.flush()?));
     match written {
         Ok(()) => Ok(report),
         // A reader that has seen enough is no error.

@@ -38,17 +38,11 @@ impl Slot {
             if let Some(held) = keeper.slot(&source.name, limit).await? {
                 let (renewer, until) = (keeper.clone(), stop.clone());
                 tokio::spawn(async move { renewer.run(until).await });
-                return Ok(Slot {
-                    held: Some(held),
-                    stop,
-                });
+                return Ok(Slot { held: Some(held), stop });
             }
             if Instant::now() > deadline {
                 return Err(Failure::new(
-                    format!(
-                        "all {limit} associations that {} allows are in use",
-                        source.name
-                    ),
+                    format!("all {limit} associations that {} allows are in use", source.name),
                     "wait until the worker leaves one, pause its job, or raise `associations` in the configuration",
                 ));
             }

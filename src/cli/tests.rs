@@ -13,23 +13,12 @@ fn the_command_line_is_sound() {
 #[test]
 fn every_command_has_examples_that_parse() {
     for command in Cli::command().get_subcommands() {
-        let help = command
-            .get_after_help()
-            .unwrap_or_else(|| panic!("{} has no examples", command.get_name()))
-            .to_string();
+        let help =
+            command.get_after_help().unwrap_or_else(|| panic!("{} has no examples", command.get_name())).to_string();
         let mut examples = 0;
-        for line in help
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("pacsferry "))
-        {
+        for line in help.lines().filter_map(|line| line.trim().strip_prefix("pacsferry ")) {
             // What follows two spaces explains; what follows a pipe or a redirection is the shell's.
-            let command = line
-                .split("   ")
-                .next()
-                .unwrap()
-                .split(['|', '>'])
-                .next()
-                .unwrap();
+            let command = line.split("   ").next().unwrap().split(['|', '>']).next().unwrap();
             let words = command.replace("$(date +%F)", "now");
             let words: Vec<String> = split(&words);
             let parsed = Cli::try_parse_from(std::iter::once("pacsferry".to_owned()).chain(words));
@@ -61,26 +50,16 @@ fn split(line: &str) -> Vec<String> {
 
 #[test]
 fn the_readme_explains_every_reason_as_the_report_does() {
-    let rows: String = Reason::ALL
-        .iter()
-        .map(|reason| format!("| {} | {} |\n", reason.as_text(), reason.remedy()))
-        .collect();
-    let table = format!(
-        "<!-- reasons -->\n\n| reason | what to do |\n|---|---|\n{rows}\n<!-- /reasons -->"
-    );
-    assert!(
-        include_str!("../../README.md").contains(&table),
-        "README.md must contain\n{table}"
-    );
+    let rows: String =
+        Reason::ALL.iter().map(|reason| format!("| {} | {} |\n", reason.as_text(), reason.remedy())).collect();
+    let table = format!("<!-- reasons -->\n\n| reason | what to do |\n|---|---|\n{rows}\n<!-- /reasons -->");
+    assert!(include_str!("../../README.md").contains(&table), "README.md must contain\n{table}");
 }
 
 #[test]
 fn the_manual_names_only_commands_that_exist() {
-    let guides = [
-        include_str!("../guide/migrate.md"),
-        include_str!("../guide/fallout.md"),
-        include_str!("../../README.md"),
-    ];
+    let guides =
+        [include_str!("../guide/migrate.md"), include_str!("../guide/fallout.md"), include_str!("../../README.md")];
     for line in guides.iter().flat_map(|text| text.lines()) {
         let Some(command) = line.strip_prefix("    pacsferry ") else {
             continue;

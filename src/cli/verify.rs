@@ -78,11 +78,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     } else {
         output::print(|out| text(out, &looked, &findings))?;
     }
-    Ok(if looked.findings == 0 {
-        Exit::Done
-    } else {
-        Exit::Fallout
-    })
+    Ok(if looked.findings == 0 { Exit::Done } else { Exit::Fallout })
 }
 
 async fn compare(
@@ -98,6 +94,9 @@ async fn compare(
         }
     };
     let mut looked = Looked::default();
+    if !args.source {
+        looked = node::verify_files(config.clone(), scope, stop, &mut keep).await?;
+    }
     if !args.files {
         let at_source = node::verify_source(config.clone(), scope, stop, &mut keep).await?;
         looked.studies = looked.studies.max(at_source.studies);
@@ -118,36 +117,21 @@ fn document(finding: &Finding) -> serde_json::Value {
 
 fn text(out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
     for finding in findings {
-        let study = finding
-            .study
-            .as_ref()
-            .map(|uid| format!(" study {uid}"))
-            .unwrap_or_default();
-        let instance = finding
-            .instance
-            .as_ref()
-            .map(|uid| format!(" object {uid}"))
-            .unwrap_or_default();
-        writeln!(
-            out,
-            "{}:{study}{instance}: {}",
-            finding.kind.as_text(),
-            escape::terminal(&finding.detail)
-        )?;
+        let mut about = finding.kind.as_text().to_owned();
+        if let Some(study) = &finding.study {
+            about.push_str(&format!(", study {study}"));
+        }
+        if let Some(instance) = &finding.instance {
+            about.push_str(&format!(", object {instance}"));
+        }
+        writeln!(out, "{about}: {}", escape::terminal(&finding.detail))?;
     }
     let more = looked.findings.saturating_sub(findings.len() as u64);
     if more > 0 {
-        writeln!(
-            out,
-            "... and {}",
-            count(more, "more finding", "more findings")
-        )?;
+        writeln!(out, "... and {}", count(more, "more finding", "more findings"))?;
     }
-    let what = format!(
-        "{} with {}",
-        count(looked.studies, "study", "studies"),
-        count(looked.objects, "object", "objects")
-    );
+    let what =
+        format!("{} with {}", count(looked.studies, "study", "studies"), count(looked.objects, "object", "objects"));
     match looked.findings {
         0 => writeln!(out, "{what} compared: everything is as it should be"),
         n => writeln!(out, "{what} compared: {}", count(n, "finding", "findings")),

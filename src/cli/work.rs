@@ -37,9 +37,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     }
 }
 
-fn finished(
-    ended: Result<Result<(), node::NodeError>, tokio::task::JoinError>,
-) -> Result<Exit, Failure> {
+fn finished(ended: Result<Result<(), node::NodeError>, tokio::task::JoinError>) -> Result<Exit, Failure> {
     match ended {
         Ok(Ok(())) => Ok(Exit::Done),
         Ok(Err(error)) => Err(error.into()),

@@ -11,8 +11,19 @@ use crate::catalog::{Job, JobKind};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::verify::{Finding, Looked, Scope};
-use crate::job::{Engine, Keeper, against_source};
+use crate::job::{Engine, Keeper, against_files, against_source};
 use crate::scp::Gates;
+
+/// Reads the files of a scope again and tells what differs from the catalog.
+pub async fn verify_files(
+    config: Config,
+    scope: &Scope,
+    stop: &CancellationToken,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> Result<Looked, NodeError> {
+    let node = super::open(config).await?;
+    Ok(against_files(&node.catalog, &node.store, scope, stop, tell).await?)
+}
 
 /// Lists studies at their sources once more and tells what differs from the catalog. Each study is asked for at the
 /// source of the latest job that has it; the sources' limits hold, together with whatever else runs.

@@ -1,0 +1,101 @@
+//! Which files there should be: for holding the storage folder against the catalog.
+
+use rusqlite::{Row, params};
+
+use super::codes::unsigned;
+use super::record::place_of;
+use super::{Catalog, CatalogError};
+use crate::dicom::{SopInstanceUid, StudyInstanceUid};
+use crate::store::{Digest, RelativePath};
+
+/// A file that the catalog knows: an instance, a variant of one, or an object in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Its SOP Instance UID.
+    pub instance: SopInstanceUid,
+    /// Its place in the storage folder.
+    pub place: RelativePath,
+    /// Length of the data set.
+    pub length: u64,
+    /// BLAKE3 of the data set.
+    pub digest: Digest,
+    position: (i64, i64),
+}
+
+impl KnownFile {
+    /// Where it stands among the files of its study, for the next page.
+    pub fn position(&self) -> (i64, i64) {
+        self.position
+    }
+}
+
+impl Catalog {
+    /// A page of all studies that anything was filed or kept for, after the number of the last one.
+    pub async fn studies_after(&self, after: i64, limit: usize) -> Result<Vec<(i64, StudyInstanceUid)>, CatalogError> {
+        self.read(move |c| {
+            let mut statement = c.prepare_cached("SELECT id, uid FROM studies WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let study = |row: &Row<'_>| Ok((row.get(0)?, StudyInstanceUid::new(row.get_ref(1)?.as_str()?)));
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            Ok(statement.query_map([after, limit], study)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// A page of the files of a study: instances, then variants, then what is in quarantine.
+    pub async fn files_of_study(
+        &self,
+        study: &StudyInstanceUid,
+        after: Option<(i64, i64)>,
+        limit: usize,
+    ) -> Result<Vec<KnownFile>, CatalogError> {
+        let (study, (kind, id)) = (study.clone(), after.unwrap_or((-1, 0)));
+        self.read(move |c| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let file = |row: &Row<'_>| {
+                Ok(KnownFile {
+                    position: (row.get(0)?, row.get(1)?),
+                    instance: SopInstanceUid::new(row.get_ref(2)?.as_str()?),
+                    place: place_of(row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?)?,
+                    length: unsigned(row.get(5)?),
+                    digest: Digest::from_bytes(row.get(6)?),
+                })
+            };
+            let mut statement = c.prepare_cached(FILES)?;
+            let rows = statement.query_map(params![study.as_str(), kind, id, limit], file)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Whether the file at this place, which bears this UID, is one that the catalog knows. Blocking.
+    pub fn knows_file(&self, place: &RelativePath, instance: &SopInstanceUid) -> Result<bool, CatalogError> {
+        let (folder, name) = place.as_str().rsplit_once('/').unwrap_or(("", place.as_str()));
+        Ok(self
+            .db
+            .read_blocking(|c| Ok(c.prepare_cached(KNOWN)?.exists(params![folder, name, instance.as_str()])?))?)
+    }
+}
+
+pub(super) const FILES: &str = "SELECT * FROM (
+        SELECT 0 AS kind, i.id AS id, i.uid, f.path, coalesce(i.name, i.uid || '.dcm'), i.length, i.digest
+        FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN instances i ON i.series = se.id
+            CROSS JOIN folders f ON f.id = i.folder
+        WHERE st.uid = ?1
+        UNION ALL
+        SELECT 1, c.id, i.uid, f.path, c.name, c.length, c.digest
+        FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN copies c ON c.series = se.id
+            CROSS JOIN instances i ON i.id = c.instance CROSS JOIN folders f ON f.id = c.folder
+        WHERE st.uid = ?1
+        UNION ALL
+        SELECT 2, q.id, q.uid, f.path, q.name, q.length, q.digest
+        FROM studies st CROSS JOIN quarantine q ON q.study = st.id CROSS JOIN folders f ON f.id = q.folder
+        WHERE st.uid = ?1
+    ) WHERE (kind, id) > (?2, ?3) ORDER BY kind, id LIMIT ?4";
+
+pub(super) const KNOWN: &str = "SELECT 1 FROM folders f CROSS JOIN copies c ON c.folder = f.id AND c.name = ?2
+        WHERE f.path = ?1
+    UNION ALL
+    SELECT 1 FROM folders f CROSS JOIN quarantine q ON q.folder = f.id AND q.name = ?2 WHERE f.path = ?1
+    UNION ALL
+    SELECT 1 FROM instances i CROSS JOIN folders f ON f.id = i.folder
+        WHERE i.uid = ?3 AND f.path = ?1 AND coalesce(i.name, i.uid || '.dcm') = ?2";

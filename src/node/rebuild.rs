@@ -1,0 +1,197 @@
+//! The catalog made anew from the storage folder.
+
+use std::path::{Path, PathBuf};
+
+use tracing::info;
+
+use super::{NodeError, STORAGE_ID};
+use crate::catalog::{Catalog, CatalogError, NewInstance, Receipt, Recorded};
+use crate::config::Config;
+use crate::dataset::CharacterSet;
+use crate::object::Origin;
+use crate::store::{Destination, Found, QuarantineReasons, RelativePath, Store, StoreError};
+
+/// Files that are read and recorded together.
+const BATCH: usize = 256;
+/// Problems that are told one by one.
+const TOLD: usize = 1000;
+/// Who filed what is recorded here, as far as receipts know.
+const PROCESS: &str = "rebuild";
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Objects that are filed, variants included.
+    pub objects: u64,
+    /// Objects in quarantine.
+    pub quarantined: u64,
+    /// Files that could not be recorded, each with the reason.
+    pub problems: Vec<String>,
+    /// How many of them there were.
+    pub problem_count: u64,
+}
+
+/// Reads every file of the storage folder, which no other process may have open, into a new catalog. The new one is
+/// made beside its place and gets its name when it is whole.
+pub async fn rebuild(config: Config) -> Result<Rebuilt, NodeError> {
+    let path = config.storage.catalog.clone();
+    let beside = with_suffix(&path, ".rebuilding");
+    remove(&beside).map_err(|source| NodeError::Scratch { folder: beside.clone(), source })?;
+    let of_catalog = |source| NodeError::Catalog { path: beside.clone(), source };
+    let catalog = Catalog::open(&beside).map_err(of_catalog)?;
+    let folder = config.storage.folder.clone();
+    let store = Store::open(&folder, config.storage.minimum_free).and_then(|store| store.lock_alone().map(|()| store));
+    let store = store.map_err(|source| NodeError::Store { folder: folder.clone(), source })?;
+    catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?;
+
+    let work = {
+        let catalog = catalog.clone();
+        move || Rebuild { config: &config, store: &store, catalog: &catalog, done: Rebuilt::default() }.run()
+    };
+    let done = match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| match error {
+            Trouble::Store(source) => NodeError::Store { folder, source },
+            Trouble::Catalog(source) => NodeError::Catalog { path: beside.clone(), source },
+        })?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    // A copy, because what is still in the write-ahead log would not come along with a new name.
+    let whole = with_suffix(&path, ".whole");
+    remove(&whole).map_err(|source| NodeError::Scratch { folder: whole.clone(), source })?;
+    catalog.backup(&whole).map_err(of_catalog)?;
+    catalog.close().map_err(of_catalog)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::rename(&whole, &path)
+        .and_then(|()| std::fs::File::open(folder)?.sync_all())
+        .and_then(|()| remove(&beside))
+        .map_err(|source| NodeError::Scratch { folder: path.clone(), source })?;
+    Ok(done)
+}
+
+enum Trouble {
+    Store(StoreError),
+    Catalog(CatalogError),
+}
+
+impl From<CatalogError> for Trouble {
+    fn from(error: CatalogError) -> Self {
+        Trouble::Catalog(error)
+    }
+}
+
+struct Rebuild<'r> {
+    config: &'r Config,
+    store: &'r Store,
+    catalog: &'r Catalog,
+    done: Rebuilt,
+}
+
+impl Rebuild<'_> {
+    fn run(mut self) -> Result<Rebuilt, Trouble> {
+        let reasons = self.store.journal().quarantine_reasons().map_err(Trouble::Store)?;
+        let (mut batch, mut again) = (Vec::new(), Vec::new());
+        for walked in self.store.walk() {
+            match walked {
+                Ok(file) => batch.push(file.place),
+                Err(error) => self.problem(&crate::job::words(&error)),
+            }
+            if batch.len() >= BATCH {
+                again.extend(self.record(&std::mem::take(&mut batch), &reasons)?);
+                info!(objects = self.done.objects, quarantined = self.done.quarantined, "reading the storage folder");
+            }
+        }
+        again.extend(self.record(&batch, &reasons)?);
+        // A variant may lie in a folder that comes before the one of its instance.
+        for places in again.chunks(BATCH) {
+            for place in self.record(places, &reasons)? {
+                self.problem(&format!("{place} has the SOP Instance UID of another file"));
+            }
+        }
+        Ok(self.done)
+    }
+
+    /// Records files; gives back those that the catalog does not accept as they are.
+    fn record(&mut self, places: &[RelativePath], reasons: &QuarantineReasons) -> Result<Vec<RelativePath>, Trouble> {
+        let (mut rows, mut recorded) = (Vec::new(), Vec::new());
+        for (place, examined) in places.iter().zip(self.examine(places)) {
+            match examined {
+                Err(error) => self.problem(&crate::job::words(&error)),
+                Ok(found) => {
+                    let destination = destination_of(&found, reasons);
+                    let filed = found.filed(destination);
+                    rows.push(NewInstance::of(&filed, Receipt::of(filed.origin(), PROCESS)));
+                    recorded.push(place);
+                }
+            }
+        }
+        let mut refused = Vec::new();
+        for (place, outcome) in recorded.into_iter().zip(self.catalog.record(rows)?) {
+            match outcome {
+                Recorded::New | Recorded::Variant | Recorded::Duplicate => self.done.objects += 1,
+                Recorded::Quarantined(_) | Recorded::Collision => self.done.quarantined += 1,
+                Recorded::Contested | Recorded::AlreadyMoved => refused.push(place.clone()),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Reads files, several at a time, in their order.
+    fn examine(&self, places: &[RelativePath]) -> Vec<Result<Found, StoreError>> {
+        let charset = |origin: &Origin| {
+            let source = origin.source.as_deref().and_then(|name| self.config.source(name));
+            let terms = source.and_then(|source| source.charset.as_deref());
+            terms.map_or_else(CharacterSet::ascii, CharacterSet::from_terms)
+        };
+        let examine = |place| self.store.examine(place, &charset);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let share = places.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let examine = &examine;
+            let running: Vec<_> = places
+                .chunks(share)
+                .map(|share| scope.spawn(move || share.iter().map(examine).collect::<Vec<_>>()))
+                .collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            running.into_iter().flat_map(join).collect()
+        })
+    }
+
+    fn problem(&mut self, words: &str) {
+        self.done.problem_count += 1;
+        if self.done.problems.len() < TOLD {
+            self.done.problems.push(words.to_owned());
+        }
+    }
+}
+
+/// What a file is, from its place and the journal.
+fn destination_of(found: &Found, reasons: &QuarantineReasons) -> Destination {
+    let name = found.place().as_str().rsplit('/').next().unwrap_or_default();
+    if !found.place().is_quarantine() {
+        return if name.contains('~') { Destination::Variant } else { Destination::Image };
+    }
+    match reasons.get(&(found.digest(), found.identity().instance.clone())) {
+        Some((_, true)) => Destination::Collision,
+        Some((reason, false)) => Destination::Quarantine { reason: reason.clone() },
+        None => Destination::Quarantine { reason: "the journal does not tell why".into() },
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Removes a catalog and what lies beside it, if there is one.
+fn remove(path: &Path) -> std::io::Result<()> {
+    for file in [path.to_path_buf(), with_suffix(path, "-wal"), with_suffix(path, "-shm")] {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
