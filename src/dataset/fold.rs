@@ -6,6 +6,8 @@ use unicode_normalization::char::is_combining_mark;
 /// Lower case, without diacritics, runs of spaces folded, empty components at the end dropped. `^` and `=` stay as
 /// separators. For matching only: what is shown is the name as it was sent.
 pub fn fold_person_name(name: &str) -> String {
+    // First, since it also makes separators of full-width ones.
+    let name: String = name.nfkd().collect();
     let groups: Vec<String> = name.split('=').map(fold_group).collect();
     let mut folded = groups.join("=");
     folded.truncate(folded.trim_end_matches('=').len());
@@ -21,11 +23,7 @@ fn fold_group(group: &str) -> String {
 
 fn fold_component(component: &str) -> String {
     let mut folded = String::with_capacity(component.len());
-    for c in component
-        .nfkd()
-        .filter(|&c| !is_combining_mark(c))
-        .flat_map(char::to_lowercase)
-    {
+    for c in component.chars().filter(|&c| !is_combining_mark(c)).flat_map(char::to_lowercase) {
         match c {
             // Letters with a stroke or a ligature have no decomposition, but are typed without.
             'ß' => folded.push_str("ss"),
@@ -67,6 +65,7 @@ mod tests {
             ("İSTANBUL", "istanbul"),
             ("ISTANBUL", "istanbul"),
             ("Weiß", "weiss"),
+            ("ＹＡＭＡＤＡ＾　ＴＡＲＯＵ", "yamada^tarou"),
         ] {
             assert_eq!(fold_person_name(a), b, "{a}");
             assert_eq!(fold_person_name(b), b, "{b} is already folded");

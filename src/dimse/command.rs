@@ -234,7 +234,8 @@ impl Command {
         if !offending.is_empty() {
             out.element(element::OFFENDING, &offending);
         }
-        out.text(element::COMMENT, self.comment.as_deref(), b' ');
+        // As UTF-8, since Latin-1 could be taken for it.
+        out.bytes(element::COMMENT, self.comment.as_deref().map(|c| c.as_bytes().to_vec()), b' ');
         let instance = if requested { element::REQUESTED_INSTANCE } else { element::AFFECTED_INSTANCE };
         out.text(instance, self.instance.as_ref().map(|uid| uid.as_str()), 0);
         out.number(element::REMAINING, self.counters.remaining);
@@ -366,10 +367,14 @@ impl Writer {
         }
     }
 
-    /// Characters beyond Latin-1 have no place in a command set.
+    /// Latin-1, as UIDs and AE titles were read; other characters have no place in a command set.
     fn text(&mut self, element: u16, value: Option<&str>, padding: u8) {
-        let Some(value) = value else { return };
-        let mut bytes: Vec<u8> = value.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+        let latin = |text: &str| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+        self.bytes(element, value.map(latin), padding);
+    }
+
+    fn bytes(&mut self, element: u16, value: Option<Vec<u8>>, padding: u8) {
+        let Some(mut bytes) = value else { return };
         if bytes.len() % 2 == 1 {
             bytes.push(padding);
         }

@@ -135,6 +135,14 @@ fn the_peers_words_lose_their_control_characters() {
     assert_eq!(Command::decode(&long).unwrap().comment.unwrap().len(), LONGEST_COMMENT);
 }
 
+#[test]
+fn a_comment_that_was_read_as_latin_1_stays_what_it_is() {
+    let bytes = [element(0, 0x0100, &[0x21, 0x80]), element(0, 0x0902, b"\x9b\xdf\xb4")].concat();
+    let command = Command::decode(&bytes).unwrap();
+    assert_eq!(command.comment.as_deref(), Some("\u{df}\u{b4}"));
+    assert_eq!(Command::decode(&command.encode()).unwrap(), command);
+}
+
 proptest::proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
