@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use error::Doing;
 use folders::Folders;
-use incoming::{PartFile, ProcessFolder};
+use incoming::ProcessFolder;
 use pool::{SyncPool, Target};
 use root::Root;
 
@@ -151,11 +151,6 @@ impl Store {
             Ok(filing) => filing.pool.sync(targets),
             Err(error) => targets.iter().map(|_| Err(io::Error::other(error.clone()))).collect(),
         }
-    }
-
-    fn start_writing_out(&self, part: &PartFile) -> Result<(), StoreError> {
-        self.filing()?.pool.sync_early(&part.handle);
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{DbError, wait};
@@ -80,6 +81,9 @@ fn open(path: &Path) -> Result<Connection, DbError> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_handler(Some(wait::patience(wait::LONGEST)))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Without it, SQLite prepares a statement anew when a parameter changes that a partial index might depend on: a
+    // sixth of the time of filing.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)

@@ -201,8 +201,10 @@ impl Filing {
 
     fn decide(&self, item: &Item) -> Result<Decision, IntakeError> {
         let incoming = &item.incoming;
-        // What goes to quarantine anyhow has nothing to do with what is filed under its UID.
-        let existing = if fault(incoming).is_some() { None } else { self.catalog.existing(&incoming.identity.instance)? };
+        // What goes to quarantine anyhow has nothing to do with what is filed under its UID. Where nothing lies in its
+        // place, it is taken for new; the catalog refuses it should that be wrong, and then it is asked.
+        let new = fault(incoming).is_some() || item.ticket.refused == 0 && !self.store.is_taken(incoming)?;
+        let existing = if new { None } else { self.catalog.existing(&incoming.identity.instance)? };
         decide(incoming, existing.as_ref(), item.ticket.verdict.as_ref(), |copy| self.is_whole(copy))
     }
 

@@ -60,7 +60,7 @@ fn make(root: &Root, name: &str) -> io::Result<ProcessFolder> {
     let (folder, _) = incoming.folder_or_new(name)?;
     let lock = folder.growing_file(LOCK)?;
     lock.lock()?;
-    let manifest = Manifest::new(folder.growing_file(MANIFEST)?);
+    let manifest = Manifest::new(folder.own_file(MANIFEST)?);
     // The manifest is of use after a power cut only if it can be found.
     folder.sync()?;
     incoming.sync()?;
@@ -136,17 +136,16 @@ pub(super) struct PartFile {
     renamed: bool,
 }
 
-/// The open file and what became of its early syncs.
+/// The open file, and whether a sync of it has failed.
 #[derive(Debug)]
 pub(super) struct PartHandle {
     file: File,
-    syncing: AtomicBool,
     failed: AtomicBool,
 }
 
 impl PartFile {
     fn new(process: &Arc<ProcessFolder>, name: String, file: File) -> PartFile {
-        let handle = PartHandle { file, syncing: AtomicBool::new(false), failed: AtomicBool::new(false) };
+        let handle = PartHandle { file, failed: AtomicBool::new(false) };
         PartFile { process: Arc::clone(process), name, handle: Arc::new(handle), renamed: false }
     }
 
@@ -192,18 +191,5 @@ impl PartHandle {
             return Err(io::Error::other("an earlier sync of this file failed"));
         }
         self.file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::Release))
-    }
-
-    /// Whether an early sync may start: one at a time.
-    pub(super) fn begin_early_sync(&self) -> bool {
-        !self.syncing.swap(true, Ordering::AcqRel)
-    }
-
-    /// The early sync itself; a failure is remembered and found by [`PartHandle::sync`].
-    pub(super) fn early_sync(&self) {
-        if self.sync().is_err() {
-            self.failed.store(true, Ordering::Release);
-        }
-        self.syncing.store(false, Ordering::Release);
     }
 }

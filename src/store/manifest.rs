@@ -1,10 +1,11 @@
 //! The manifest of the filing batches of a process: what is about to get its final name, and where from. It is synced
 //! before the first rename of a batch, so that the sweep after a crash can finish the batch or undo it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,10 @@ use crate::object::Origin;
 
 /// Its name in the folder of a process.
 pub(super) const MANIFEST: &str = "manifest";
-/// Once it is longer than this and every batch in it is recorded, it starts anew.
-const LONG: u64 = 1 << 20;
+/// Once so much is written and every batch in it is recorded, it is written from its start again.
+const LONG: u64 = 192 * 1024;
+/// It is made longer by so much at once: a sync within what is there writes nothing but the bytes themselves.
+const STRETCH: usize = 256 * 1024;
 /// It never grows beyond this: when so much could not be recorded, nothing more is filed.
 const LONGEST: u64 = 64 << 20;
 
@@ -29,6 +32,9 @@ pub(super) struct Manifest {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
+    /// Where the next batch goes.
+    at: u64,
+    /// How much is there, written or not.
     length: u64,
     /// Batches that are settled, or being settled, and not recorded.
     open: BTreeSet<u64>,
@@ -66,11 +72,13 @@ pub(super) enum DestinationText {
     Quarantine(String),
 }
 
+/// One batch. The numbers grow: a line with a lower one is left from before the last start, and so is all behind it.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Line {
-    Batch(u64, Vec<Entry>),
-    Recorded(Vec<u64>),
+struct Line {
+    number: u64,
+    entries: Vec<Entry>,
+    /// Batches that need no sweep any more.
+    recorded: Vec<u64>,
 }
 
 impl Manifest {
@@ -81,24 +89,26 @@ impl Manifest {
     /// Writes a batch down and says under which number. Not durable until [`Manifest::file`] is synced.
     pub(super) fn begin(&self, entries: Vec<Entry>) -> io::Result<u64> {
         let mut state = self.lock();
-        if state.open.is_empty() && state.length > LONG {
-            self.file.set_len(0)?;
-            state.length = 0;
+        if state.open.is_empty() && state.at > LONG {
+            state.at = 0;
             state.recorded.clear();
         }
-        if state.length > LONGEST {
+        let number = state.next;
+        let recorded = std::mem::take(&mut state.recorded);
+        let mut text = serde_json::to_vec(&Line { number, entries, recorded })?;
+        text.push(b'\n');
+        let end = state.at + text.len() as u64;
+        if end > LONGEST {
             return Err(io::Error::other("too many batches could not be recorded in the catalog"));
         }
-        let number = state.next;
-        state.next += 1;
-        let mut text = Vec::new();
-        if !state.recorded.is_empty() {
-            write_line(&mut text, &Line::Recorded(std::mem::take(&mut state.recorded)))?;
+        while end > state.length {
+            self.file.write_all_at(&vec![b'\n'; STRETCH], state.length)?;
+            state.length += STRETCH as u64;
         }
-        write_line(&mut text, &Line::Batch(number, entries))?;
+        self.file.write_all_at(&text, state.at)?;
+        state.next += 1;
+        state.at = end;
         state.open.insert(number);
-        (&*self.file).write_all(&text)?;
-        state.length += text.len() as u64;
         Ok(number)
     }
 
@@ -125,32 +135,28 @@ impl Manifest {
     }
 }
 
-/// The entries of the batches of a dead process that may not be recorded. A torn last line is a batch of which
-/// nothing was renamed.
+/// The entries of the batches of a dead process that may not be recorded. A torn line is a batch of which nothing was
+/// renamed, and the last one.
 pub(super) fn read(folder: &Folder) -> io::Result<Vec<Entry>> {
     let file = match folder.file(MANIFEST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
     let mut text = Vec::new();
-    file.take(2 * LONGEST).read_to_end(&mut text)?;
-    let mut batches = std::collections::BTreeMap::new();
+    file.take(LONGEST + STRETCH as u64).read_to_end(&mut text)?;
+    let mut batches = BTreeMap::new();
     for line in text.split(|byte| *byte == b'\n') {
-        match serde_json::from_slice(line) {
-            Ok(Line::Batch(number, entries)) => {
-                batches.insert(number, entries);
-            }
-            Ok(Line::Recorded(numbers)) => batches.retain(|number, _| !numbers.contains(number)),
-            Err(_) => {}
+        let Ok(Line { number, entries, recorded }) = serde_json::from_slice(line) else { break };
+        if batches.last_key_value().is_some_and(|(last, _)| *last >= number) {
+            break;
+        }
+        batches.insert(number, entries);
+        for number in recorded {
+            // The number stays, as the mark of how far the lines have come.
+            batches.insert(number, Vec::new());
         }
     }
     Ok(batches.into_values().flatten().collect())
-}
-
-fn write_line(text: &mut Vec<u8>, line: &Line) -> io::Result<()> {
-    serde_json::to_writer(&mut *text, line)?;
-    text.push(b'\n');
-    Ok(())
 }
 
 impl Entry {
@@ -216,7 +222,7 @@ mod tests {
     }
 
     fn manifest(folder: &Folder) -> Manifest {
-        Manifest::new(folder.growing_file(MANIFEST).unwrap())
+        Manifest::new(folder.own_file(MANIFEST).unwrap())
     }
 
     #[test]
@@ -230,7 +236,8 @@ mod tests {
         manifest.recorded(one);
         assert!(manifest.has_open_batches());
         manifest.begin(vec![entry("4.part")]).unwrap();
-        (&*manifest.file).write_all(b"{\"batch\":[3,[{\"file\":\"5.pa").unwrap();
+        let end = manifest.lock().at;
+        manifest.file.write_all_at(b"{\"number\":3,\"entries\":[{\"file\":\"5.pa", end).unwrap();
         let files: Vec<_> = read(&folder).unwrap().into_iter().map(|e| e.file).collect();
         assert_eq!(files, ["3.part", "4.part"]);
         let back = read(&folder).unwrap().remove(0);
@@ -242,15 +249,17 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::root(temp.path()).unwrap();
         let manifest = manifest(&folder);
-        let long = entry(&"x".repeat(1 << 21));
-        let (one, two) = (manifest.begin(vec![long.clone()]).unwrap(), manifest.begin(vec![long]).unwrap());
+        let long = |name: &str| entry(&name.repeat(50_000));
+        let one = manifest.begin(vec![long("one")]).unwrap();
+        let two = manifest.begin(vec![long("two")]).unwrap();
         manifest.recorded(one);
         let three = manifest.begin(vec![entry("3.part")]).unwrap();
-        assert_eq!(read(&folder).unwrap().len(), 2);
+        assert_eq!(read(&folder).unwrap().len(), 2, "the second one still stands");
         manifest.recorded(two);
         manifest.recorded(three);
         manifest.begin(vec![entry("4.part")]).unwrap();
-        assert!(manifest.file.metadata().unwrap().len() < 10_000);
-        assert_eq!(read(&folder).unwrap().len(), 1);
+        let files: Vec<_> = read(&folder).unwrap().into_iter().map(|e| e.file).collect();
+        assert_eq!(files, ["4.part"], "and what is behind it is from before");
+        assert!(manifest.file.metadata().unwrap().len() <= 2 * STRETCH as u64);
     }
 }

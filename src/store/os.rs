@@ -3,11 +3,12 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, Advice, AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// A folder that is held open.
@@ -66,9 +67,15 @@ impl Folder {
         Ok(File::from(rustix::fs::openat(&*self.0, name, flags, Mode::from_bits_truncate(0o440))?))
     }
 
-    /// Opens a file that grows (a lock, a manifest, the journal), and makes it if it is not there.
+    /// Opens a file that only grows, or stays empty, and makes it if it is not there.
     pub(super) fn growing_file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(File::from(rustix::fs::openat(&*self.0, name, flags, Mode::from_bits_truncate(0o640))?))
+    }
+
+    /// Opens a file that is written at places of its own choosing, and makes it if it is not there.
+    pub(super) fn own_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(File::from(rustix::fs::openat(&*self.0, name, flags, Mode::from_bits_truncate(0o640))?))
     }
 
@@ -129,6 +136,15 @@ impl Folder {
         Ok(kind_of(FileType::from_raw_mode(stat.st_mode)))
     }
 
+    /// Whether there is something with this name.
+    pub(super) fn holds(&self, name: &str) -> io::Result<bool> {
+        match rustix::fs::accessat(&*self.0, name, Access::EXISTS, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Makes the names in this folder durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
@@ -143,6 +159,15 @@ impl Folder {
     pub(super) fn room(&self) -> io::Result<(u64, bool)> {
         let stat = rustix::fs::fstatvfs(&*self.0)?;
         Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_files == 0 || stat.f_favail > 0))
+    }
+}
+
+/// Asks the system to write these bytes to the disk now, without waiting for it, so that the sync that follows is
+/// short and several files are written at once. Only a wish: what comes of it is told by the sync.
+pub(super) fn start_writing_out(file: &File, from: u64, to: u64) {
+    if let Some(length) = NonZeroU64::new(to.saturating_sub(from)) {
+        // To give up pages that are not yet written begins to write them.
+        let _ = rustix::fs::fadvise(file, from, Some(length), Advice::DontNeed);
     }
 }
 

@@ -48,14 +48,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    work: VecDeque<Work>,
+    work: VecDeque<Arc<Batch>>,
     closed: bool,
-}
-
-#[derive(Debug)]
-enum Work {
-    Batch(Arc<Batch>),
-    Early(Arc<PartHandle>),
 }
 
 /// Targets that are taken one by one by whoever is free.
@@ -88,16 +82,9 @@ impl SyncPool {
         let outcomes = Mutex::new((0, (0..count).map(|_| Ok(())).collect()));
         let batch = Arc::new(Batch { targets, next: AtomicUsize::new(0), outcomes, done: Condvar::new() });
         let helpers = HELPERS.min(count.saturating_sub(1));
-        self.shared.push((0..helpers).map(|_| Work::Batch(Arc::clone(&batch))));
+        self.shared.push((0..helpers).map(|_| Arc::clone(&batch)));
         batch.help();
         batch.wait()
-    }
-
-    /// Starts to write a long file out while more of it is coming, so that its last sync is short.
-    pub(super) fn sync_early(&self, part: &Arc<PartHandle>) {
-        if part.begin_early_sync() {
-            self.shared.push(std::iter::once(Work::Early(Arc::clone(part))));
-        }
     }
 }
 
@@ -113,7 +100,7 @@ impl Drop for SyncPool {
 }
 
 impl Shared {
-    fn push(&self, work: impl Iterator<Item = Work>) {
+    fn push(&self, work: impl Iterator<Item = Arc<Batch>>) {
         let mut queue = lock(&self.queue);
         for work in work {
             queue.work.push_back(work);
@@ -126,10 +113,7 @@ impl Shared {
         loop {
             if let Some(work) = queue.work.pop_front() {
                 drop(queue);
-                match work {
-                    Work::Batch(batch) => batch.help(),
-                    Work::Early(part) => part.early_sync(),
-                }
+                work.help();
                 queue = lock(&self.queue);
             } else if queue.closed {
                 return;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use super::error::{Doing, is_full};
 use super::incoming::{PartFile, ProcessFolder};
 use super::manifest::OriginText;
+use super::os::start_writing_out;
 use super::{Incoming, Store, StoreError};
 use crate::dataset::{CharacterSet, Header, Scan, ScanOutcome, scan_header, write_part10_head};
 use crate::dicom::{Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid, uids};
@@ -20,8 +21,6 @@ use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream};
 /// How much is gathered before a thread is asked to write: a small object is whole by then, and costs one hand-over.
 /// At least what a header usually takes, since it is read from these bytes.
 const GATHERED: usize = 128 * 1024;
-/// After so many bytes of a long object the disk starts to write out what it has.
-const STRIDE: u64 = 16 << 20;
 
 impl Store {
     /// Takes an object in. It is whole when this returns, and not durable.
@@ -142,7 +141,8 @@ struct Writer<'a> {
     head: u64,
     pending_head: Option<Bytes>,
     length: u64,
-    next_stride: u64,
+    /// Bytes of the file that are on their way to the disk.
+    written: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
             head: head.len() as u64,
             pending_head: Some(head),
             length: 0,
-            next_stride: STRIDE,
+            written: 0,
         })
     }
 
@@ -202,10 +202,8 @@ impl<'a> Writer<'a> {
         write_all(self.part.file(), &mut pieces).map_err(|error| {
             self.store.or_full(StoreError::io("write the incoming file", self.part.name(), error))
         })?;
-        if self.length >= self.next_stride {
-            self.next_stride = self.length + STRIDE;
-            self.store.start_writing_out(&self.part)?;
-        }
+        start_writing_out(self.part.file(), self.written, self.head + self.length);
+        self.written = self.head + self.length;
         Ok(())
     }
 }

@@ -71,6 +71,13 @@ impl Store {
         settled().all(|step| step.outcome.is_ok())
     }
 
+    /// Whether there is a file already where this one would lie as an image.
+    pub fn is_taken(&self, incoming: &Incoming) -> Result<bool, StoreError> {
+        let places = places_of(incoming, &Destination::Image);
+        let Some(place) = places.first() else { return Ok(false) };
+        self.root().folder.holds(place.as_str()).doing("look for", || place.to_string())
+    }
+
     /// Everything that was filed in this batch is in the catalog: the sweep has no business with it any more.
     pub fn recorded(&self, number: u64) {
         if let Ok(process) = self.process() {
