@@ -133,6 +133,11 @@ async fn windows(work: &Work) -> Result<(), JobError> {
         if verdict == Verdict::Failed {
             catalog.append_note(work.job.id, "not enumerated", &format!("{keys}: {detail}")).await?;
         }
+        if verdict == Verdict::Split && keys == Keys::days(Role::Sweep, DateRange::default()) {
+            let text = "the source caps its answers, so that studies without a date can only be looked for by the \
+                        beginning of their patient ID: those that have neither cannot be found by queries";
+            catalog.append_note(work.job.id, "scope", text).await?;
+        }
         let state = match verdict {
             Verdict::Listed => WindowState::Listed,
             Verdict::Split => WindowState::Split,

@@ -66,12 +66,18 @@ pub(super) async fn ask(
     let classes = known.map(|(listed, ..)| listed.classes).unwrap_or_default();
     let mut cause = Cause::default();
     for purpose in purposes(work, source, classes) {
+        let mut all = true;
         for retrieval in &retrievals {
             match one(work, link, source, item, &purpose, retrieval, cancel).await? {
-                Asked::Ended(ended) if ended.reason.is_some() => cause = ended,
+                Asked::Ended(ended) if ended.reason.is_some() => (cause, all) = (ended, false),
                 Asked::Ended(_) => {}
                 other => return Ok(other),
             }
+        }
+        if all && item.attempt == 0 {
+            // By its own account the source has sent everything: there is nothing for other SOP classes to bring.
+            // When that was not true, the next attempt asks for them as well.
+            return Ok(Asked::Ended(Cause::default()));
         }
     }
     Ok(Asked::Ended(cause))

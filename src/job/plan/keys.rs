@@ -47,9 +47,13 @@ const MODALITIES: [&str; 44] = [
     "DOC", "SEG", "REG", "BMD", "BI", "TG", "LS", "AU", "PLAN",
 ];
 
+/// Many a source takes this for a wildcard of its database, or trims it away: a beginning that holds nothing else would
+/// match everything, and so would all that follow it.
+const LOOSE: [char; 2] = ['_', ' '];
+
 /// What a Patient ID may begin with or go on with.
 fn alphabet() -> impl Iterator<Item = char> {
-    ('0'..='9').chain('A'..='Z').chain('a'..='z').chain(['-', '_', '.', '/', ' ', '#', '+', '^', ':'])
+    ('0'..='9').chain('A'..='Z').chain('a'..='z').chain(['-', '.', '/', '#', '+', '^', ':']).chain(LOOSE)
 }
 
 impl Keys {
@@ -86,6 +90,7 @@ impl Keys {
         alphabet()
             // A leading space would be trimmed away and match everything.
             .filter(|c| !(prefix.is_empty() && *c == ' '))
+            .filter(|c| !(prefix.ends_with(LOOSE) && LOOSE.contains(c)))
             .map(|c| Keys { prefix: Some(format!("{prefix}{c}")), ..self.clone() })
             .collect()
     }
