@@ -18,10 +18,7 @@ fn headers_are_read_as_pydicom_reads_them() {
         for (keyword, value) in shown(&scan.header) {
             let expected = sample.texts.get(keyword);
             if value.as_ref() != expected {
-                differences.push(format!(
-                    "{}: {keyword} is {value:?}, not {expected:?}",
-                    sample.name()
-                ));
+                differences.push(format!("{}: {keyword} is {value:?}, not {expected:?}", sample.name()));
             }
         }
     }
@@ -47,10 +44,7 @@ fn shown(header: &Header) -> Vec<(&'static str, Option<String>)> {
         ("StudyID", header.study_id.clone()),
         ("AccessionNumber", header.accession_number.clone()),
         ("StudyDescription", header.study_description.clone()),
-        (
-            "ReferringPhysicianName",
-            name(&header.referring_physician_name),
-        ),
+        ("ReferringPhysicianName", name(&header.referring_physician_name)),
         ("SeriesNumber", header.series_number.clone()),
         ("Modality", header.modality.clone()),
         ("SeriesDescription", header.series_description.clone()),

@@ -10,6 +10,7 @@
 
 mod cli;
 mod headers;
-mod support;
+mod peers;
 mod scale;
+mod support;
 mod tidy;

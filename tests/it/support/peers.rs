@@ -15,10 +15,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub(crate) use dcmtk::{Dcmqrscp, Storescp, get_study, move_study};
+pub(crate) use dcmtk::{Dcmqrscp, Storescp, dcmsend, get_study, move_study};
 pub(crate) use ferry::{Ferry, Source};
 pub(crate) use orthanc::Orthanc;
-pub(crate) use samples::{Sample, data_set_digest, distinct, samples, send};
+pub(crate) use samples::{Sample, data_set_digest, distinct, samples, send, sop_instance};
 
 /// How long anything may take that a peer does at once on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,11 +59,7 @@ impl Server {
     pub(crate) fn start(mut command: Command, log: &Path, mut ready: impl FnMut() -> bool) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let out = std::fs::File::create(log).expect("a log file");
-        command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().expect("a second handle"))
-            .stderr(out)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(out.try_clone().expect("a second handle")).stderr(out).process_group(0);
         let child = command.spawn().unwrap_or_else(|e| missing(&program, &e));
         let mut server = Self { child };
         until(&format!("{program} starts"), PATIENCE, || {
@@ -102,28 +98,14 @@ pub(crate) fn finish(mut command: Command, limit: Duration) -> Output {
     let deadline = Instant::now() + limit;
     while !waiting.is_finished() {
         if Instant::now() > deadline {
-            let pid = i32::try_from(id)
-                .ok()
-                .and_then(rustix::process::Pid::from_raw);
-            let _ = rustix::process::kill_process(
-                pid.expect("a child's id"),
-                rustix::process::Signal::KILL,
-            );
-            let output = waiting
-                .join()
-                .expect("the waiting thread")
-                .expect("its output");
-            panic!(
-                "{command:?} took longer than {limit:?}: {}",
-                text(&output.stderr)
-            );
+            let pid = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
+            let _ = rustix::process::kill_process(pid.expect("a child's id"), rustix::process::Signal::KILL);
+            let output = waiting.join().expect("the waiting thread").expect("its output");
+            panic!("{command:?} took longer than {limit:?}: {}", text(&output.stderr));
         }
         std::thread::park_timeout(Duration::from_millis(5));
     }
-    waiting
-        .join()
-        .expect("the waiting thread")
-        .expect("its output")
+    waiting.join().expect("the waiting thread").expect("its output")
 }
 
 /// What a program printed, whatever its encoding.

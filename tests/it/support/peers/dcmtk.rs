@@ -1,16 +1,17 @@
 //! DCMTK: `dcmqrscp` as an old PACS, and `storescp`, `movescu`, `getscu` as independent witnesses
 //! of what a source sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{PATIENCE, Sample, Server, data_set_digest, finish, free_port, listens, text};
+use super::{PATIENCE, Sample, Server, data_set_digest, finish, free_port, listens, sop_instance, text};
 
 /// A running `dcmqrscp`, ended when dropped.
 pub(crate) struct Dcmqrscp {
     _server: Server,
     _folder: tempfile::TempDir,
+    registered: BTreeSet<PathBuf>,
     /// Its DICOM port on loopback.
     pub(crate) port: u16,
 }
@@ -21,23 +22,22 @@ impl Dcmqrscp {
 
     /// Starts one that holds the samples where they lie and knows the move destinations.
     ///
-    /// It sends in one transfer syntax a SOP class only: `syntax` has its options for another
-    /// than the uncompressed ones (`["-xy", "+xy"]` is JPEG baseline, out and in).
-    pub(crate) fn start<'a>(
-        samples: impl IntoIterator<Item = &'a Sample>,
-        destinations: &[(&str, u16)],
-        syntax: &[&str],
-    ) -> Self {
+    /// It takes the first presentation context of a SOP class, whatever an object is held in. So it sends uncompressed
+    /// objects, or, as its `only`, those of one other transfer syntax.
+    pub(crate) fn start(samples: &[&Sample], destinations: &[(&str, u16)], only: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let storage = folder.path().join("storage");
         std::fs::create_dir(&storage).expect("a storage area");
         let mut register = Command::new("dcmqridx");
-        register
-            .arg("-n")
-            .arg(&storage)
-            .args(samples.into_iter().map(|s| &s.path));
+        register.arg("-n").arg(&storage).args(samples.iter().map(|s| &s.path));
         let done = finish(register, PATIENCE);
         assert!(done.status.success(), "dcmqridx: {}", text(&done.stderr));
+        let mut print = Command::new("dcmqridx");
+        print.arg("-p").arg(&storage);
+        let registered = text(&finish(print, PATIENCE).stdout)
+            .lines()
+            .filter_map(|line| Some(line.trim().strip_prefix("Filename: ")?.into()))
+            .collect();
 
         let port = free_port();
         let hosts: String = destinations
@@ -56,19 +56,37 @@ impl Dcmqrscp {
         );
         std::fs::write(&config, settings).expect("dcmqrscp's configuration");
         let mut command = Command::new("dcmqrscp");
-        command
-            .arg("-dhl")
-            .args(syntax)
-            .arg("-c")
-            .arg(&config)
-            .env("TCP_NODELAY", "1");
-        let server = Server::start(command, &folder.path().join("log"), || listens(port));
-        Self {
-            _server: server,
-            _folder: folder,
-            port,
+        if let Some(syntax) = only {
+            let profiles = folder.path().join("associations.cfg");
+            std::fs::write(&profiles, associations(samples, syntax)).expect("its association profiles");
+            command.arg("-xf").arg(profiles).args(["IN", "OUT"]);
         }
+        command.arg("-dhl").arg("-c").arg(&config).env("TCP_NODELAY", "1");
+        let server = Server::start(command, &folder.path().join("log"), || listens(port));
+        Self { _server: server, _folder: folder, registered, port }
     }
+
+    /// Those of the samples that it holds: it leaves out what it cannot read, and says nothing.
+    pub(crate) fn held<'a>(&self, samples: impl IntoIterator<Item = &'a Sample>) -> Vec<&'a Sample> {
+        samples.into_iter().filter(|s| self.registered.contains(&s.path)).collect()
+    }
+}
+
+/// Association profiles: queries and moves in, every SOP class of the samples out in one transfer syntax.
+fn associations(samples: &[&Sample], syntax: &str) -> String {
+    const VERIFICATION: &str = "1.2.840.10008.1.1";
+    const STUDY_ROOT: [&str; 2] = ["1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2"];
+    let list = |classes: &mut dyn Iterator<Item = &str>, syntaxes: &str| -> String {
+        classes.enumerate().map(|(n, class)| format!("PresentationContext{} = {class}\\{syntaxes}\n", n + 1)).collect()
+    };
+    let classes: BTreeSet<&str> = samples.iter().map(|s| s.sop_class.as_str()).collect();
+    format!(
+        "[[TransferSyntaxes]]\n[Plain]\nTransferSyntax1 = 1.2.840.10008.1.2\n[Only]\nTransferSyntax1 = {syntax}\n\
+         [[PresentationContexts]]\n[Services]\n{}[Objects]\n{}\
+         [[Profiles]]\n[IN]\nPresentationContexts = Services\n[OUT]\nPresentationContexts = Objects\n",
+        list(&mut [VERIFICATION].into_iter().chain(STUDY_ROOT), "Plain"),
+        list(&mut classes.into_iter(), "Only"),
+    )
 }
 
 /// `storescp`, bit-preserving: files hold the data set as it came over the wire.
@@ -87,17 +105,12 @@ impl Storescp {
         std::fs::create_dir(folder.path().join("in")).expect("an output folder");
         let mut command = Command::new("storescp");
         command
-            .args([
-                "--fork", "+B", "+xa", "-pm", "-dhl", "-pdu", "131072", "-od",
-            ])
+            .args(["--fork", "+B", "+xa", "-pm", "-dhl", "-pdu", "131072", "-od"])
             .arg(folder.path().join("in"))
             .arg(port.to_string())
             .env("TCP_NODELAY", "1");
         let server = Server::start(command, &folder.path().join("log"), || listens(port));
-        Self {
-            _server: server,
-            folder,
-        }
+        Self { _server: server, folder }
     }
 
     /// The digest of every data set received, by SOP Instance UID.
@@ -111,21 +124,8 @@ impl Storescp {
 pub(crate) fn move_study(port: u16, ae_title: &str, destination: &str, study: &str) {
     let mut command = Command::new("movescu");
     command
-        .args([
-            "-S",
-            "-aet",
-            "WITNESS",
-            "-aec",
-            ae_title,
-            "-aem",
-            destination,
-        ])
-        .args([
-            "-k",
-            "QueryRetrieveLevel=STUDY",
-            "-k",
-            &format!("StudyInstanceUID={study}"),
-        ])
+        .args(["-S", "-aet", "WITNESS", "-aec", ae_title, "-aem", destination])
+        .args(["-k", "QueryRetrieveLevel=STUDY", "-k", &format!("StudyInstanceUID={study}")])
         .args(["127.0.0.1", &port.to_string()])
         .env("TCP_NODELAY", "1");
     let _partial_is_fine = finish(command, PATIENCE);
@@ -135,7 +135,6 @@ pub(crate) fn move_study(port: u16, ae_title: &str, destination: &str, study: &s
 pub(crate) fn get_study<'a>(
     port: u16,
     ae_title: &str,
-    preferred: Option<&str>,
     studies: impl IntoIterator<Item = &'a String>,
 ) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -143,13 +142,7 @@ pub(crate) fn get_study<'a>(
         let mut command = Command::new("getscu");
         command
             .args(["+B", "-S", "-aet", "WITNESS", "-aec", ae_title])
-            .args(preferred)
-            .args([
-                "-k",
-                "QueryRetrieveLevel=STUDY",
-                "-k",
-                &format!("StudyInstanceUID={study}"),
-            ])
+            .args(["-k", "QueryRetrieveLevel=STUDY", "-k", &format!("StudyInstanceUID={study}")])
             .arg("-od")
             .arg(folder.path())
             .args(["127.0.0.1", &port.to_string()])
@@ -159,22 +152,22 @@ pub(crate) fn get_study<'a>(
     digests_of(folder.path())
 }
 
-/// DCMTK names a received file by its modality and SOP Instance UID: `CT.1.2.3`.
+/// Sends files with `dcmsend`, as it sees fit.
+pub(crate) fn dcmsend<'a>(port: u16, called: &str, samples: impl IntoIterator<Item = &'a Sample>) {
+    let mut command = Command::new("dcmsend");
+    command
+        .args(["-nh", "-nuc", "-aet", "DCMSEND", "-aec", called])
+        .args(["127.0.0.1", &port.to_string()])
+        .args(samples.into_iter().map(|s| &s.path))
+        .env("TCP_NODELAY", "1");
+    let _partial_is_fine = finish(command, PATIENCE);
+}
+
+/// Every file that DCMTK left in a folder: its SOP Instance UID and the digest of its data set.
 fn digests_of(folder: &Path) -> BTreeMap<String, String> {
-    let files: Vec<PathBuf> = std::fs::read_dir(folder)
+    std::fs::read_dir(folder)
         .expect("an output folder")
-        .map(|e| e.expect("an entry").path())
-        .collect();
-    files
-        .iter()
-        .map(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy();
-            let uid = name
-                .split_once('.')
-                .expect("a modality and a UID")
-                .1
-                .to_owned();
-            (uid, data_set_digest(path))
-        })
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| (sop_instance(&path), data_set_digest(&path)))
         .collect()
 }

@@ -51,11 +51,7 @@ impl Ferry {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("pacsferry.toml");
-        Self {
-            folder,
-            config,
-            receiver: free_port(),
-        }
+        Self { folder, config, receiver: free_port() }
     }
 
     /// Writes the configuration, with these sources.
@@ -93,37 +89,22 @@ impl Ferry {
     /// Runs one command that prints one JSON document.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let done = self.run(arguments);
-        serde_json::from_str(&done.out).unwrap_or_else(|e| {
-            panic!(
-                "{arguments:?} printed no JSON ({e}): {}{}",
-                done.out, done.err
-            )
-        })
+        serde_json::from_str(&done.out)
+            .unwrap_or_else(|e| panic!("{arguments:?} printed no JSON ({e}): {}{}", done.out, done.err))
     }
 
     /// Starts a worker, and waits until its receiver listens.
     pub(crate) fn work(&self) -> Server {
         let receiver = self.receiver;
-        Server::start(
-            self.command(&["work"]),
-            &self.folder.path().join("work.log"),
-            || listens(receiver),
-        )
+        Server::start(self.command(&["work"]), &self.folder.path().join("work.log"), || listens(receiver))
     }
 
     /// What the catalog says of every instance: its row, by SOP Instance UID.
     pub(crate) fn instances(&self) -> BTreeMap<String, Value> {
         let rows = self.json(&["find", "catalog", "--level", "instance", "--json"]);
         let rows = rows.as_array().expect("a list of instances");
-        let by_uid: BTreeMap<_, _> = rows
-            .iter()
-            .map(|row| (string(row, "SOPInstanceUID"), row.clone()))
-            .collect();
-        assert_eq!(
-            by_uid.len(),
-            rows.len(),
-            "the catalog shows an instance twice"
-        );
+        let by_uid: BTreeMap<_, _> = rows.iter().map(|row| (string(row, "SOPInstanceUID"), row.clone())).collect();
+        assert_eq!(by_uid.len(), rows.len(), "the catalog shows an instance twice");
         by_uid
     }
 
@@ -163,21 +144,14 @@ impl Ferry {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pacsferry"));
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(&self.config)
-            .current_dir(self.folder.path());
+        command.args(arguments).arg("--config").arg(&self.config).current_dir(self.folder.path());
         command
     }
 }
 
 /// A text of a JSON row.
 pub(crate) fn string(row: &Value, key: &str) -> String {
-    row[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {key} in {row}"))
-        .to_owned()
+    row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned()
 }
 
 /// All files below a folder, however deep; none when it does not exist.
@@ -190,11 +164,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         };
         for entry in entries {
             let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path)
-            } else {
-                found.push(path)
-            }
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
         }
     }
     found

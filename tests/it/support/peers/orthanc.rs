@@ -27,10 +27,8 @@ impl Orthanc {
     pub(crate) fn start(destinations: &[(&str, u16)], find_limit: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, http) = (free_port(), free_port());
-        let known: serde_json::Map<String, Value> = destinations
-            .iter()
-            .map(|(ae, port)| (ae.to_string(), json!([ae, "127.0.0.1", port])))
-            .collect();
+        let known: serde_json::Map<String, Value> =
+            destinations.iter().map(|(ae, port)| (ae.to_string(), json!([ae, "127.0.0.1", port]))).collect();
         let config = folder.path().join("orthanc.json");
         let settings = json!({
             "StorageDirectory": folder.path().join("db"),
@@ -59,28 +57,18 @@ impl Orthanc {
         let mut command = Command::new(program);
         command.arg(&config).env("TCP_NODELAY", "1");
         let server = Server::start(command, &folder.path().join("log"), || {
-            listens(port)
-                && request(http, "GET", "/system", &[]).is_ok_and(|(status, _)| status == 200)
+            listens(port) && request(http, "GET", "/system", &[]).is_ok_and(|(status, _)| status == 200)
         });
-        Self {
-            _server: server,
-            _folder: folder,
-            http,
-            port,
-        }
+        Self { _server: server, _folder: folder, http, port }
     }
 
     /// Uploads the samples, each SOP Instance UID once, and returns those that it took.
-    pub(crate) fn load<'a>(
-        &self,
-        samples: impl IntoIterator<Item = &'a Sample>,
-    ) -> Vec<&'a Sample> {
+    pub(crate) fn load<'a>(&self, samples: impl IntoIterator<Item = &'a Sample>) -> Vec<&'a Sample> {
         samples
             .into_iter()
             .filter(|sample| {
                 let bytes = std::fs::read(&sample.path).expect("a sample file");
-                let (status, _) =
-                    request(self.http, "POST", "/instances", &bytes).expect("an answer of Orthanc");
+                let (status, _) = request(self.http, "POST", "/instances", &bytes).expect("an answer of Orthanc");
                 status == 200
             })
             .collect()
@@ -89,23 +77,16 @@ impl Orthanc {
 
 /// One HTTP request on a connection of its own; status and body.
 fn request(port: u16, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
-    let mut socket =
-        TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(5))?;
+    let mut socket = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(5))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_nodelay(true)?;
-    let mut message = format!(
-        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
+    let mut message =
+        format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     message.extend_from_slice(body);
     socket.write_all(&message)?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;
-    let end = answer
-        .windows(4)
-        .position(|w| w == b"\r\n\r\n")
-        .ok_or(std::io::ErrorKind::InvalidData)?;
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or(std::io::ErrorKind::InvalidData)?;
     let status = std::str::from_utf8(&answer[..end])
         .ok()
         .and_then(|head| head.split_whitespace().nth(1)?.parse().ok())

@@ -36,11 +36,7 @@ pub(crate) struct Sample {
 impl Sample {
     /// The file's name, for messages.
     pub(crate) fn name(&self) -> String {
-        self.path
-            .file_name()
-            .expect("a file name")
-            .to_string_lossy()
-            .into_owned()
+        self.path.file_name().expect("a file name").to_string_lossy().into_owned()
     }
 
     /// The bytes of the data set.
@@ -63,64 +59,56 @@ impl Sample {
 /// Every readable sample but directories (DICOMDIR), in the order of their paths.
 pub(crate) fn samples() -> Vec<Sample> {
     let done = finish(python(["samples"]), PATIENCE);
-    assert!(
-        done.status.success(),
-        "pydicom's samples: {}",
-        text(&done.stderr)
-    );
+    assert!(done.status.success(), "pydicom's samples: {}", text(&done.stderr));
     let samples: Vec<Sample> = serde_json::from_slice(&done.stdout).expect("a list of samples");
-    assert!(
-        samples.len() > 150,
-        "only {} samples: is pydicom whole?",
-        samples.len()
-    );
+    assert!(samples.len() > 150, "only {} samples: is pydicom whole?", samples.len());
     samples
 }
 
 /// Those that name study, series and themselves; the first of each SOP Instance UID.
 pub(crate) fn distinct(samples: &[Sample]) -> Vec<&Sample> {
     let mut seen = BTreeSet::new();
-    samples
-        .iter()
-        .filter(|s| s.is_whole() && seen.insert(&s.sop_instance))
-        .collect()
+    samples.iter().filter(|s| s.is_whole() && seen.insert(&s.sop_instance)).collect()
 }
 
 /// Sends each data set as its bytes are, one association each; the statuses, in the same order.
 pub(crate) fn send(port: u16, called: &str, samples: &[&Sample]) -> Vec<u16> {
     let mut list = tempfile::NamedTempFile::new().expect("a temporary file");
-    list.write_all(&serde_json::to_vec(samples).expect("a list of samples"))
-        .expect("a list on disk");
+    list.write_all(&serde_json::to_vec(samples).expect("a list of samples")).expect("a list on disk");
     let mut command = python(["send"]);
     command.arg(port.to_string()).arg(called).arg(list.path());
     let done = finish(command, PATIENCE * 2);
-    assert!(
-        done.status.success(),
-        "pynetdicom's sender: {}",
-        text(&done.stderr)
-    );
+    assert!(done.status.success(), "pynetdicom's sender: {}", text(&done.stderr));
     serde_json::from_slice(&done.stdout).expect("a list of statuses")
 }
 
-/// BLAKE3 of the data set of a Part 10 file that has a File Meta Information Group Length.
+/// BLAKE3 of the data set of a Part 10 file.
 pub(crate) fn data_set_digest(path: &Path) -> String {
-    let bytes = std::fs::read(path).expect("a received file");
-    assert_eq!(
-        &bytes[128..136],
-        b"DICM\x02\0\0\0",
-        "{}: no group length",
-        path.display()
-    );
+    let (_, data) = halves(path);
+    blake3::hash(&data).to_hex().to_string()
+}
+
+/// The SOP Instance UID in the File Meta Information of a Part 10 file.
+pub(crate) fn sop_instance(path: &Path) -> String {
+    let (meta, _) = halves(path);
+    let at = meta.windows(6).position(|w| w == b"\x02\0\x03\0UI").expect("(0002,0003)") + 6;
+    let length = usize::from(u16::from_le_bytes([meta[at], meta[at + 1]]));
+    text(&meta[at + 2..at + 2 + length]).trim_end_matches('\0').to_owned()
+}
+
+/// The File Meta Information (with its group length, which it must have) and the data set.
+fn halves(path: &Path) -> (Vec<u8>, Vec<u8>) {
+    let mut bytes = std::fs::read(path).expect("a received file");
+    assert_eq!(&bytes[128..136], b"DICM\x02\0\0\0", "{}: no group length", path.display());
     let length = u32::from_le_bytes(bytes[140..144].try_into().expect("four bytes"));
-    let start = 144 + usize::try_from(length).expect("a length");
-    blake3::hash(&bytes[start..]).to_hex().to_string()
+    let data = bytes.split_off(144 + usize::try_from(length).expect("a length"));
+    (bytes, data)
 }
 
 /// The Python of the tests, with the script beside this file.
 fn python<const N: usize>(arguments: [&str; N]) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv =
-        std::env::var_os("PACSFERRY_SAMPLES").map_or_else(|| root.join(".venv"), PathBuf::from);
+    let venv = std::env::var_os("PACSFERRY_SAMPLES").map_or_else(|| root.join(".venv"), PathBuf::from);
     let interpreter = venv.join("bin/python");
     assert!(
         interpreter.exists(),
@@ -128,10 +116,6 @@ fn python<const N: usize>(arguments: [&str; N]) -> Command {
         interpreter.display()
     );
     let mut command = Command::new(interpreter);
-    command
-        .arg("-B")
-        .arg(root.join("tests/it/support/peers/samples.py"))
-        .args(arguments)
-        .stdin(Stdio::null());
+    command.arg("-B").arg(root.join("tests/it/support/peers/samples.py")).args(arguments).stdin(Stdio::null());
     command
 }
