@@ -22,6 +22,8 @@ pub use worker::{WorkerScope, run_worker};
 
 /// The name of the receiver's lease: one process at a time holds its port.
 pub const RECEIVER_LEASE: &str = "receiver";
+/// The name of the lease of a worker that takes up every job. Who holds it will see to a job that is queued.
+pub const WORKER_LEASE: &str = "worker";
 const STORAGE_ID: &str = "storage.id";
 
 /// Why a process cannot run.

@@ -228,7 +228,7 @@ fn table(out: &mut dyn Write, args: &Args, rows: &[Row]) -> std::io::Result<()> 
     if rows.is_empty() {
         return writeln!(out, "nothing matches");
     }
-    let head: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let head: Vec<&str> = columns.iter().map(|keyword| keys::heading(keyword)).collect();
     let cells = |row: &Row| columns.iter().map(|name| row.get(name).map(text).unwrap_or_default()).collect();
     output::table(out, &head, &rows.iter().map(cells).collect::<Vec<_>>())
 }

@@ -13,14 +13,14 @@ use crate::catalog::{Catalog, Control, ItemState, Job, JobState, Totals};
 use crate::config::Config;
 use crate::config::units::{format_bytes, format_duration, format_rate};
 use crate::job::report::state_text;
-use crate::node::{self, NodeError, WorkerScope};
+use crate::node::{self, NodeError, WORKER_LEASE, WorkerScope};
 
 /// How often the catalog is asked.
 const TICK: Duration = Duration::from_millis(200);
 /// How often a line is written where there is no terminal to draw on.
 const LINE: Duration = Duration::from_secs(10);
 /// How long a worker may be missing before this process takes over.
-const MISSING: Duration = Duration::from_secs(5);
+const MISSING: Duration = Duration::from_secs(1);
 /// How long a stop may take before it is said that it takes long.
 const STOPPING: Duration = Duration::from_secs(5);
 
@@ -91,7 +91,7 @@ impl<'a> Follow<'a> {
     /// Runs the job here, unless a living worker does, and draws its progress until it is at rest.
     pub(super) async fn until_rest(mut self) -> Result<Ended, Failure> {
         let mut signals = Signals::new()?;
-        if self.catalog.holder("receiver").await?.is_some() {
+        if self.catalog.holder(WORKER_LEASE).await?.is_some() {
             log::say("a worker is running: it does the work, this command only follows it");
         } else {
             self.start_worker();
@@ -156,7 +156,7 @@ impl<'a> Follow<'a> {
             }
         }
         if self.worker.is_none() {
-            if self.catalog.holder("receiver").await?.is_some() {
+            if self.catalog.holder(WORKER_LEASE).await?.is_some() {
                 self.missing_since = None;
             } else if self.missing_since.get_or_insert_with(Instant::now).elapsed() > MISSING {
                 log::say("the worker is gone: this process goes on with the job");

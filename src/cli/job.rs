@@ -12,11 +12,14 @@ use crate::catalog::{Catalog, Checkpoint, Control, Job, JobState, Reason, Retry}
 use crate::config::Config;
 use crate::dicom::StudyInstanceUid;
 use crate::job::report::{escape, local_time, state_text, timestamp};
+use crate::node::{RECEIVER_LEASE, WORKER_LEASE};
 
 /// The checkpoints that are shown.
 const SHOWN: usize = 20;
-/// How long a worker has to be quiet after a stop.
-const QUIET: Duration = Duration::from_secs(15);
+/// Within this time whoever works on a job has seen that it is to stop.
+const SEEN: Duration = Duration::from_secs(3);
+/// How long a source may take to be quiet after a stop.
+const QUIET: Duration = Duration::from_secs(40);
 
 /// Show one job, pause it, go on with it, cancel it, or try its fallout again
 #[derive(Debug, clap::Args)]
@@ -219,19 +222,19 @@ async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> R
         return Err(Failure::usage(format!("job {} is {} already", job.id, state_text(job.state)), ""));
     }
     catalog.set_control(job.id, wish).await?;
-    let deadline = Instant::now() + QUIET;
+    let asked = Instant::now();
     loop {
         let now = open::job(global, catalog, JobRef::Number(job.id)).await?;
         if now.state == goal || now.state == JobState::Finished {
             return done(global, &now);
         }
-        if catalog.holder("receiver").await?.is_none() {
-            // Nobody works on it, so nobody else will write the end of it.
+        // Whoever works on a job sees a wish at once and says so. When nobody does, nobody else will write the end.
+        if is_idle(catalog).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
             if wish == Control::Cancel {
                 catalog.cancel_items(job.id).await?;
             }
             catalog.set_job_state(job.id, goal, None).await?;
-        } else if Instant::now() > deadline {
+        } else if asked.elapsed() > QUIET {
             return Err(Failure::new(
                 format!("job {} is told to stop and is still {}", job.id, state_text(now.state)),
                 format!(
@@ -243,6 +246,11 @@ async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> R
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// Whether no process runs jobs.
+async fn is_idle(catalog: &Catalog) -> Result<bool, Failure> {
+    Ok(catalog.holder(RECEIVER_LEASE).await?.is_none() && catalog.holder(WORKER_LEASE).await?.is_none())
 }
 
 fn done(global: &Global, job: &Job) -> Result<Exit, Failure> {

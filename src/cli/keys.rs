@@ -92,6 +92,21 @@ pub(super) fn shown(level: QueryLevel) -> &'static [Tag] {
     }
 }
 
+/// The heading of a column: shorter than the keyword where people know what is meant.
+pub(super) fn heading(keyword: &str) -> &str {
+    match keyword {
+        "StudyDate" => "Date",
+        "StudyTime" => "Time",
+        "ModalitiesInStudy" => "Modalities",
+        "NumberOfStudyRelatedSeries" => "Series",
+        "NumberOfStudyRelatedInstances" | "NumberOfSeriesRelatedInstances" => "Objects",
+        "SeriesNumber" | "InstanceNumber" => "No.",
+        "StudyDescription" | "SeriesDescription" => "Description",
+        "PatientName" => "Name",
+        other => other,
+    }
+}
+
 fn usual_tags() -> impl Iterator<Item = Tag> {
     let levels = [QueryLevel::Patient, QueryLevel::Study, QueryLevel::Series, QueryLevel::Image];
     let more = [

@@ -139,7 +139,7 @@ pub(super) async fn carry_on(
             Ended::Left => Ok(Exit::Stopped),
         };
     }
-    let by = match catalog.holder("receiver").await? {
+    let by = match catalog.holder(node::WORKER_LEASE).await? {
         Some(_) => "a worker is running and takes it up".to_owned(),
         None => format!("no worker is running; start one with `{}`", global.command("work")),
     };

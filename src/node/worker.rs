@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::{Node, NodeError, RECEIVER_LEASE, process_name, reload};
+use super::{Node, NodeError, RECEIVER_LEASE, WORKER_LEASE, process_name, reload};
 use crate::catalog::{JobKind, JobState};
 use crate::config::Config;
 use crate::intake::Intake;
@@ -54,6 +54,9 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
         async move { keeper.run(stop).await }
     });
     background.spawn(reload::watch(sender, stop_background.clone()));
+    if scope == WorkerScope::All {
+        background.spawn(announce(keeper.clone(), shutdown.clone()));
+    }
 
     let engine = Engine {
         config: config.clone(),
@@ -64,7 +67,8 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
         keeper: keeper.clone(),
         tasks: TaskTracker::new(),
     };
-    let receiver = Receiver { config, catalog: node.catalog.clone(), intake: intake.clone(), gates: engine.gates.clone() };
+    let receiver =
+        Receiver { config, catalog: node.catalog.clone(), intake: intake.clone(), gates: engine.gates.clone() };
     // The receiver outlives the jobs, so that what a source is still sending when they stop is told so in DICOM.
     let stop_receiver = CancellationToken::new();
     let (ready, mut is_ready) = watch::channel(None);
@@ -94,7 +98,12 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
 }
 
 /// Runs what there is to run; returns when stopped, or when the one job is at rest.
-async fn run_jobs(node: &Node, engine: &Engine, scope: WorkerScope, shutdown: &CancellationToken) -> Result<(), NodeError> {
+async fn run_jobs(
+    node: &Node,
+    engine: &Engine,
+    scope: WorkerScope,
+    shutdown: &CancellationToken,
+) -> Result<(), NodeError> {
     if let WorkerScope::Job(id) = scope {
         if let Some(job) = node.catalog.job(id).await? {
             engine.run(job, shutdown).await?;
@@ -105,7 +114,8 @@ async fn run_jobs(node: &Node, engine: &Engine, scope: WorkerScope, shutdown: &C
     let tasks = TaskTracker::new();
     while !shutdown.is_cancelled() {
         for job in node.catalog.jobs().await? {
-            let to_run = job.spec.kind == JobKind::Migration && matches!(job.state, JobState::Running | JobState::Stopping);
+            let to_run =
+                job.spec.kind == JobKind::Migration && matches!(job.state, JobState::Running | JobState::Stopping);
             if !to_run || !lock(&running).insert(job.id) {
                 continue;
             }
@@ -124,6 +134,26 @@ async fn run_jobs(node: &Node, engine: &Engine, scope: WorkerScope, shutdown: &C
     tasks.close();
     tasks.wait().await;
     Ok(())
+}
+
+/// Tells other processes that somebody takes up every job. One worker says it for all.
+async fn announce(keeper: Keeper, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match keeper.acquire(WORKER_LEASE).await {
+            Ok(Some(lease)) => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = lease.lost().cancelled() => {}
+                }
+                lease.release().await;
+            }
+            Ok(None) => pause(&stop, PAUSE).await,
+            Err(error) => {
+                warn!(%error, "cannot ask for the worker's lease");
+                pause(&stop, PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Holds the receiver's port whenever no other process does.
@@ -171,7 +201,10 @@ async fn hold_receiver(
                     ready.send_replace(Some(false));
                     return Err(error.into());
                 }
-                warn!(error = &error as &dyn std::error::Error, "the receiver cannot listen; C-MOVE brings nothing until it can");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the receiver cannot listen; C-MOVE brings nothing until it can"
+                );
                 ready.send_replace(Some(true));
                 pause(&stop, PAUSE).await;
             }

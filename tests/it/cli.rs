@@ -9,7 +9,7 @@ use pacsferry::dicom::AeTitle;
 use pacsferry::sample::{Archive, Fate, Profile, SamplePacs};
 use serde_json::{Value, json};
 
-use crate::support::peers::{Ferry, Source, finish, free_port, text};
+use crate::support::peers::{Ferry, PATIENCE, Source, finish, free_port, text, until};
 
 const KEYS: &str = "settle = \"200ms\"\nattempts = 2\nretry = { first = \"50ms\", longest = \"100ms\" }\n";
 
@@ -322,6 +322,26 @@ fn a_detached_job_waits_for_the_worker_and_is_cancelled_without_one() {
     assert_eq!(new, json!({ "job": 2 }), "a cancelled job is over");
     let another = site.ferry.json(&["migrate", "old", "--detach", "--new", "--json"]);
     assert_eq!(another, json!({ "job": 3 }));
+}
+
+#[test]
+fn a_worker_takes_up_what_is_queued_and_migrate_beside_it_only_follows() {
+    let site = Site::small();
+    let worker = site.ferry.work();
+    until("the worker says that it is there", PATIENCE, || {
+        site.ferry.run(&["migrate", "old", "--detach", "--new"]).out.contains("takes it up").then_some(())
+    });
+    let followed = site.ferry.run(&["migrate", "old", "--new"]);
+    assert_eq!(followed.code, 0, "{}", followed.err);
+    assert!(followed.err.contains("a worker is running"), "{}", followed.err);
+    until("every job ends", PATIENCE, || {
+        let jobs = site.ferry.json(&["jobs", "--json"]);
+        jobs.as_array().unwrap().iter().all(|job| job["state"] == "finished").then_some(())
+    });
+    for job in site.ferry.json(&["jobs", "--json"]).as_array().unwrap() {
+        assert_eq!(job["items"]["proven"], 3, "{job}");
+    }
+    drop(worker);
 }
 
 #[test]
