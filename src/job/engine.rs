@@ -239,7 +239,7 @@ async fn worker(work: Arc<Work>) {
     while !work.stop.is_cancelled() {
         // Asked for before looking, so that news in between is not missed.
         let news = work.news.notified();
-        if work.suspended() || !work_is_there(&work).await {
+        if work.suspended() || !work.is_there_work().await {
             tokio::select! {
                 () = work.stop.cancelled() => return,
                 () = news => {}
@@ -285,20 +285,13 @@ async fn turn(work: &Arc<Work>, link: &mut Link) -> Result<(), JobError> {
                     () = tokio::time::sleep(SUPERVISION) => {}
                 }
                 // A read, so that an idle worker writes nothing.
-                while !work_is_there(work).await && idle.elapsed() < IDLE && !work.stop.is_cancelled() {
+                while !work.is_there_work().await && idle.elapsed() < IDLE && !work.stop.is_cancelled() {
                     work.sleep(SUPERVISION / 4).await;
                 }
             }
         }
     }
     Ok(())
-}
-
-/// Whether there is something to claim: listed, or due.
-async fn work_is_there(work: &Work) -> bool {
-    let catalog = &work.engine.catalog;
-    let listed = catalog.totals(work.job.id).await.is_ok_and(|totals| totals.items.listed > 0);
-    listed || catalog.next_due(work.job.id).await.is_ok_and(|due| due.is_some_and(|due| due <= super::now()))
 }
 
 /// Workers for the most associations that any hour allows; the slots keep them within the present one.

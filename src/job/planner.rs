@@ -87,8 +87,18 @@ async fn named(work: &Work) -> Result<(), JobError> {
     Ok(())
 }
 
-/// The whole plan, from where the catalog says that it stands.
+/// The whole plan, over as few associations as the source's limits allow.
 async fn windows(work: &Work) -> Result<(), JobError> {
+    let mut kept = None;
+    let result = walk(work, &mut kept).await;
+    if let Some(link) = kept {
+        link.close().await;
+    }
+    result
+}
+
+/// The plan from where the catalog says that it stands, window after window.
+async fn walk(work: &Work, kept: &mut Option<Link>) -> Result<(), JobError> {
     let catalog = &work.engine.catalog;
     let spec = &work.job.spec;
     let source = work.source();
@@ -105,10 +115,18 @@ async fn windows(work: &Work) -> Result<(), JobError> {
     let mut attempts = 0;
     while let Some(window) = catalog.next_window(work.job.id).await? {
         let keys: Keys = serde_json::from_str(&window.keys).map_err(JobError::Plan)?;
-        // The slot is given back between two windows, so that a source with one association also pulls.
-        let Some(mut link) = work.link(true).await else { return Ok(()) };
+        let link = match kept.take() {
+            Some(link) => Some(link),
+            None => work.link(true).await,
+        };
+        let Some(mut link) = link else { return Ok(()) };
         let judged = judge(work, &mut link, &mut plan, &keys).await;
-        link.close().await;
+        if judged.is_ok() && work.planner_may_keep(&link) {
+            *kept = Some(link);
+        } else {
+            link.close().await;
+            work.let_workers_in().await;
+        }
         let (verdict, detail, next, answers) = match judged {
             Ok(judged) => judged,
             Err(error) if work.stop.is_cancelled() => {

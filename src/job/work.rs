@@ -1,6 +1,6 @@
 //! One job as this process works on it: what planner and workers share, and their links to the source.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::scu::{Purpose, ScuError, SourceSession, Target};
 const SLOT_POLL: Duration = Duration::from_millis(100);
 /// A link is given back after this long when somebody else waits for a slot.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// How long the planner keeps the only slot of a source before a worker has it.
+const PLANNER_TURN: Duration = Duration::from_secs(2);
 /// Studies that may wait for their last objects at the same time.
 const SETTLING: usize = 64;
 
@@ -42,6 +44,8 @@ pub(super) struct Work {
     pulls: Mutex<CancellationToken>,
     suspended: AtomicBool,
     planner_waits: AtomicBool,
+    /// Turns that workers have had.
+    turns: AtomicU64,
     halted: Mutex<Option<String>>,
 }
 
@@ -72,6 +76,7 @@ impl Work {
             patient: true,
             suspended: AtomicBool::new(false),
             planner_waits: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
             halted: Mutex::new(None),
         })
     }
@@ -166,6 +171,8 @@ impl Work {
                     Ok(Some(slot)) => {
                         if planner {
                             self.planner_waits.store(false, Ordering::SeqCst);
+                        } else {
+                            self.turns.fetch_add(1, Ordering::SeqCst);
                         }
                         return Some(Link { slot, session: None, since: Instant::now() });
                     }
@@ -175,6 +182,29 @@ impl Work {
             }
             self.sleep(SLOT_POLL).await;
         }
+    }
+
+    /// Whether the planner may keep its link for one more window: always, where workers have slots of their own.
+    pub(super) fn planner_may_keep(&self, link: &Link) -> bool {
+        let associations = self.associations();
+        let enough = associations > 1 || link.since.elapsed() < PLANNER_TURN;
+        enough && !link.slot.lost().is_cancelled() && link.slot.slot() < associations && self.health.pause().is_none()
+    }
+
+    /// Lets a worker have the only slot for a study, if there is one to pull.
+    pub(super) async fn let_workers_in(&self) {
+        let (before, began) = (self.turns.load(Ordering::SeqCst), Instant::now());
+        let nobody_yet = || self.turns.load(Ordering::SeqCst) == before && began.elapsed() < PLANNER_TURN;
+        while self.is_there_work().await && nobody_yet() && !self.stop.is_cancelled() {
+            self.sleep(SLOT_POLL).await;
+        }
+    }
+
+    /// Whether there is something to claim: listed, or due.
+    pub(super) async fn is_there_work(&self) -> bool {
+        let catalog = &self.engine.catalog;
+        let listed = catalog.totals(self.job.id).await.is_ok_and(|totals| totals.items.listed > 0);
+        listed || catalog.next_due(self.job.id).await.is_ok_and(|due| due.is_some_and(|due| due <= super::now()))
     }
 
     /// Whether a worker may keep its link for one more study.
