@@ -95,8 +95,8 @@ impl Catalog {
         let study = study.clone();
         self.read(move |c| {
             let mut statement = c.prepare_cached(
-                "SELECT q.uid, q.series_uid, q.reason, q.collision, f.path, q.name, q.at, q.length, q.digest
-                 FROM studies st CROSS JOIN quarantine q ON q.study = st.id CROSS JOIN folders f ON f.id = q.folder
+                "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest
+                 FROM studies st CROSS JOIN quarantine q ON q.study = st.id
                  WHERE st.uid = ?1 ORDER BY q.id",
             )?;
             let quarantined = |row: &Row<'_>| {
@@ -105,10 +105,10 @@ impl Catalog {
                     series: SeriesInstanceUid::new(row.get_ref(1)?.as_str()?),
                     reason: row.get(2)?,
                     collision: row.get(3)?,
-                    place: place_of(row.get_ref(4)?.as_str()?, row.get_ref(5)?.as_str()?)?,
-                    at: row.get(6)?,
-                    length: unsigned(row.get(7)?),
-                    digest: Digest::from_bytes(row.get(8)?),
+                    place: place_of(row.get_ref(4)?.as_str()?)?,
+                    at: row.get(5)?,
+                    length: unsigned(row.get(6)?),
+                    digest: Digest::from_bytes(row.get(7)?),
                 })
             };
             Ok(statement.query_map([study.as_str()], quarantined)?.collect::<Result<_, _>>()?)

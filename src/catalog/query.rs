@@ -130,7 +130,7 @@ pub(super) fn statement(
         conditions.push("se.instances > 0".into());
     }
     if level == QueryLevel::Image {
-        selected.extend(["f.path", "coalesce(i.name, i.uid || '.dcm')", "i.file_size", "i.digest"]);
+        selected.extend(["coalesce(i.place, se.folder || '/' || i.uid || '.dcm')", "i.file_size", "i.digest"]);
     }
     let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
     parameters.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
@@ -145,8 +145,7 @@ pub(super) fn statement(
 const STUDIES: &str = "studies st JOIN patients p ON p.id = st.patient";
 const SERIES: &str = "studies st JOIN patients p ON p.id = st.patient JOIN series se ON se.study = st.id";
 const INSTANCES: &str = "studies st JOIN patients p ON p.id = st.patient JOIN series se ON se.study = st.id \
-    JOIN instances i ON i.series = se.id JOIN uids c ON c.id = i.class JOIN uids t ON t.id = i.transfer_syntax \
-    JOIN folders f ON f.id = i.folder";
+    JOIN instances i ON i.series = se.id JOIN uids c ON c.id = i.class JOIN uids t ON t.id = i.transfer_syntax";
 
 fn found(row: &Row<'_>, columns: &[&'static Column]) -> rusqlite::Result<FoundRow> {
     let mut attributes = Vec::with_capacity(columns.len());
@@ -164,8 +163,8 @@ fn found(row: &Row<'_>, columns: &[&'static Column]) -> rusqlite::Result<FoundRo
 
 fn file_of(row: &Row<'_>, at: usize) -> rusqlite::Result<FoundFile> {
     Ok(FoundFile {
-        file: place_of(row.get_ref(at)?.as_str()?, row.get_ref(at + 1)?.as_str()?)?,
-        size: unsigned(row.get(at + 2)?),
-        digest: Digest::from_bytes(row.get(at + 3)?),
+        file: place_of(row.get_ref(at)?.as_str()?)?,
+        size: unsigned(row.get(at + 1)?),
+        digest: Digest::from_bytes(row.get(at + 2)?),
     })
 }

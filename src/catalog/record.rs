@@ -156,20 +156,19 @@ impl Catalog {
 }
 
 pub(super) const EXISTING: &str =
-    "SELECT f.path, coalesce(i.name, i.uid || '.dcm'), i.digest, i.length, t.uid, i.id, st.uid, se.uid
-     FROM instances i CROSS JOIN folders f ON f.id = i.folder CROSS JOIN uids t ON t.id = i.transfer_syntax
+    "SELECT coalesce(i.place, se.folder || '/' || i.uid || '.dcm'), i.digest, i.length, t.uid, i.id, st.uid, se.uid
+     FROM instances i CROSS JOIN uids t ON t.id = i.transfer_syntax
      CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study WHERE i.uid = ?1";
-pub(super) const VARIANTS: &str =
-    "SELECT f.path, c.name, c.digest, c.length, t.uid FROM copies c CROSS JOIN folders f ON f.id = c.folder
+pub(super) const VARIANTS: &str = "SELECT c.place, c.digest, c.length, t.uid FROM copies c
      CROSS JOIN uids t ON t.id = c.transfer_syntax WHERE c.instance = ?1";
 
 fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, DbError> {
     let found = c
         .prepare_cached(EXISTING)?
         .query_row([uid.as_str()], |row| {
-            let study = StudyInstanceUid::new(row.get_ref(6)?.as_str()?);
-            let series = SeriesInstanceUid::new(row.get_ref(7)?.as_str()?);
-            Ok((copy_of(row)?, row.get::<_, i64>(5)?, study, series))
+            let study = StudyInstanceUid::new(row.get_ref(5)?.as_str()?);
+            let series = SeriesInstanceUid::new(row.get_ref(6)?.as_str()?);
+            Ok((copy_of(row)?, row.get::<_, i64>(4)?, study, series))
         })
         .optional()?;
     let Some((current, id, study, series)) = found else { return Ok(None) };
@@ -179,15 +178,15 @@ fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, Db
 
 fn copy_of(row: &Row<'_>) -> rusqlite::Result<Copy> {
     Ok(Copy {
-        place: place_of(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?)?,
-        digest: Digest::from_bytes(row.get(2)?),
-        length: unsigned(row.get(3)?),
-        transfer_syntax: TransferSyntaxUid::new(row.get_ref(4)?.as_str()?),
+        place: place_of(row.get_ref(0)?.as_str()?)?,
+        digest: Digest::from_bytes(row.get(1)?),
+        length: unsigned(row.get(2)?),
+        transfer_syntax: TransferSyntaxUid::new(row.get_ref(3)?.as_str()?),
     })
 }
 
-/// The place that folder and name make.
-pub(super) fn place_of(folder: &str, name: &str) -> rusqlite::Result<RelativePath> {
-    RelativePath::parse(&format!("{folder}/{name}"))
+/// A place as the catalog keeps it.
+pub(super) fn place_of(text: &str) -> rusqlite::Result<RelativePath> {
+    RelativePath::parse(text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into()))
 }

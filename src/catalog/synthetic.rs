@@ -18,7 +18,7 @@ use crate::store::{Destination, Digest};
 pub const SOURCE: &str = "synthetic";
 
 /// Studies written at once.
-const CHUNK: u64 = 2000;
+const CHUNK: u64 = 5000;
 
 /// UIDs as one manufacturer makes them: one root, then numbers in no order.
 fn study_text(study: u64) -> String {
@@ -111,6 +111,14 @@ pub async fn job(catalog: &Catalog, first: u64, studies: u64, per_study: u32) ->
 /// Fills an empty catalog with studies 1 to `studies`, each with its instances and receipts: the rows that
 /// [`Catalog::record`] would have written, without the one-by-one.
 pub fn fill(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), CatalogError> {
+    // Rows in no order need many pages at once; afterwards the connection is as small as ever.
+    let cache = |kib: i64| catalog.db.write_blocking(move |tx| Ok(tx.pragma_update(None, "cache_size", -kib)?));
+    cache(1 << 20)?;
+    fill_all(catalog, studies, per_study)?;
+    Ok(cache(2048)?)
+}
+
+fn fill_all(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), CatalogError> {
     for from in (1..=studies).step_by(usize::try_from(CHUNK).unwrap_or(1)) {
         let to = (from + CHUNK - 1).min(studies);
         catalog.db.write_blocking(move |tx| {
@@ -125,14 +133,18 @@ pub fn fill(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), Catal
                     "INSERT INTO studies (id, uid, patient, study_date, study_time, modalities, series, instances)
                      VALUES (?1, ?2, ?1, ?3, '101500', 'CT', 1, ?4)",
                 )?
-                .execute(params![id, first.identity.study.as_str(), first.header.study_date, per_study])?;
-                tx.prepare_cached("INSERT INTO series VALUES (?1, ?1, ?2, 'CT', '1', '', '', '', '', ?3)")?
-                    .execute(params![id, first.identity.series.as_str(), per_study])?;
+                .execute(params![
+                    id,
+                    first.identity.study.as_str(),
+                    first.header.study_date,
+                    per_study
+                ])?;
                 let folder = first.place.rsplit_once('/').map_or("", |(folder, _)| folder);
-                tx.prepare_cached("INSERT INTO folders VALUES (?1, ?2)")?.execute(params![id, folder])?;
+                tx.prepare_cached("INSERT INTO series VALUES (?1, ?1, ?2, 'CT', '1', '', '', '', '', ?4, ?3)")?
+                    .execute(params![id, first.identity.series.as_str(), per_study, folder])?;
                 tx.prepare_cached(
                     "WITH RECURSIVE n (k) AS (VALUES (1) UNION ALL SELECT k + 1 FROM n WHERE k < ?2)
-                     INSERT INTO instances SELECT (?1 - 1) * ?2 + k, ?3 || '.' || k, ?1, 1, 2, k, 512, 512, '', ?1, NULL,
+                     INSERT INTO instances SELECT (?1 - 1) * ?2 + k, ?3 || '.' || k, ?1, 1, 2, k, 512, 512, '', NULL,
                         525000, 525400, randomblob(32), 1, ?4 FROM n",
                 )?
                 .execute(params![id, per_study, first.identity.series.as_str(), now()])?;

@@ -41,12 +41,6 @@ struct Batch<'a> {
     receipts: HashMap<(i64, i64), i64>,
 }
 
-/// Where an object's bytes are.
-struct Place<'a> {
-    folder: i64,
-    name: &'a str,
-}
-
 /// A row that stands where a new one was to be.
 struct Standing {
     id: i64,
@@ -68,25 +62,19 @@ impl Batch<'_> {
         }
     }
 
-    fn place<'o>(&mut self, object: &'o NewInstance) -> Result<Place<'o>, DbError> {
-        let (folder, name) = object.place.rsplit_once('/').unwrap_or(("", &object.place));
-        Ok(Place { folder: self.names.folder(self.tx, folder)?, name })
-    }
-
     fn image(&mut self, object: &NewInstance, from: From) -> Result<Recorded, DbError> {
         let (header, uid) = (&object.header, object.identity.instance.as_str());
         let study = self.hierarchy.study(self.tx, &object.identity.study)?;
         let series = self.hierarchy.series(self.tx, study, &object.identity.series, header)?;
         let class = self.names.uid(self.tx, object.identity.class.as_str())?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
-        let place = self.place(object)?;
-        let usual = place.name.strip_suffix(".dcm") == Some(uid);
+        let usual = self.hierarchy.is_usual(series, &object.place, uid);
         let inserted = self
             .tx
             .prepare_cached(
-                "INSERT INTO instances (uid, series, class, transfer_syntax, number, rows, columns, frames, folder, name,
+                "INSERT INTO instances (uid, series, class, transfer_syntax, number, rows, columns, frames, place,
                     length, file_size, digest, origin, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 uid,
@@ -97,8 +85,7 @@ impl Batch<'_> {
                 header.rows,
                 header.columns,
                 text(&header.number_of_frames),
-                place.folder,
-                (!usual).then_some(place.name),
+                (!usual).then_some(&object.place),
                 signed(object.length),
                 signed(object.file_size),
                 object.digest.as_bytes(),
@@ -111,7 +98,7 @@ impl Batch<'_> {
             self.receipt(object, from, study, Outcome::New, Some(id))?;
             return Ok(Recorded::New);
         }
-        let standing = self.standing_instance(object, &place, from)?;
+        let standing = self.standing_instance(object, from)?;
         if !(standing.same_bytes && standing.same_place) {
             return Ok(Recorded::Contested);
         }
@@ -126,19 +113,17 @@ impl Batch<'_> {
         let study = self.hierarchy.study(self.tx, &object.identity.study)?;
         let series = self.hierarchy.series(self.tx, study, &object.identity.series, &object.header)?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
-        let place = self.place(object)?;
         let inserted = self
             .tx
             .prepare_cached(
-                "INSERT INTO copies (instance, series, transfer_syntax, folder, name, length, file_size, digest, origin, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+                "INSERT INTO copies (instance, series, transfer_syntax, place, length, file_size, digest, origin, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 instance,
                 series,
                 syntax,
-                place.folder,
-                place.name,
+                object.place,
                 signed(object.length),
                 signed(object.file_size),
                 object.digest.as_bytes(),
@@ -149,7 +134,7 @@ impl Batch<'_> {
             self.receipt(object, from, study, Outcome::Variant, Some(instance))?;
             return Ok(Recorded::Variant);
         }
-        let standing = self.standing(COPY_AT, object, &place, from)?;
+        let standing = self.standing(COPY_AT, object, from)?;
         if !standing.same_bytes {
             return Ok(Recorded::Contested);
         }
@@ -164,13 +149,12 @@ impl Batch<'_> {
         let study = self.hierarchy.study(self.tx, &object.identity.study)?;
         let class = self.names.uid(self.tx, object.identity.class.as_str())?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
-        let place = self.place(object)?;
         let inserted = self
             .tx
             .prepare_cached(
                 "INSERT INTO quarantine (study, series_uid, uid, class, transfer_syntax, patient_id, patient_name,
-                    study_date, reason, collision, folder, name, length, file_size, digest, origin, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING",
+                    study_date, reason, collision, place, length, file_size, digest, origin, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 study,
@@ -183,8 +167,7 @@ impl Batch<'_> {
                 text(&object.header.study_date),
                 reason.map_or("", |reason| reason.as_str()),
                 reason.is_none(),
-                place.folder,
-                place.name,
+                object.place,
                 signed(object.length),
                 signed(object.file_size),
                 object.digest.as_bytes(),
@@ -192,7 +175,7 @@ impl Batch<'_> {
                 self.now,
             ])?;
         let outcome = if reason.is_some() { Outcome::Quarantined } else { Outcome::Collision };
-        if inserted == 1 || !self.standing(QUARANTINED_AT, object, &place, from)?.same_arrival {
+        if inserted == 1 || !self.standing(QUARANTINED_AT, object, from)?.same_arrival {
             let instance = if reason.is_none() { self.instance(object)? } else { None };
             self.receipt(object, from, study, outcome, instance)?;
             if let Some(instance) = instance {
@@ -219,21 +202,23 @@ impl Batch<'_> {
             .optional()?)
     }
 
-    fn standing_instance(&self, object: &NewInstance, place: &Place<'_>, from: From) -> Result<Standing, DbError> {
+    fn standing_instance(&self, object: &NewInstance, from: From) -> Result<Standing, DbError> {
         let uid = object.identity.instance.as_str();
         let mut statement = self.tx.prepare_cached(
-            "SELECT id, digest, folder = ?2 AND coalesce(name, uid || '.dcm') = ?3, origin FROM instances WHERE uid = ?1",
+            "SELECT i.id, i.digest, coalesce(i.place, se.folder || '/' || i.uid || '.dcm') = ?2, i.origin
+             FROM instances i CROSS JOIN series se ON se.id = i.series WHERE i.uid = ?1",
         )?;
-        let row = statement.query_row(params![uid, place.folder, place.name], |row| {
+        let row = statement.query_row(params![uid, object.place], |row| {
             Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, row.get(2)?, row.get(3)?))
         })?;
         self.compare(row, object, from)
     }
 
-    fn standing(&self, sql: &str, object: &NewInstance, place: &Place<'_>, from: From) -> Result<Standing, DbError> {
-        let row = self.tx.prepare_cached(sql)?.query_row(params![place.folder, place.name], |row| {
-            Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, true, row.get(2)?))
-        })?;
+    fn standing(&self, sql: &str, object: &NewInstance, from: From) -> Result<Standing, DbError> {
+        let row = self
+            .tx
+            .prepare_cached(sql)?
+            .query_row([&object.place], |row| Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, true, row.get(2)?)))?;
         self.compare(row, object, from)
     }
 
@@ -319,5 +304,5 @@ impl Batch<'_> {
 
 pub(in crate::catalog) const NEXT_RECEIPT: &str =
     "SELECT coalesce(max(n), 0) + 1 FROM receipts WHERE study = ?1 AND source = ?2";
-const COPY_AT: &str = "SELECT id, digest, origin FROM copies WHERE folder = ?1 AND name = ?2";
-const QUARANTINED_AT: &str = "SELECT id, digest, origin FROM quarantine WHERE folder = ?1 AND name = ?2";
+const COPY_AT: &str = "SELECT id, digest, origin FROM copies WHERE place = ?1";
+const QUARANTINED_AT: &str = "SELECT id, digest, origin FROM quarantine WHERE place = ?1";

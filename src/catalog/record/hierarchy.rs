@@ -32,6 +32,7 @@ struct Study {
 
 #[derive(Default)]
 struct Series {
+    folder: String,
     instances: i64,
     new_instances: i64,
 }
@@ -79,10 +80,12 @@ impl Hierarchy {
             return Ok(*id);
         }
         let found = tx
-            .prepare_cached("SELECT id, instances FROM series WHERE uid = ?1 AND study = ?2")?
-            .query_row(params![uid.as_str(), study], |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare_cached("SELECT id, instances, folder FROM series WHERE uid = ?1 AND study = ?2")?
+            .query_row(params![uid.as_str(), study], |row| {
+                Ok((row.get(0)?, Series { instances: row.get(1)?, folder: row.get(2)?, new_instances: 0 }))
+            })
             .optional()?;
-        let (id, instances) = match found {
+        let (id, series) = match found {
             Some(found) => found,
             None => {
                 tx.prepare_cached(
@@ -99,12 +102,22 @@ impl Hierarchy {
                     text(&header.series_time),
                     text(&header.body_part),
                 ])?;
-                (tx.last_insert_rowid(), 0)
+                (tx.last_insert_rowid(), Series::default())
             }
         };
         self.series_ids.insert(key, id);
-        self.series.insert(id, Series { instances, new_instances: 0 });
+        self.series.insert(id, series);
         Ok(id)
+    }
+
+    /// Whether a place is the one that the series and the UID tell already. The first place of a series decides.
+    pub(super) fn is_usual(&mut self, series: i64, place: &str, uid: &str) -> bool {
+        let folder = place.strip_suffix(".dcm").and_then(|place| place.strip_suffix(uid)?.strip_suffix('/'));
+        let (Some(folder), Some(series)) = (folder, self.series.get_mut(&series)) else { return false };
+        if series.folder.is_empty() {
+            series.folder = folder.to_owned();
+        }
+        series.folder == folder
     }
 
     /// An instance was filed.
@@ -149,8 +162,8 @@ impl Hierarchy {
     /// Writes the counts.
     pub(super) fn write(&self, tx: &Transaction<'_>) -> Result<(), DbError> {
         for (id, series) in self.series.iter().filter(|(_, series)| series.new_instances > 0) {
-            tx.prepare_cached("UPDATE series SET instances = instances + ?2 WHERE id = ?1")?
-                .execute([*id, series.new_instances])?;
+            tx.prepare_cached("UPDATE series SET instances = instances + ?2, folder = ?3 WHERE id = ?1")?
+                .execute(params![id, series.new_instances, series.folder])?;
         }
         for (id, study) in self.studies.iter().filter(|(_, study)| study.new_instances > 0) {
             tx.prepare_cached(

@@ -16,7 +16,6 @@ const LONGEST_TEXT: usize = 1024;
 #[derive(Default)]
 pub(super) struct Names {
     uids: HashMap<String, i64>,
-    folders: HashMap<String, i64>,
     origins: HashMap<Receipt, From>,
 }
 
@@ -33,14 +32,6 @@ impl Names {
         interned(&mut self.uids, uid, || {
             let found = find(tx, "SELECT id FROM uids WHERE uid = ?1", uid)?;
             found.map_or_else(|| make(tx, "INSERT INTO uids (uid) VALUES (?1)", uid), Ok)
-        })
-    }
-
-    /// A folder under the storage folder.
-    pub(super) fn folder(&mut self, tx: &Connection, path: &str) -> Result<i64, DbError> {
-        interned(&mut self.folders, path, || {
-            let found = find(tx, "SELECT id FROM folders WHERE path = ?1", path)?;
-            found.map_or_else(|| make(tx, "INSERT INTO folders (path) VALUES (?1)", path), Ok)
         })
     }
 

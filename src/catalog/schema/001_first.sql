@@ -30,12 +30,6 @@ CREATE TABLE origins (
     UNIQUE (process, association, source, ae_title, address)
 ) STRICT;
 
--- Folders under the storage folder. An instance's name in it is kept only where it is not `<SOP Instance UID>.dcm`.
-CREATE TABLE folders (
-    id   INTEGER PRIMARY KEY,
-    path TEXT NOT NULL UNIQUE
-) STRICT;
-
 -- Demographics as objects gave them. Old archives use one Patient ID for several people, so every set of values is a
 -- row of its own and no study is ever shown under a name that was not its own.
 CREATE TABLE patients (
@@ -45,10 +39,9 @@ CREATE TABLE patients (
     name        TEXT NOT NULL,
     name_folded TEXT NOT NULL,
     birth_date  TEXT NOT NULL,
-    sex         TEXT NOT NULL,
-    UNIQUE (patient_id, issuer, name, birth_date, sex)
+    sex         TEXT NOT NULL
 ) STRICT;
-CREATE INDEX patients_name ON patients (name_folded);
+CREATE INDEX patients_id ON patients (patient_id, name);
 
 -- A study without instances is only a name that receipts need; queries do not show it.
 CREATE TABLE studies (
@@ -71,6 +64,7 @@ CREATE INDEX studies_order ON studies (study_date DESC, study_time DESC, uid);
 CREATE INDEX studies_patient ON studies (patient);
 CREATE INDEX studies_accession ON studies (accession_number) WHERE accession_number <> '';
 
+-- `folder` is where its first instance was filed.
 CREATE TABLE series (
     id          INTEGER PRIMARY KEY,
     study       INTEGER NOT NULL REFERENCES studies (id),
@@ -81,11 +75,13 @@ CREATE TABLE series (
     series_date TEXT NOT NULL,
     series_time TEXT NOT NULL,
     body_part   TEXT NOT NULL,
+    folder      TEXT NOT NULL DEFAULT '',
     instances   INTEGER NOT NULL DEFAULT 0,
     UNIQUE (uid, study)
 ) STRICT;
 CREATE INDEX series_study ON series (study);
 
+-- `place` only where it is not `<folder of the series>/<uid>.dcm`.
 CREATE TABLE instances (
     id              INTEGER PRIMARY KEY,
     uid             TEXT NOT NULL UNIQUE,
@@ -96,8 +92,7 @@ CREATE TABLE instances (
     rows            INTEGER,
     columns         INTEGER,
     frames          TEXT NOT NULL,
-    folder          INTEGER NOT NULL,
-    name            TEXT,
+    place           TEXT,
     length          INTEGER NOT NULL,
     file_size       INTEGER NOT NULL,
     digest          BLOB NOT NULL,
@@ -112,14 +107,12 @@ CREATE TABLE copies (
     instance        INTEGER NOT NULL REFERENCES instances (id),
     series          INTEGER NOT NULL REFERENCES series (id),
     transfer_syntax INTEGER NOT NULL,
-    folder          INTEGER NOT NULL,
-    name            TEXT NOT NULL,
+    place           TEXT NOT NULL UNIQUE,
     length          INTEGER NOT NULL,
     file_size       INTEGER NOT NULL,
     digest          BLOB NOT NULL,
     origin          INTEGER NOT NULL,
-    at              INTEGER NOT NULL,
-    UNIQUE (folder, name)
+    at              INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX copies_instance ON copies (instance);
 CREATE INDEX copies_series ON copies (series);
@@ -136,14 +129,12 @@ CREATE TABLE quarantine (
     study_date      TEXT NOT NULL,
     reason          TEXT NOT NULL,
     collision       INTEGER NOT NULL,
-    folder          INTEGER NOT NULL,
-    name            TEXT NOT NULL,
+    place           TEXT NOT NULL UNIQUE,
     length          INTEGER NOT NULL,
     file_size       INTEGER NOT NULL,
     digest          BLOB NOT NULL,
     origin          INTEGER NOT NULL,
-    at              INTEGER NOT NULL,
-    UNIQUE (folder, name)
+    at              INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX quarantine_study ON quarantine (study);
 

@@ -51,7 +51,7 @@ fn no_hot_query_scans_or_sorts() {
         "DELETE FROM throughput WHERE job = ?1 AND second < ?2",
         "SELECT slot FROM leases WHERE name = ?1 AND until > ?2 ORDER BY slot",
         "SELECT series_uid, uid FROM missing WHERE item = ?1",
-        "SELECT id FROM patients WHERE patient_id = ?1 AND issuer = ?2 AND name = ?3 AND birth_date = ?4 AND sex = ?5",
+        "SELECT id FROM patients WHERE patient_id = ?1 AND name = ?3 AND issuer = ?2 AND birth_date = ?4 AND sex = ?5",
         "SELECT id FROM series WHERE uid = ?1 AND study = ?2",
     ];
     catalog
@@ -91,7 +91,7 @@ fn queries_by_identifier_use_its_index() {
     let (_folder, catalog) = catalog();
     for (level, keyword, index) in [
         (QueryLevel::Study, "StudyInstanceUID", "sqlite_autoindex_studies_1 (uid=?)"),
-        (QueryLevel::Study, "PatientID", "sqlite_autoindex_patients_1 (patient_id=?)"),
+        (QueryLevel::Study, "PatientID", "patients_id (patient_id=?)"),
         (QueryLevel::Study, "StudyDate", "studies_order (study_date>? AND study_date<?)"),
         (QueryLevel::Series, "SeriesInstanceUID", "sqlite_autoindex_series_1 (uid=?)"),
         (QueryLevel::Image, "SOPInstanceUID", "sqlite_autoindex_instances_1 (uid=?)"),
