@@ -55,9 +55,9 @@ impl Catalog {
                 Ok(KnownFile {
                     position: (row.get(0)?, row.get(1)?),
                     instance: SopInstanceUid::new(row.get_ref(2)?.as_str()?),
-                    place: place_of(row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?)?,
-                    length: unsigned(row.get(5)?),
-                    digest: Digest::from_bytes(row.get(6)?),
+                    place: place_of(row.get_ref(3)?.as_str()?)?,
+                    length: unsigned(row.get(4)?),
+                    digest: Digest::from_bytes(row.get(5)?),
                 })
             };
             let mut statement = c.prepare_cached(FILES)?;
@@ -69,33 +69,30 @@ impl Catalog {
 
     /// Whether the file at this place, which bears this UID, is one that the catalog knows. Blocking.
     pub fn knows_file(&self, place: &RelativePath, instance: &SopInstanceUid) -> Result<bool, CatalogError> {
-        let (folder, name) = place.as_str().rsplit_once('/').unwrap_or(("", place.as_str()));
         Ok(self
             .db
-            .read_blocking(|c| Ok(c.prepare_cached(KNOWN)?.exists(params![folder, name, instance.as_str()])?))?)
+            .read_blocking(|c| Ok(c.prepare_cached(KNOWN)?.exists(params![place.as_str(), instance.as_str()])?))?)
     }
 }
 
 pub(super) const FILES: &str = "SELECT * FROM (
-        SELECT 0 AS kind, i.id AS id, i.uid, f.path, coalesce(i.name, i.uid || '.dcm'), i.length, i.digest
+        SELECT 0 AS kind, i.id AS id, i.uid, coalesce(i.place, se.folder || '/' || i.uid || '.dcm'), i.length, i.digest
         FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN instances i ON i.series = se.id
-            CROSS JOIN folders f ON f.id = i.folder
         WHERE st.uid = ?1
         UNION ALL
-        SELECT 1, c.id, i.uid, f.path, c.name, c.length, c.digest
+        SELECT 1, c.id, i.uid, c.place, c.length, c.digest
         FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN copies c ON c.series = se.id
-            CROSS JOIN instances i ON i.id = c.instance CROSS JOIN folders f ON f.id = c.folder
+            CROSS JOIN instances i ON i.id = c.instance
         WHERE st.uid = ?1
         UNION ALL
-        SELECT 2, q.id, q.uid, f.path, q.name, q.length, q.digest
-        FROM studies st CROSS JOIN quarantine q ON q.study = st.id CROSS JOIN folders f ON f.id = q.folder
+        SELECT 2, q.id, q.uid, q.place, q.length, q.digest
+        FROM studies st CROSS JOIN quarantine q ON q.study = st.id
         WHERE st.uid = ?1
     ) WHERE (kind, id) > (?2, ?3) ORDER BY kind, id LIMIT ?4";
 
-pub(super) const KNOWN: &str = "SELECT 1 FROM folders f CROSS JOIN copies c ON c.folder = f.id AND c.name = ?2
-        WHERE f.path = ?1
+pub(super) const KNOWN: &str = "SELECT 1 FROM copies WHERE place = ?1
     UNION ALL
-    SELECT 1 FROM folders f CROSS JOIN quarantine q ON q.folder = f.id AND q.name = ?2 WHERE f.path = ?1
+    SELECT 1 FROM quarantine WHERE place = ?1
     UNION ALL
-    SELECT 1 FROM instances i CROSS JOIN folders f ON f.id = i.folder
-        WHERE i.uid = ?3 AND f.path = ?1 AND coalesce(i.name, i.uid || '.dcm') = ?2";
+    SELECT 1 FROM instances i CROSS JOIN series se ON se.id = i.series
+        WHERE i.uid = ?2 AND coalesce(i.place, se.folder || '/' || i.uid || '.dcm') = ?1";
