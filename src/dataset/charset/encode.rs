@@ -11,8 +11,11 @@ pub(super) fn iso2022(iso: &Iso, text: &str) -> Option<Vec<u8>> {
         if let Ok(byte @ 0..=0x7F) = u8::try_from(c) {
             leave(&mut out, &mut g0);
             out.push(byte);
-            if b"\\^=\r\n\t\x0C".contains(&byte) {
+            if b"\\\r\n\t\x0C".contains(&byte) {
                 g1 = iso.g1;
+            } else if b"^=".contains(&byte) && g1 != iso.g1 {
+                // A delimiter in a person name only: what holds behind it depends on who reads.
+                g1 = None;
             }
             continue;
         }

@@ -202,6 +202,16 @@ fn damage_never_loses_what_is_around_it() {
     assert_eq!(charset.decode(b"  "), "");
 }
 
+#[test]
+fn what_is_encoded_means_the_same_as_a_name_and_as_another_text() {
+    let charset = CharacterSet::from_terms("ISO 2022 IR 100\\ISO 2022 IR 126\\ISO 2022 IR 149");
+    for text in ["Π^Ð=Π", "Ð^Π^é", "홍^Ð^홍=길", "é=é"] {
+        let bytes = charset.encode(text).unwrap();
+        assert_eq!(charset.decode_person_name(&bytes), text);
+        assert_eq!(charset.decode(&bytes), text);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_in_any_character_set_become_a_text(bytes: Vec<u8>, terms: Vec<u8>, known in 0..NAMES.len()) {
