@@ -19,6 +19,7 @@ mod open;
 mod output;
 mod remedy;
 mod report;
+mod signals;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE")]

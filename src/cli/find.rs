@@ -6,8 +6,8 @@ use std::io::Write;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::Signals;
 use super::keys::{self, Key, keyword};
+use super::signals::Signals;
 use super::slot::Slot;
 use super::{Exit, Failure, Global, log, open, output};
 use crate::config::{Config, Source};
@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "study", value_parser = keys::level)]
     level: QueryLevel,
     /// The most rows
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     limit: u32,
 }
 

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{count, thousands};
+use super::signals::{Asked, Signals};
 use super::{Failure, Global, log};
 use crate::catalog::{Catalog, Control, ItemState, Job, JobState, Totals};
 use crate::config::Config;
@@ -23,42 +23,6 @@ const LINE: Duration = Duration::from_secs(10);
 const MISSING: Duration = Duration::from_secs(1);
 /// How long a stop may take before it is said that it takes long.
 const STOPPING: Duration = Duration::from_secs(5);
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// SIGINT: pause the job.
-    Pause,
-    /// SIGTERM, SIGHUP: end the process, leave the job running.
-    Leave,
-}
-
-/// The signals of this process.
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// From now on these signals no longer end the process by themselves.
-    pub(super) fn new() -> Result<Self, Failure> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The next one. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Pause,
-            _ = self.terminate.recv() => Asked::Leave,
-            _ = self.hangup.recv() => Asked::Leave,
-        }
-    }
-}
 
 /// How following a job ended.
 pub(super) enum Ended {

@@ -12,7 +12,6 @@ use crate::catalog::{Catalog, Checkpoint, Control, Job, JobState, Reason, Retry}
 use crate::config::Config;
 use crate::dicom::StudyInstanceUid;
 use crate::job::report::{escape, local_time, state_text, timestamp};
-use crate::node::{RECEIVER_LEASE, WORKER_LEASE};
 
 /// The checkpoints that are shown.
 const SHOWN: usize = 20;
@@ -120,9 +119,13 @@ async fn show(global: &Global, catalog: &Catalog, job: &Job) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     let line = follow::status_line(catalog, job, &progress.totals).await?;
+    let unattended = !follow::is_at_rest(job.state) && open::is_idle(catalog).await?;
     output::print(|out| {
         writeln!(out, "Job {} of {}: {line}", job.id, job.spec.source.as_deref().unwrap_or("folders"))?;
         writeln!(out, "  asked for: {}", asked(job))?;
+        if unattended {
+            writeln!(out, "  nobody works on it now: `{}` does", global.command(&format!("job {} resume", job.id)))?;
+        }
         if let Some(message) = &job.message {
             writeln!(out, "  {}", escape::terminal(message))?;
         }
@@ -229,7 +232,7 @@ async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> R
             return done(global, &now);
         }
         // Whoever works on a job sees a wish at once and says so. When nobody does, nobody else will write the end.
-        if is_idle(catalog).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
+        if open::is_idle(catalog).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
             if wish == Control::Cancel {
                 catalog.cancel_items(job.id).await?;
             }
@@ -246,11 +249,6 @@ async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> R
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-/// Whether no process runs jobs.
-async fn is_idle(catalog: &Catalog) -> Result<bool, Failure> {
-    Ok(catalog.holder(RECEIVER_LEASE).await?.is_none() && catalog.holder(WORKER_LEASE).await?.is_none())
 }
 
 fn done(global: &Global, job: &Job) -> Result<Exit, Failure> {

@@ -61,8 +61,11 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let mut rows = Vec::new();
     let mut documents = Vec::new();
+    let mut unattended = false;
     if let Some(catalog) = open::catalog_if_any(&config)? {
+        let idle = open::is_idle(&catalog).await?;
         for job in catalog.jobs().await? {
+            unattended |= idle && !follow::is_at_rest(job.state);
             let progress = Progress::of(&catalog, &job).await?;
             if global.json { documents.push(progress.json(&job)) } else { rows.push(row(&job, &progress)) }
         }
@@ -85,7 +88,11 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
             "to go",
             "newest pending",
         ];
-        output::print(|out| output::table(out, &head, &rows))?;
+        output::print(|out| {
+            output::table(out, &head, &rows)?;
+            let work = global.command("work");
+            if unattended { writeln!(out, "no worker is running: `{work}` takes the running jobs up") } else { Ok(()) }
+        })?;
     }
     Ok(Exit::Done)
 }

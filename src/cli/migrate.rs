@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{Asked, Ended, Follow, Signals};
+use super::follow::{Ended, Follow};
 use super::output::{count, thousands};
+use super::signals::{Asked, Signals};
 use super::{Exit, Failure, Global, log, open, output, report};
 use crate::catalog::{Catalog, Control, Job, JobKind, JobSpec, JobState};
 use crate::config::Config;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::{Failure, Global};
 use crate::catalog::{Catalog, Job};
 use crate::config::{Config, Source};
+use crate::node::{RECEIVER_LEASE, WORKER_LEASE};
 
 /// A job by its number, or the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,4 +96,9 @@ pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, F
         };
         Failure::usage(format!("there is no source `{name}`"), remedy)
     })
+}
+
+/// Whether no process runs jobs.
+pub(super) async fn is_idle(catalog: &Catalog) -> Result<bool, Failure> {
+    Ok(catalog.holder(RECEIVER_LEASE).await?.is_none() && catalog.holder(WORKER_LEASE).await?.is_none())
 }

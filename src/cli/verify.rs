@@ -5,9 +5,9 @@ use std::io::Write;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::follow::Signals;
 use super::open::{self, JobRef};
 use super::output::count;
+use super::signals::Signals;
 use super::{Exit, Failure, Global, log, output};
 use crate::config::Config;
 use crate::dicom::StudyInstanceUid;

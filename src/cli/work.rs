@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::follow::Signals;
+use super::signals::Signals;
 use super::{Exit, Failure, Global, log};
 use crate::node::{self, WorkerScope};
 
