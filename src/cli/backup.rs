@@ -73,6 +73,10 @@ pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit,
             for problem in &rebuilt.problems {
                 writeln!(out, "  {}", crate::job::report::escape::terminal(problem))?;
             }
+            let more = rebuilt.problem_count - rebuilt.problems.len() as u64;
+            if more > 0 {
+                writeln!(out, "  ... and {more} more")?;
+            }
             Ok(())
         })?;
     }

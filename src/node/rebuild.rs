@@ -35,13 +35,13 @@ pub struct Rebuilt {
 /// made beside its place and gets its name when it is whole.
 pub async fn rebuild(config: Config) -> Result<Rebuilt, NodeError> {
     let path = config.storage.catalog.clone();
+    let folder = config.storage.folder.clone();
+    let store = Store::open(&folder, config.storage.minimum_free).and_then(|store| store.lock_alone().map(|()| store));
+    let store = store.map_err(|source| NodeError::Store { folder: folder.clone(), source })?;
     let beside = with_suffix(&path, ".rebuilding");
     remove(&beside).map_err(|source| NodeError::Scratch { folder: beside.clone(), source })?;
     let of_catalog = |source| NodeError::Catalog { path: beside.clone(), source };
     let catalog = Catalog::open(&beside).map_err(of_catalog)?;
-    let folder = config.storage.folder.clone();
-    let store = Store::open(&folder, config.storage.minimum_free).and_then(|store| store.lock_alone().map(|()| store));
-    let store = store.map_err(|source| NodeError::Store { folder: folder.clone(), source })?;
     catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?;
 
     let work = {
@@ -195,3 +195,6 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
