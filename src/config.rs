@@ -245,10 +245,7 @@ impl std::str::FromStr for HostPort {
         let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;
         let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         let host = match bracketed {
-            Some(inner) => inner
-                .parse::<std::net::Ipv6Addr>()
-                .map(|a| a.to_string())
-                .map_err(|_| wrong())?,
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().map(|a| a.to_string()).map_err(|_| wrong())?,
             None => host.to_owned(),
         };
         let name_like = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -262,14 +259,7 @@ impl std::str::FromStr for HostPort {
 impl Source {
     /// The limits that hold at this time. `associations` = 0 means that the source is closed now.
     pub fn limits_at(&self, now: &jiff::Zoned) -> Limits {
-        hours::limits_at(
-            &self.hours,
-            Limits {
-                associations: self.associations,
-                rate: self.rate,
-            },
-            now,
-        )
+        hours::limits_at(&self.hours, Limits { associations: self.associations, rate: self.rate }, now)
     }
 
     /// Whether sub-operations of this source may come from there.
@@ -278,12 +268,7 @@ impl Source {
         if !self.from.is_empty() {
             return self.from.iter().any(|net| net.contains(&address));
         }
-        let literal = self
-            .address
-            .host
-            .parse::<IpAddr>()
-            .ok()
-            .map(|a| a.to_canonical());
+        let literal = self.address.host.parse::<IpAddr>().ok().map(|a| a.to_canonical());
         literal == Some(address) || self.addresses.contains(&address)
     }
 }
@@ -311,10 +296,7 @@ impl Config {
                 Ok(found) => source.addresses = found.map(|a| a.ip().to_canonical()).collect(),
                 Err(error) => problems.push(Problem {
                     where_: format!("source.{}.address", source.name),
-                    message: format!(
-                        "the host `{}` cannot be looked up: {error}",
-                        source.address.host
-                    ),
+                    message: format!("the host `{}` cannot be looked up: {error}", source.address.host),
                     remedy: "write its IP address, or mend the name service of this machine".into(),
                 }),
             }
@@ -326,22 +308,16 @@ impl Config {
 /// Finds, reads and checks the configuration: `explicit`, then `PACSFERRY_CONFIG`, then `./pacsferry.toml`, then
 /// `/etc/pacsferry/pacsferry.toml`; without any of these, the defaults. A file that was named must exist.
 pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
-    let named = explicit.map(Path::to_path_buf).or_else(|| {
-        std::env::var_os("PACSFERRY_CONFIG")
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    });
+    let named = explicit
+        .map(Path::to_path_buf)
+        .or_else(|| std::env::var_os("PACSFERRY_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
     let path = named.or_else(|| {
-        ["pacsferry.toml", "/etc/pacsferry/pacsferry.toml"]
-            .into_iter()
-            .map(PathBuf::from)
-            .find(|p| p.exists())
+        ["pacsferry.toml", "/etc/pacsferry/pacsferry.toml"].into_iter().map(PathBuf::from).find(|p| p.exists())
     });
     match path {
         None => parse("", None),
         Some(path) => {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| ConfigError::unreadable(&path, &error))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::unreadable(&path, &error))?;
             parse(&text, Some(&path))
         }
     }
@@ -352,9 +328,5 @@ pub fn parse(text: &str, path: Option<&Path>) -> Result<Config, ConfigError> {
     let document = raw::Document::new(text);
     let config = check::config(&document, path);
     let problems = document.into_problems();
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(ConfigError::new(path, problems))
-    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(path, problems)) }
 }

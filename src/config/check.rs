@@ -7,12 +7,11 @@ use std::time::Duration;
 use super::raw::{Document, Section};
 use super::units::{parse_bytes, parse_duration, parse_rate};
 use super::values::{
-    ae_title, choice, count, host_port, known_title, listen, network, non_empty, positive,
-    source_name,
+    ae_title, choice, count, host_port, known_title, listen, network, non_empty, positive, source_name,
 };
 use super::{
-    AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, Peer, Receiver, Retrieve, Retry,
-    Right, Source, Storage, Timeouts, Verify, Web,
+    AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, Peer, Receiver, Retrieve, Retry, Right, Source,
+    Storage, Timeouts, Verify, Web,
 };
 
 /// Reads everything. The result is only of use when the document has no problems.
@@ -39,25 +38,15 @@ fn storage(s: Section<'_>) -> Storage {
         let path = text.strip_prefix("sqlite:").unwrap_or(text);
         if path.is_empty()
             || path.contains("://")
-            || (path == text
-                && path
-                    .split_once(':')
-                    .is_some_and(|(scheme, _)| scheme.len() > 1))
+            || (path == text && path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1))
         {
-            return Err(format!(
-                "`{}` is no catalog; write \"sqlite:\" and a path",
-                text.escape_default()
-            ));
+            return Err(format!("`{}` is no catalog; write \"sqlite:\" and a path", text.escape_default()));
         }
         Ok(PathBuf::from(path))
     };
     let storage = Storage {
-        folder: s
-            .text("folder", non_empty)
-            .map_or_else(|| "pacsferry-data/images".into(), PathBuf::from),
-        catalog: s
-            .text("catalog", file)
-            .unwrap_or_else(|| "pacsferry-data/catalog.db".into()),
+        folder: s.text("folder", non_empty).map_or_else(|| "pacsferry-data/images".into(), PathBuf::from),
+        catalog: s.text("catalog", file).unwrap_or_else(|| "pacsferry-data/catalog.db".into()),
         minimum_free: s.text("minimum_free", parse_bytes).unwrap_or(5 << 30),
     };
     if storage.catalog.starts_with(&storage.folder) {
@@ -73,51 +62,32 @@ fn storage(s: Section<'_>) -> Storage {
 
 fn node(s: Section<'_>, peers: &[Peer], receiver: &Receiver) -> Node {
     let node = Node {
-        ae_title: s
-            .text("ae_title", ae_title)
-            .unwrap_or_else(|| known_title("PACSFERRY")),
-        listen: s
-            .text("listen", listen)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
+        ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("PACSFERRY")),
+        listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
         union: s.flag("union").unwrap_or(false),
     };
     if !node.listen.ip().is_loopback() && peers.is_empty() {
-        s.problem("listen", "the node would listen beyond this machine, and there is no [[peer]] that may talk to it", "add a [[peer]], or listen on 127.0.0.1");
-    }
-    if node.listen.port() != 0 && node.listen.port() == receiver.listen.port() {
         s.problem(
             "listen",
-            "node and receiver would listen on the same port",
-            "give each a port of its own",
+            "the node would listen beyond this machine, and there is no [[peer]] that may talk to it",
+            "add a [[peer]], or listen on 127.0.0.1",
         );
+    }
+    if node.listen.port() != 0 && node.listen.port() == receiver.listen.port() {
+        s.problem("listen", "node and receiver would listen on the same port", "give each a port of its own");
     }
     s.finish();
     node
 }
 
 fn receiver(s: Section<'_>) -> Receiver {
-    let answer = |text: &str| {
-        choice(
-            text,
-            &[
-                ("received", AnswerPolicy::Received),
-                ("durable", AnswerPolicy::Durable),
-            ],
-        )
-    };
+    let answer = |text: &str| choice(text, &[("received", AnswerPolicy::Received), ("durable", AnswerPolicy::Durable)]);
     let receiver = Receiver {
-        ae_title: s
-            .text("ae_title", ae_title)
-            .unwrap_or_else(|| known_title("FERRY_RX")),
-        listen: s
-            .text("listen", listen)
-            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 11113))),
+        ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("FERRY_RX")),
+        listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 11113))),
         answer: s.text("answer", answer).unwrap_or(AnswerPolicy::Received),
         max_associations: count(s.number("max_associations", 1..=1000)).unwrap_or(100),
-        max_pdu: s
-            .number("max_pdu", 4096..=1_048_576)
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(131_072),
+        max_pdu: s.number("max_pdu", 4096..=1_048_576).and_then(|n| u32::try_from(n).ok()).unwrap_or(131_072),
     };
     s.finish();
     receiver
@@ -132,11 +102,7 @@ fn sources(sections: Vec<Section<'_>>, receiver: &Receiver) -> Vec<Source> {
         if let Some(name) = &name {
             s.rename(format!("source.{name}"));
             if names.contains(name) {
-                s.problem(
-                    "name",
-                    format!("two sources are called `{name}`"),
-                    "give each its own name",
-                );
+                s.problem("name", format!("two sources are called `{name}`"), "give each its own name");
             }
             names.push(name.clone());
         }
@@ -150,45 +116,22 @@ fn source(s: Section<'_>, name: String, receiver: &Receiver) -> Option<Source> {
     let address = s.text("address", host_port);
     s.require("ae_title", "\"OLDPACS\"");
     s.require("address", "\"10.1.2.3:104\"");
-    let retrieve = |text: &str| {
-        choice(
-            text,
-            &[
-                ("auto", Retrieve::Auto),
-                ("move", Retrieve::Move),
-                ("get", Retrieve::Get),
-            ],
-        )
-    };
-    let verify = |text: &str| {
-        choice(
-            text,
-            &[("instances", Verify::Instances), ("count", Verify::Count)],
-        )
-    };
+    let retrieve =
+        |text: &str| choice(text, &[("auto", Retrieve::Auto), ("move", Retrieve::Move), ("get", Retrieve::Get)]);
+    let verify = |text: &str| choice(text, &[("instances", Verify::Instances), ("count", Verify::Count)]);
     let source = Source {
         name,
         ae_title: title.clone().unwrap_or_else(|| receiver.ae_title.clone()),
-        address: address.clone().unwrap_or(HostPort {
-            host: String::new(),
-            port: 0,
-        }),
-        calling: s
-            .text("calling", ae_title)
-            .unwrap_or_else(|| receiver.ae_title.clone()),
+        address: address.clone().unwrap_or(HostPort { host: String::new(), port: 0 }),
+        calling: s.text("calling", ae_title).unwrap_or_else(|| receiver.ae_title.clone()),
         retrieve: s.text("retrieve", retrieve).unwrap_or(Retrieve::Auto),
         associations: count(s.number("associations", 1..=64)).unwrap_or(4),
         rate: s.text("rate", parse_rate),
         hours: s.sections("hours").into_iter().filter_map(hours).collect(),
         find_limit: count(s.number("find_limit", 1..=10_000_000)),
         verify: s.text("verify", verify).unwrap_or(Verify::Instances),
-        settle: s
-            .text("settle", parse_duration)
-            .unwrap_or(Duration::from_secs(10)),
-        attempts: s
-            .number("attempts", 1..=100)
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(5),
+        settle: s.text("settle", parse_duration).unwrap_or(Duration::from_secs(10)),
+        attempts: s.number("attempts", 1..=100).and_then(|n| u32::try_from(n).ok()).unwrap_or(5),
         retry: retry(s.section("retry")),
         timeout: timeouts(s.section("timeout")),
         from: s.texts("from", network).unwrap_or_default(),
@@ -202,20 +145,14 @@ fn source(s: Section<'_>, name: String, receiver: &Receiver) -> Option<Source> {
 
 fn hours(s: Section<'_>) -> Option<Hours> {
     let hours = Hours {
-        days: s
-            .text("days", super::hours::parse_days)
-            .unwrap_or([true; 7]),
+        days: s.text("days", super::hours::parse_days).unwrap_or([true; 7]),
         from: s.text("from", Minute::parse).unwrap_or(Minute::MIDNIGHT),
         to: s.text("to", Minute::parse).unwrap_or(Minute::END),
         associations: count(s.number("associations", 0..=64)),
         rate: s.text("rate", parse_rate),
     };
     if hours.from == hours.to {
-        s.problem(
-            "to",
-            "the span ends where it begins",
-            "for the whole day write from = \"00:00\", to = \"24:00\"",
-        );
+        s.problem("to", "the span ends where it begins", "for the whole day write from = \"00:00\", to = \"24:00\"");
     }
     if hours.associations.is_none() && hours.rate.is_none() {
         s.problem(
@@ -231,10 +168,8 @@ fn hours(s: Section<'_>) -> Option<Hours> {
 fn retry(s: Section<'_>) -> Retry {
     let first = s.text("first", positive);
     let longest = s.text("longest", positive);
-    let retry = Retry {
-        first: first.unwrap_or(Duration::from_secs(5)),
-        longest: longest.unwrap_or(Duration::from_secs(900)),
-    };
+    let retry =
+        Retry { first: first.unwrap_or(Duration::from_secs(5)), longest: longest.unwrap_or(Duration::from_secs(900)) };
     if retry.first > retry.longest {
         s.problem(
             "longest",
@@ -248,23 +183,13 @@ fn retry(s: Section<'_>) -> Retry {
 
 fn timeouts(s: Section<'_>) -> Timeouts {
     let timeouts = Timeouts {
-        connect: s
-            .text("connect", positive)
-            .unwrap_or(Duration::from_secs(10)),
+        connect: s.text("connect", positive).unwrap_or(Duration::from_secs(10)),
         find: s.text("find", positive).unwrap_or(Duration::from_secs(60)),
-        move_idle: s
-            .text("move_idle", positive)
-            .unwrap_or(Duration::from_secs(30 * 60)),
-        move_total: s
-            .text("move_total", positive)
-            .unwrap_or(Duration::from_secs(12 * 3600)),
+        move_idle: s.text("move_idle", positive).unwrap_or(Duration::from_secs(30 * 60)),
+        move_total: s.text("move_total", positive).unwrap_or(Duration::from_secs(12 * 3600)),
     };
     if timeouts.move_idle > timeouts.move_total {
-        s.problem(
-            "move_total",
-            "`move_total` is shorter than `move_idle`",
-            "make it at least as long",
-        );
+        s.problem("move_total", "`move_total` is shorter than `move_idle`", "make it at least as long");
     }
     s.finish();
     timeouts
@@ -289,28 +214,17 @@ fn peer(s: Section<'_>) -> Option<Peer> {
     let allow = s.texts("allow", right).unwrap_or_default();
     let from = s.texts("from", network).unwrap_or_default();
     s.finish();
-    Some(Peer {
-        ae_title: title?,
-        address: address?,
-        allow,
-        from,
-    })
+    Some(Peer { ae_title: title?, address: address?, allow, from })
 }
 
 fn content(s: Section<'_>) -> Content {
-    let content = Content {
-        iocm: s.flag("iocm").unwrap_or(false),
-    };
+    let content = Content { iocm: s.flag("iocm").unwrap_or(false) };
     s.finish();
     content
 }
 
 fn web(s: Section<'_>) -> Web {
-    let web = Web {
-        listen: s
-            .text("listen", listen)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-    };
+    let web = Web { listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))) };
     s.finish();
     web
 }

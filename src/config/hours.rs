@@ -41,25 +41,13 @@ impl Minute {
 
     /// Reads `HH:MM`, from `00:00` to `24:00`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "`{}` is no time of day; write for example \"07:00\"",
-                text.escape_default()
-            )
-        };
+        let wrong = || format!("`{}` is no time of day; write for example \"07:00\"", text.escape_default());
         let (h, m) = text.split_once(':').ok_or_else(wrong)?;
-        let part = |p: &str| {
-            (p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit()))
-                .then(|| p.parse::<u16>().ok())
-                .flatten()
-        };
+        let part =
+            |p: &str| (p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit())).then(|| p.parse::<u16>().ok()).flatten();
         let (h, m) = (part(h).ok_or_else(wrong)?, part(m).ok_or_else(wrong)?);
         let minute = h * 60 + m;
-        if m < 60 && minute <= 1440 {
-            Ok(Minute(minute))
-        } else {
-            Err(wrong())
-        }
+        if m < 60 && minute <= 1440 { Ok(Minute(minute)) } else { Err(wrong()) }
     }
 }
 
@@ -71,12 +59,8 @@ impl fmt::Display for Minute {
 
 /// Reads days: `daily`, `mon-fri`, `sat,sun`, `fri-mon`, and lists of these.
 pub(super) fn parse_days(text: &str) -> Result<[bool; 7], String> {
-    let wrong = || {
-        format!(
-            "`{}` are no days; write for example \"mon-fri\", \"sat,sun\" or \"daily\"",
-            text.escape_default()
-        )
-    };
+    let wrong =
+        || format!("`{}` are no days; write for example \"mon-fri\", \"sat,sun\" or \"daily\"", text.escape_default());
     let number = |name: &str| {
         let name = name.trim().to_ascii_lowercase();
         NAMES.iter().position(|n| *n == name).ok_or_else(wrong)
@@ -102,15 +86,11 @@ pub(super) fn parse_days(text: &str) -> Result<[bool; 7], String> {
 /// The limits of the first span that holds now, or the usual ones.
 pub(super) fn limits_at(hours: &[Hours], usual: Limits, now: &jiff::Zoned) -> Limits {
     let today = usize::from(now.weekday().to_monday_zero_offset().unsigned_abs());
-    let minute =
-        Minute(u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs()));
-    hours
-        .iter()
-        .find(|span| span.holds(today, minute))
-        .map_or(usual, |span| Limits {
-            associations: span.associations.unwrap_or(usual.associations),
-            rate: span.rate.or(usual.rate),
-        })
+    let minute = Minute(u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs()));
+    hours.iter().find(|span| span.holds(today, minute)).map_or(usual, |span| Limits {
+        associations: span.associations.unwrap_or(usual.associations),
+        rate: span.rate.or(usual.rate),
+    })
 }
 
 impl Hours {
@@ -129,9 +109,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> jiff::Zoned {
-        text.parse::<jiff::civil::DateTime>()
-            .and_then(|t| t.in_tz("UTC"))
-            .expect("a time")
+        text.parse::<jiff::civil::DateTime>().and_then(|t| t.in_tz("UTC")).expect("a time")
     }
 
     fn span(days: &str, from: &str, to: &str, associations: usize) -> Hours {
@@ -144,10 +122,7 @@ mod tests {
         }
     }
 
-    const USUAL: Limits = Limits {
-        associations: 4,
-        rate: Some(1000),
-    };
+    const USUAL: Limits = Limits { associations: 4, rate: Some(1000) };
 
     #[test]
     fn days_are_lists_and_ranges_that_may_pass_sunday() {
@@ -164,10 +139,7 @@ mod tests {
     #[test]
     fn times_of_day_are_two_and_two_digits() {
         assert_eq!(Minute::parse("24:00"), Ok(Minute::END));
-        assert_eq!(
-            Minute::parse("07:05").map(|m| m.to_string()),
-            Ok("07:05".into())
-        );
+        assert_eq!(Minute::parse("07:05").map(|m| m.to_string()), Ok("07:05".into()));
         for text in ["7:00", "07:60", "24:01", "25:00", "0700", "07:0a", ""] {
             assert!(Minute::parse(text).is_err(), "{text}");
         }
@@ -177,63 +149,24 @@ mod tests {
     fn the_first_span_that_fits_holds_and_others_leave_the_usual_limits() {
         // 2024-01-01 was a Monday.
         let day = [span("mon-fri", "07:00", "18:00", 1)];
-        assert_eq!(
-            limits_at(&day, USUAL, &at("2024-01-01T07:00:00")),
-            Limits {
-                associations: 1,
-                rate: Some(1000)
-            }
-        );
-        assert_eq!(
-            limits_at(&day, USUAL, &at("2024-01-01T17:59:59")).associations,
-            1
-        );
-        for outside in [
-            "2024-01-01T06:59:59",
-            "2024-01-01T18:00:00",
-            "2024-01-06T12:00:00",
-        ] {
+        assert_eq!(limits_at(&day, USUAL, &at("2024-01-01T07:00:00")), Limits { associations: 1, rate: Some(1000) });
+        assert_eq!(limits_at(&day, USUAL, &at("2024-01-01T17:59:59")).associations, 1);
+        for outside in ["2024-01-01T06:59:59", "2024-01-01T18:00:00", "2024-01-06T12:00:00"] {
             assert_eq!(limits_at(&day, USUAL, &at(outside)), USUAL, "{outside}");
         }
-        let both = [
-            span("daily", "12:00", "13:00", 0),
-            span("daily", "00:00", "24:00", 2),
-        ];
-        assert_eq!(
-            limits_at(&both, USUAL, &at("2024-01-01T12:30:00")).associations,
-            0
-        );
-        assert_eq!(
-            limits_at(&both, USUAL, &at("2024-01-01T23:59:00")).associations,
-            2
-        );
+        let both = [span("daily", "12:00", "13:00", 0), span("daily", "00:00", "24:00", 2)];
+        assert_eq!(limits_at(&both, USUAL, &at("2024-01-01T12:30:00")).associations, 0);
+        assert_eq!(limits_at(&both, USUAL, &at("2024-01-01T23:59:00")).associations, 2);
     }
 
     #[test]
     fn a_span_over_midnight_belongs_to_the_day_on_which_it_begins() {
         let night = [span("sun", "22:00", "06:00", 8)];
-        for inside in [
-            "2024-01-07T22:00:00",
-            "2024-01-07T23:59:59",
-            "2024-01-08T00:00:00",
-            "2024-01-08T05:59:59",
-        ] {
-            assert_eq!(
-                limits_at(&night, USUAL, &at(inside)).associations,
-                8,
-                "{inside}"
-            );
+        for inside in ["2024-01-07T22:00:00", "2024-01-07T23:59:59", "2024-01-08T00:00:00", "2024-01-08T05:59:59"] {
+            assert_eq!(limits_at(&night, USUAL, &at(inside)).associations, 8, "{inside}");
         }
-        for outside in [
-            "2024-01-07T05:00:00",
-            "2024-01-08T06:00:00",
-            "2024-01-08T22:00:00",
-        ] {
-            assert_eq!(
-                limits_at(&night, USUAL, &at(outside)).associations,
-                4,
-                "{outside}"
-            );
+        for outside in ["2024-01-07T05:00:00", "2024-01-08T06:00:00", "2024-01-08T22:00:00"] {
+            assert_eq!(limits_at(&night, USUAL, &at(outside)).associations, 4, "{outside}");
         }
     }
 }

@@ -23,22 +23,18 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(super) fn new(path: Option<&Path>, problems: Vec<Problem>) -> Self {
-        ConfigError {
-            path: path.map(Path::to_path_buf),
-            problems,
-        }
+        ConfigError { path: path.map(Path::to_path_buf), problems }
     }
 
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         let problem = Problem {
             where_: path.display().to_string(),
             message: format!("the configuration file cannot be read: {error}"),
-            remedy: "name an existing file with --config or PACSFERRY_CONFIG; `pacsferry guide config` prints an example".into(),
+            remedy:
+                "name an existing file with --config or PACSFERRY_CONFIG; `pacsferry guide config` prints an example"
+                    .into(),
         };
-        ConfigError {
-            path: Some(path.to_path_buf()),
-            problems: vec![problem],
-        }
+        ConfigError { path: Some(path.to_path_buf()), problems: vec![problem] }
     }
 
     /// Every mistake, in the order of the file.
@@ -50,11 +46,7 @@ impl ConfigError {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.where_, self.message)?;
-        if self.remedy.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "\n  {}", self.remedy)
-        }
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "\n  {}", self.remedy) }
     }
 }
 

@@ -31,12 +31,7 @@ pub(super) struct Section<'d> {
 impl<'d> Document<'d> {
     pub(super) fn new(text: &'d str) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let document = Document {
-            text,
-            root,
-            problems: RefCell::default(),
-            syntax_errors: errors.len(),
-        };
+        let document = Document { text, root, problems: RefCell::default(), syntax_errors: errors.len() };
         for error in errors {
             let start = error.span().map_or(0, |span| span.start);
             document.add(
@@ -71,19 +66,8 @@ impl<'d> Document<'d> {
 
     fn add(&self, at: usize, key: &str, message: String, remedy: String) {
         let line = 1 + self.text.bytes().take(at).filter(|b| *b == b'\n').count();
-        let where_ = if key.is_empty() {
-            format!("line {line}")
-        } else {
-            format!("line {line}, {key}")
-        };
-        self.problems.borrow_mut().push((
-            at,
-            Problem {
-                where_,
-                message,
-                remedy,
-            },
-        ));
+        let where_ = if key.is_empty() { format!("line {line}") } else { format!("line {line}, {key}") };
+        self.problems.borrow_mut().push((at, Problem { where_, message, remedy }));
     }
 }
 
@@ -94,11 +78,7 @@ impl<'d> Section<'d> {
     }
 
     /// A text, by its own reader.
-    pub(super) fn text<T>(
-        &self,
-        key: &'static str,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    pub(super) fn text<T>(&self, key: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (value, at) = self.value(key)?;
         match value {
             DeValue::String(text) => self.keep(key, at, read(text)),
@@ -111,9 +91,7 @@ impl<'d> Section<'d> {
         let (value, at) = self.value(key)?;
         match value {
             DeValue::Integer(number) => {
-                let read = u64::from_str_radix(number.as_str(), number.radix())
-                    .ok()
-                    .filter(|n| bounds.contains(n));
+                let read = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| bounds.contains(n));
                 self.keep(
                     key,
                     at,
@@ -140,11 +118,7 @@ impl<'d> Section<'d> {
     }
 
     /// A list of texts.
-    pub(super) fn texts<T>(
-        &self,
-        key: &'static str,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<Vec<T>> {
+    pub(super) fn texts<T>(&self, key: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let (value, at) = self.value(key)?;
         let DeValue::Array(array) = value else {
             return self.wrong_type(key, at, "a list of texts", value);
@@ -163,11 +137,7 @@ impl<'d> Section<'d> {
             DeValue::Table(table) => Some(table),
             other => self.wrong_type(key, at, "a table", other),
         });
-        self.inside(
-            self.path(key),
-            found.map_or(self.start, |(_, at)| at),
-            table,
-        )
+        self.inside(self.path(key), found.map_or(self.start, |(_, at)| at), table)
     }
 
     /// A list of tables inside.
@@ -176,22 +146,15 @@ impl<'d> Section<'d> {
             return Vec::new();
         };
         let DeValue::Array(array) = value else {
-            let _: Option<()> = self.wrong_type(
-                key,
-                at,
-                "a list of tables, each under its own [[heading]]",
-                value,
-            );
+            let _: Option<()> = self.wrong_type(key, at, "a list of tables, each under its own [[heading]]", value);
             return Vec::new();
         };
         let item = |(index, value): (usize, &'d Spanned<DeValue<'d>>)| {
             let at = value.span().start;
             match value.get_ref() {
-                DeValue::Table(table) => Some(self.inside(
-                    format!("{}[{}]", self.path(key), index + 1),
-                    at,
-                    Some(table),
-                )),
+                DeValue::Table(table) => {
+                    Some(self.inside(format!("{}[{}]", self.path(key), index + 1), at, Some(table)))
+                }
                 other => self.wrong_type(key, at, "a table", other),
             }
         };
@@ -202,25 +165,14 @@ impl<'d> Section<'d> {
     pub(super) fn require(&self, key: &'static str, example: &str) {
         if self.value(key).is_none() {
             let remedy = format!("add for example: {key} = {example}");
-            self.document.add(
-                self.start,
-                &self.path(key),
-                format!("`{key}` is missing"),
-                remedy,
-            );
+            self.document.add(self.start, &self.path(key), format!("`{key}` is missing"), remedy);
         }
     }
 
     /// Reports what is wrong about the value of a key, or about the section when the key is not there.
-    pub(super) fn problem(
-        &self,
-        key: &'static str,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(super) fn problem(&self, key: &'static str, message: impl Into<String>, remedy: impl Into<String>) {
         let at = self.value(key).map_or(self.start, |(_, at)| at);
-        self.document
-            .add(at, &self.path(key), message.into(), remedy.into());
+        self.document.add(at, &self.path(key), message.into(), remedy.into());
     }
 
     /// Reports every key that nobody asked for.
@@ -232,10 +184,8 @@ impl<'d> Section<'d> {
                 continue;
             }
             let shown: String = name.escape_default().take(60).collect();
-            let near = asked
-                .iter()
-                .map(|known| (strsim::jaro_winkler(name, known), known))
-                .filter(|(score, _)| *score > 0.75);
+            let near =
+                asked.iter().map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(score, _)| *score > 0.75);
             let remedy = match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
                 Some((_, known)) => format!("did you mean `{known}`?"),
                 None => format!("the keys here are: {}", asked.join(", ")),
@@ -250,13 +200,7 @@ impl<'d> Section<'d> {
     }
 
     fn inside(&self, name: String, start: usize, table: Option<&'d DeTable<'d>>) -> Section<'d> {
-        Section {
-            document: self.document,
-            name,
-            start,
-            table,
-            asked: RefCell::default(),
-        }
+        Section { document: self.document, name, start, table, asked: RefCell::default() }
     }
 
     fn value(&self, key: &'static str) -> Option<(&'d DeValue<'d>, usize)> {
@@ -264,27 +208,19 @@ impl<'d> Section<'d> {
         if !asked.contains(&key) {
             asked.push(key);
         }
-        let found = self
-            .table?
-            .iter()
-            .find(|(name, _)| name.get_ref().as_ref() == key);
+        let found = self.table?.iter().find(|(name, _)| name.get_ref().as_ref() == key);
         found.map(|(_, value)| (value.get_ref(), value.span().start))
     }
 
     fn path(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     fn keep<T>(&self, key: &str, at: usize, read: Result<T, String>) -> Option<T> {
         // Readers say what is wrong and, after a semicolon, what to write instead.
         read.map_err(|error| {
             let (message, remedy) = error.split_once("; ").unwrap_or((&error, ""));
-            self.document
-                .add(at, &self.path(key), message.to_owned(), remedy.to_owned());
+            self.document.add(at, &self.path(key), message.to_owned(), remedy.to_owned());
         })
         .ok()
     }
@@ -299,12 +235,7 @@ impl<'d> Section<'d> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        self.document.add(
-            at,
-            &self.path(key),
-            format!("`{key}` is {kind}"),
-            format!("write {wanted}"),
-        );
+        self.document.add(at, &self.path(key), format!("`{key}` is {kind}"), format!("write {wanted}"));
         None
     }
 }

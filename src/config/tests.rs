@@ -6,17 +6,12 @@ use std::time::Duration;
 use super::*;
 
 /// A section with nothing but what it needs.
-const SOURCE: &str =
-    "[[source]]\nname = \"old\"\nae_title = \"OLDPACS\"\naddress = \"10.1.2.3:104\"\n";
+const SOURCE: &str = "[[source]]\nname = \"old\"\nae_title = \"OLDPACS\"\naddress = \"10.1.2.3:104\"\n";
 
 fn problems(text: &str) -> Vec<String> {
     match parse(text, None) {
         Ok(_) => Vec::new(),
-        Err(error) => error
-            .problems()
-            .iter()
-            .map(|p| format!("{} | {} | {}", p.where_, p.message, p.remedy))
-            .collect(),
+        Err(error) => error.problems().iter().map(|p| format!("{} | {} | {}", p.where_, p.message, p.remedy)).collect(),
     }
 }
 
@@ -54,18 +49,10 @@ fn the_example_with_everything_switched_on_is_valid_and_shows_the_defaults_of_a_
     assert_eq!(full.sources[0].hours.len(), 2);
     // Everything that the example does not call an example is what a source has anyhow.
     let mut source = full.sources[0].clone();
-    (
-        source.rate,
-        source.hours,
-        source.find_limit,
-        source.from,
-        source.charset,
-    ) = (None, vec![], None, vec![], None);
+    (source.rate, source.hours, source.find_limit, source.from, source.charset) = (None, vec![], None, vec![], None);
     assert_eq!(source, least.sources[0]);
     assert!(
-        full.sources[0].rate.is_some()
-            && full.sources[0].find_limit == Some(500)
-            && full.sources[0].charset.is_some()
+        full.sources[0].rate.is_some() && full.sources[0].find_limit == Some(500) && full.sources[0].charset.is_some()
     );
 }
 
@@ -73,25 +60,14 @@ fn the_example_with_everything_switched_on_is_valid_and_shows_the_defaults_of_a_
 fn the_example_names_every_key() {
     // A key that is asked for but not in the example would be a secret.
     let text = uncommented();
-    for section in [
-        "storage", "node", "receiver", "source", "peer", "content", "web",
-    ] {
-        let heading = if matches!(section, "source" | "peer") {
-            format!("[[{section}]]")
-        } else {
-            format!("[{section}]")
-        };
+    for section in ["storage", "node", "receiver", "source", "peer", "content", "web"] {
+        let heading =
+            if matches!(section, "source" | "peer") { format!("[[{section}]]") } else { format!("[{section}]") };
         let wrong = text.replacen(&heading, &format!("{heading}\nqqqqqqqq = 1"), 1);
         let said = one(&wrong);
-        let keys = said
-            .split("the keys here are: ")
-            .nth(1)
-            .unwrap_or_else(|| panic!("{said}"));
+        let keys = said.split("the keys here are: ").nth(1).unwrap_or_else(|| panic!("{said}"));
         for key in keys.split(", ") {
-            assert!(
-                text.lines().any(|l| l.trim_start().starts_with(key)),
-                "{section}.{key} is not in the example"
-            );
+            assert!(text.lines().any(|l| l.trim_start().starts_with(key)), "{section}.{key} is not in the example");
         }
     }
 }
@@ -107,9 +83,7 @@ fn unknown_keys_are_errors_that_name_line_and_nearest_key() {
         "line 5, source.old.asociations | `asociations` is not a key that pacsferry knows here | did you mean `associations`?"
     );
     assert!(one("[sources]\n").contains("did you mean `source`?"));
-    assert!(
-        one(&format!("{SOURCE}retry = {{ frist = \"1s\" }}\n")).contains("source.old.retry.frist")
-    );
+    assert!(one(&format!("{SOURCE}retry = {{ frist = \"1s\" }}\n")).contains("source.old.retry.frist"));
     assert!(one("[web]\nzzz = 1").contains("the keys here are: listen"));
 }
 
@@ -117,10 +91,7 @@ fn unknown_keys_are_errors_that_name_line_and_nearest_key() {
 fn every_problem_is_reported_at_once_in_the_order_of_the_file() {
     let text = "[storage]\nminimum_free = 5\nfolder = \"\"\n[receiver]\nae_title = \"WAY_TOO_LONG_FOR_DICOM\"\nlisten = \"nowhere\"\nmax_pdu = 1\n[[source]]\nname = \"a b\"\nretrieve = \"pull\"\nassociations = 0\n";
     let found = problems(text);
-    let lines: Vec<&str> = found
-        .iter()
-        .map(|p| p.split(" | ").next().unwrap())
-        .collect();
+    let lines: Vec<&str> = found.iter().map(|p| p.split(" | ").next().unwrap()).collect();
     assert_eq!(
         lines,
         [
@@ -153,32 +124,19 @@ fn what_contradicts_itself_is_refused() {
     assert!(one("[node]\nlisten = \"0.0.0.0:11112\"").contains("there is no [[peer]]"));
     assert!(one("[node]\nlisten = \"127.0.0.1:11113\"").contains("same port"));
     assert!(
-        one("[storage]\ncatalog = \"sqlite:pacsferry-data/images/catalog.db\"")
-            .contains("inside the storage folder")
+        one("[storage]\ncatalog = \"sqlite:pacsferry-data/images/catalog.db\"").contains("inside the storage folder")
     );
     assert!(one("[storage]\ncatalog = \"postgres://x\"").contains("is no catalog"));
     assert!(one(&format!("{SOURCE}{SOURCE}")).contains("two sources are called `old`"));
     assert!(one(&SOURCE.replace("\"old\"", "\"catalog\"")).contains("our own catalog"));
-    assert!(
-        one(&format!(
-            "{SOURCE}retry = {{ first = \"2m\", longest = \"1m\" }}"
-        ))
-        .contains("shorter than the first")
-    );
+    assert!(one(&format!("{SOURCE}retry = {{ first = \"2m\", longest = \"1m\" }}")).contains("shorter than the first"));
     assert!(one(&format!("{SOURCE}timeout = {{ find = \"0s\" }}")).contains("zero"));
+    assert!(one(&format!("{SOURCE}hours = [ {{ days = \"daily\" }} ]")).contains("changes nothing"));
     assert!(
-        one(&format!("{SOURCE}hours = [ {{ days = \"daily\" }} ]")).contains("changes nothing")
+        one(&format!("{SOURCE}hours = [ {{ from = \"07:00\", to = \"07:00\", associations = 1 }} ]"))
+            .contains("ends where it begins")
     );
-    assert!(
-        one(&format!(
-            "{SOURCE}hours = [ {{ from = \"07:00\", to = \"07:00\", associations = 1 }} ]"
-        ))
-        .contains("ends where it begins")
-    );
-    assert!(
-        one("[[peer]]\nae_title = \"X\"\naddress = \"h:1\"\nallow = [\"fly\"]")
-            .contains("\"query\" or")
-    );
+    assert!(one("[[peer]]\nae_title = \"X\"\naddress = \"h:1\"\nallow = [\"fly\"]").contains("\"query\" or"));
     let peer = "[[peer]]\nae_title = \"X\"\naddress = \"h:1\"\n[node]\nlisten = \"0.0.0.0:11112\"";
     assert_eq!(problems(peer), Vec::<String>::new());
 }
@@ -194,19 +152,9 @@ fn a_source_has_what_it_was_given_and_defaults_for_the_rest() {
         (source.retrieve, source.rate, source.verify, source.settle),
         (Retrieve::Get, Some(20 << 20), Verify::Count, Duration::ZERO)
     );
-    assert_eq!(
-        (
-            source.associations,
-            source.attempts,
-            source.calling.as_str()
-        ),
-        (4, 5, "ME")
-    );
+    assert_eq!((source.associations, source.attempts, source.calling.as_str()), (4, 5, "ME"));
     assert_eq!(source.timeout.move_total, Duration::from_secs(12 * 3600));
-    assert_eq!(
-        (config.receiver.answer, config.receiver.listen.port()),
-        (AnswerPolicy::Durable, 0)
-    );
+    assert_eq!((config.receiver.answer, config.receiver.listen.port()), (AnswerPolicy::Durable, 0));
     assert_eq!(config.source("other"), None);
 }
 
@@ -214,18 +162,11 @@ fn a_source_has_what_it_was_given_and_defaults_for_the_rest() {
 fn objects_come_from_the_address_of_the_source_or_from_where_it_says() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
     let config = parse(
-        &format!(
-            "{SOURCE}{}from = [\"192.168.0.77/16\", \"10.9.9.9\"]",
-            SOURCE.replace("old\"", "second\"")
-        ),
+        &format!("{SOURCE}{}from = [\"192.168.0.77/16\", \"10.9.9.9\"]", SOURCE.replace("old\"", "second\"")),
         None,
     )
     .unwrap();
-    let name = |address: &str| {
-        config
-            .source_of_address(ip(address))
-            .map(|s| s.name.as_str())
-    };
+    let name = |address: &str| config.source_of_address(ip(address)).map(|s| s.name.as_str());
     assert_eq!(name("10.1.2.3"), Some("old"));
     assert_eq!(name("::ffff:10.1.2.3"), Some("old"));
     assert_eq!(name("192.168.200.1"), Some("second"));
@@ -239,37 +180,17 @@ fn host_names_are_looked_up_when_asked() {
     let mut config = parse(&SOURCE.replace("10.1.2.3", "localhost"), None).unwrap();
     assert_eq!(config.source_of_address("127.0.0.1".parse().unwrap()), None);
     assert_eq!(config.resolve(), []);
-    assert!(
-        config
-            .source_of_address("127.0.0.1".parse().unwrap())
-            .is_some()
-    );
+    assert!(config.source_of_address("127.0.0.1".parse().unwrap()).is_some());
 }
 
 #[test]
 fn addresses_are_hosts_and_ports() {
-    for (text, shown) in [
-        ("10.1.2.3:104", "10.1.2.3:104"),
-        ("pacs.example:11112", "pacs.example:11112"),
-        ("[::1]:104", "[::1]:104"),
-    ] {
-        assert_eq!(
-            text.parse::<HostPort>().map(|a| a.to_string()),
-            Ok(shown.to_owned())
-        );
+    for (text, shown) in
+        [("10.1.2.3:104", "10.1.2.3:104"), ("pacs.example:11112", "pacs.example:11112"), ("[::1]:104", "[::1]:104")]
+    {
+        assert_eq!(text.parse::<HostPort>().map(|a| a.to_string()), Ok(shown.to_owned()));
     }
-    for text in [
-        "",
-        "pacs",
-        "pacs:",
-        ":104",
-        "pacs:0",
-        "pacs:70000",
-        "::1:104",
-        "[pacs]:104",
-        "a b:1",
-        "a/b:1",
-    ] {
+    for text in ["", "pacs", "pacs:", ":104", "pacs:0", "pacs:70000", "::1:104", "[pacs]:104", "a b:1", "a/b:1"] {
         assert!(text.parse::<HostPort>().is_err(), "{text}");
     }
 }
@@ -278,8 +199,7 @@ fn addresses_are_hosts_and_ports() {
 fn a_named_file_must_exist() {
     let error = load(Some(Path::new("/nonexistent/pacsferry.toml"))).unwrap_err();
     assert!(
-        error.to_string().contains("/nonexistent/pacsferry.toml")
-            && error.to_string().contains("cannot be read"),
+        error.to_string().contains("/nonexistent/pacsferry.toml") && error.to_string().contains("cannot be read"),
         "{error}"
     );
 }

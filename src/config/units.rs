@@ -14,53 +14,26 @@ const SIZES: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-const TIMES: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads a size: `5 GiB`, `1.5 TB`, `0 B`. A number needs a unit.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text.trim());
-    let factor = SIZES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-        .map(|(_, factor)| *factor);
+    let factor = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor);
     let value = factor.and_then(|factor| times(number, factor));
-    value.ok_or_else(|| {
-        format!(
-            "`{}` is no size; write for example \"5 GiB\" or \"500 MB\"",
-            text.escape_default()
-        )
-    })
+    value.ok_or_else(|| format!("`{}` is no size; write for example \"5 GiB\" or \"500 MB\"", text.escape_default()))
 }
 
 /// Reads a rate in bytes per second: `200 MiB/s`.
 pub fn parse_rate(text: &str) -> Result<u64, String> {
-    let wrong = || {
-        format!(
-            "`{}` is no rate; write for example \"200 MiB/s\"",
-            text.escape_default()
-        )
-    };
+    let wrong = || format!("`{}` is no rate; write for example \"200 MiB/s\"", text.escape_default());
     let bytes = text.trim().strip_suffix("/s").ok_or_else(wrong)?;
-    parse_bytes(bytes)
-        .ok()
-        .filter(|rate| *rate > 0)
-        .ok_or_else(wrong)
+    parse_bytes(bytes).ok().filter(|rate| *rate > 0).ok_or_else(wrong)
 }
 
 /// Reads a duration: `250ms`, `10s`, `15m`, `12h`, `7d`, and sums such as `1h30m`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || {
-        format!(
-            "`{}` is no duration; write for example \"10s\", \"15m\" or \"12h\"",
-            text.escape_default()
-        )
-    };
+    let wrong = || format!("`{}` is no duration; write for example \"10s\", \"15m\" or \"12h\"", text.escape_default());
     let mut rest = text.trim();
     let mut sum = 0_u64;
     if rest.is_empty() {
@@ -68,18 +41,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     while !rest.is_empty() {
         let (number, tail) = split(rest);
-        let end = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, next) = tail.split_at_checked(end).ok_or_else(wrong)?;
-        let factor = TIMES
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, factor)| *factor)
-            .ok_or_else(wrong)?;
-        sum = times(number, factor)
-            .and_then(|part| sum.checked_add(part))
-            .ok_or_else(wrong)?;
+        let factor = TIMES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor).ok_or_else(wrong)?;
+        sum = times(number, factor).and_then(|part| sum.checked_add(part)).ok_or_else(wrong)?;
         rest = next.trim_start();
     }
     Ok(Duration::from_millis(sum))
@@ -87,11 +52,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Writes a size for people: `1.4 GiB`.
 pub fn format_bytes(bytes: u64) -> String {
-    let (unit, factor) = SIZES
-        .into_iter()
-        .take(4)
-        .find(|(_, factor)| bytes >= *factor)
-        .unwrap_or(("B", 1));
+    let (unit, factor) = SIZES.into_iter().take(4).find(|(_, factor)| bytes >= *factor).unwrap_or(("B", 1));
     if factor == 1 {
         return format!("{bytes} B");
     }
@@ -119,9 +80,7 @@ pub fn format_duration(duration: Duration) -> String {
 
 /// The number at the front, and what follows it.
 fn split(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     (number, rest.trim_start())
 }
@@ -134,11 +93,7 @@ fn times(number: &str, factor: u64) -> Option<u64> {
     }
     let whole: u64 = whole.parse().ok()?;
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let part: u128 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
+    let part: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
     let below = u64::try_from(part * u128::from(factor) / scale).ok()?;
     whole.checked_mul(factor)?.checked_add(below)
 }
@@ -149,13 +104,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_exactly_and_need_a_unit() {
-        for (text, bytes) in [
-            ("0 B", 0),
-            ("5 GiB", 5 << 30),
-            ("1.5KiB", 1536),
-            ("500 MB", 500_000_000),
-            ("1 tb", 1_000_000_000_000),
-        ] {
+        for (text, bytes) in
+            [("0 B", 0), ("5 GiB", 5 << 30), ("1.5KiB", 1536), ("500 MB", 500_000_000), ("1 tb", 1_000_000_000_000)]
+        {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for text in [
@@ -190,21 +141,9 @@ mod tests {
             ("1h30m", 5_400_000),
             ("1.5s", 1_500),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(ms)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in [
-            "",
-            "10",
-            "s",
-            "10 parsecs",
-            "-1s",
-            "1h30",
-            "999999999999999d",
-        ] {
+        for text in ["", "10", "s", "10 parsecs", "-1s", "1h30", "999999999999999d"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

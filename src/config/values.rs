@@ -31,21 +31,13 @@ fn with_example<T: FromStr>(text: &str, what: &str, example: &str) -> Result<T, 
 where
     T::Err: Display,
 {
-    text.trim().parse().map_err(|_| {
-        format!(
-            "`{}` is no {what}; write for example \"{example}\"",
-            text.escape_default()
-        )
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| format!("`{}` is no {what}; write for example \"{example}\"", text.escape_default()))
 }
 
 pub(super) fn ae_title(text: &str) -> Result<AeTitle, String> {
-    AeTitle::new(text).map_err(|error| {
-        format!(
-            "`{}`: {error}; write for example \"FERRY_RX\"",
-            text.escape_default()
-        )
-    })
+    AeTitle::new(text).map_err(|error| format!("`{}`: {error}; write for example \"FERRY_RX\"", text.escape_default()))
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
@@ -57,10 +49,7 @@ pub(super) fn host_port(text: &str) -> Result<HostPort, String> {
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
-    let net = text
-        .parse::<IpAddr>()
-        .map(IpNet::from)
-        .or_else(|_| with_example(text, "network", "10.1.2.0/24"))?;
+    let net = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| with_example(text, "network", "10.1.2.0/24"))?;
     Ok(net.trunc())
 }
 
@@ -82,27 +71,14 @@ pub(super) fn source_name(text: &str) -> Result<String, String> {
         ));
     }
     if text == "catalog" {
-        return Err(
-            "`catalog` is what commands call our own catalog; name the source otherwise".into(),
-        );
+        return Err("`catalog` is what commands call our own catalog; name the source otherwise".into());
     }
     Ok(text.to_owned())
 }
 
 pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    choices
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let names: Vec<String> = choices
-                .iter()
-                .map(|(name, _)| format!("\"{name}\""))
-                .collect();
-            format!(
-                "`{}` is none of the choices; write {}",
-                text.escape_default(),
-                names.join(" or ")
-            )
-        })
+    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        format!("`{}` is none of the choices; write {}", text.escape_default(), names.join(" or "))
+    })
 }

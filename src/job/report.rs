@@ -17,8 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::catalog::{
-    Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals,
-    Totals,
+    Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals, Totals,
 };
 
 pub use summary::{Summary, YearTotals};
@@ -93,12 +92,7 @@ impl Report {
     }
 
     /// Writes it in one of the forms.
-    pub async fn write(
-        &self,
-        format: Format,
-        style: &Style,
-        out: &mut (dyn Write + Send),
-    ) -> Result<(), ReportError> {
+    pub async fn write(&self, format: Format, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
         match format {
             Format::Text => text::write(self, style, out).await,
             Format::Json => tables::write_json(self, style, out).await,
@@ -130,9 +124,7 @@ impl Report {
     pub fn elapsed(&self) -> Option<Duration> {
         let started = self.job.started?;
         let ended = self.job.ended.unwrap_or(self.now);
-        u64::try_from(ended - started)
-            .ok()
-            .map(Duration::from_millis)
+        u64::try_from(ended - started).ok().map(Duration::from_millis)
     }
 
     /// Everything but the studies, in the shape that scripts rely on.
@@ -179,12 +171,7 @@ pub fn is_gap(kind: &str) -> bool {
 }
 
 /// The states of studies that ended without proof.
-pub const FALLOUT: [ItemState; 4] = [
-    ItemState::Partial,
-    ItemState::Failed,
-    ItemState::Excluded,
-    ItemState::Cancelled,
-];
+pub const FALLOUT: [ItemState; 4] = [ItemState::Partial, ItemState::Failed, ItemState::Excluded, ItemState::Cancelled];
 
 /// The counts of items in the shape that scripts rely on: all but `total` sum up to `total`.
 pub fn items_json(items: &ItemTotals) -> Value {
@@ -234,18 +221,13 @@ pub fn state_text(state: JobState) -> &'static str {
 
 /// A time for scripts: RFC 3339 in UTC, to the second.
 pub fn timestamp(milliseconds: i64) -> Option<String> {
-    jiff::Timestamp::from_second(milliseconds.div_euclid(1000))
-        .ok()
-        .map(|t| t.to_string())
+    jiff::Timestamp::from_second(milliseconds.div_euclid(1000)).ok().map(|t| t.to_string())
 }
 
 /// A time for people: local, to the second.
 pub fn local_time(milliseconds: i64) -> String {
     match jiff::Timestamp::from_millisecond(milliseconds) {
-        Ok(time) => time
-            .to_zoned(jiff::tz::TimeZone::system())
-            .strftime("%Y-%m-%d %H:%M:%S")
-            .to_string(),
+        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => "an impossible time".into(),
     }
 }

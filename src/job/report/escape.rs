@@ -13,11 +13,7 @@ fn replaced(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let one = |c: char| {
-        if bad(c) {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
+        if bad(c) { c.escape_default().to_string() } else { c.to_string() }
     };
     Cow::Owned(text.chars().map(one).collect())
 }
@@ -39,15 +35,10 @@ pub fn bidi(text: &str) -> Cow<'_, str> {
 
 /// For a field of a CSV file: always quoted, and never a formula to the program that opens it.
 pub fn csv(text: &str) -> String {
-    let formula = text.trim_start().starts_with([
-        '=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}',
-    ]) || text.starts_with(['\t', '\r', '\n']);
+    let formula = text.trim_start().starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'])
+        || text.starts_with(['\t', '\r', '\n']);
     let harmless = bidi(text).replace('"', "\"\"");
-    if formula {
-        format!("\"'{harmless}\"")
-    } else {
-        format!("\"{harmless}\"")
-    }
+    if formula { format!("\"'{harmless}\"") } else { format!("\"{harmless}\"") }
 }
 
 /// For the content and the quoted attributes of HTML.
@@ -89,15 +80,9 @@ mod tests {
 
     #[test]
     fn terminals_get_no_control_and_no_bidirectional_characters() {
-        assert_eq!(
-            terminal("M\u{fc}ller^J\u{f6}rg \u{5c71}\u{7530}"),
-            "M\u{fc}ller^J\u{f6}rg \u{5c71}\u{7530}"
-        );
+        assert_eq!(terminal("M\u{fc}ller^J\u{f6}rg \u{5c71}\u{7530}"), "M\u{fc}ller^J\u{f6}rg \u{5c71}\u{7530}");
         assert_eq!(terminal("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-        assert_eq!(
-            terminal("x\u{202e}gpj.exe\u{9b}1m"),
-            "x\\u{202e}gpj.exe\\u{9b}1m"
-        );
+        assert_eq!(terminal("x\u{202e}gpj.exe\u{9b}1m"), "x\\u{202e}gpj.exe\\u{9b}1m");
         assert_eq!(terminal_lines("a\nb\r\u{2066}"), "a\nb\\r\\u{2066}");
         assert_eq!(bidi("\u{1b}[1m\u{202e}"), "\u{1b}[1m\\u{202e}");
     }
@@ -106,15 +91,7 @@ mod tests {
     fn csv_fields_are_quoted_and_no_formulas() {
         assert_eq!(csv("plain"), "\"plain\"");
         assert_eq!(csv("say \"hi\", ok"), "\"say \"\"hi\"\", ok\"");
-        for text in [
-            "=HYPERLINK(1)",
-            "+1",
-            "-1",
-            "@x",
-            "\t=1",
-            "  =1",
-            "\u{FF1D}1",
-        ] {
+        for text in ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "  =1", "\u{FF1D}1"] {
             assert!(csv(text).starts_with("\"'"), "{text:?}");
         }
         assert_eq!(csv("1-2"), "\"1-2\"");
@@ -130,12 +107,7 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(thousands(number), text);
         }
     }

@@ -4,9 +4,7 @@ use std::io::Write;
 
 use super::escape::{html, thousands};
 use super::text::{remedy, verdict};
-use super::{
-    FALLOUT, Report, ReportError, Style, Summary, day_text, kind_text, local_time, state_text,
-};
+use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, kind_text, local_time, state_text};
 use crate::catalog::{Item, ItemState};
 use crate::config::units::{format_bytes, format_duration};
 
@@ -28,11 +26,7 @@ code, td.uid { font: 13px ui-monospace, monospace; overflow-wrap: anywhere }
 </style>
 "#;
 
-pub(super) async fn write(
-    report: &Report,
-    style: &Style,
-    out: &mut (dyn Write + Send),
-) -> Result<(), ReportError> {
+pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
     let summary = report.summary().await?;
     heading(report, out)?;
     numbers(report, out)?;
@@ -40,55 +34,29 @@ pub(super) async fn write(
     reasons(&summary, report.job.id, style, out)?;
     notes(report, out)?;
 
-    let (title, states): (_, &[ItemState]) = if style.failed_only {
-        ("Studies that are not proven", &FALLOUT)
-    } else {
-        ("Studies, newest first", &[])
-    };
+    let (title, states): (_, &[ItemState]) =
+        if style.failed_only { ("Studies that are not proven", &FALLOUT) } else { ("Studies, newest first", &[]) };
     writeln!(
         out,
         "<h2>{title}</h2>\n<table>\n<thead><tr><th>Date<th>Study Instance UID<th>Patient ID<th>State<th class=n>Filed<th class=n>Listed<th class=n>Attempts<th>Reason and the source's own words</tr></thead>\n<tbody>"
     )?;
-    report
-        .each(states, |item| row(item, out).map_err(ReportError::Write))
-        .await?;
+    report.each(states, |item| row(item, out).map_err(ReportError::Write)).await?;
     writeln!(out, "</tbody>\n</table>\n</body>\n</html>")?;
     Ok(())
 }
 
 fn heading(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let job = &report.job;
-    let of = job
-        .spec
-        .source
-        .as_deref()
-        .map(|source| format!(" of {}", html(source)))
-        .unwrap_or_default();
-    let title = format!(
-        "Job {}: {}{of}, {}",
-        job.id,
-        kind_text(job.spec.kind),
-        state_text(job.state)
-    );
-    writeln!(
-        out,
-        "{HEAD}<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>"
-    )?;
+    let of = job.spec.source.as_deref().map(|source| format!(" of {}", html(source))).unwrap_or_default();
+    let title = format!("Job {}: {}{of}, {}", job.id, kind_text(job.spec.kind), state_text(job.state));
+    writeln!(out, "{HEAD}<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>")?;
     writeln!(out, "<p class=verdict>{}</p>", html(&verdict(report)))?;
     if let Some(message) = &job.message {
         writeln!(out, "<p>{}</p>", html(message))?;
     }
-    let started = job.started.map_or("not started".into(), |at| {
-        format!("started {}", local_time(at))
-    });
-    let ended = job
-        .ended
-        .map(|at| format!(", ended {}", local_time(at)))
-        .unwrap_or_default();
-    let took = report
-        .elapsed()
-        .map(|took| format!(", {}", format_duration(took)))
-        .unwrap_or_default();
+    let started = job.started.map_or("not started".into(), |at| format!("started {}", local_time(at)));
+    let ended = job.ended.map(|at| format!(", ended {}", local_time(at))).unwrap_or_default();
+    let took = report.elapsed().map(|took| format!(", {}", format_duration(took))).unwrap_or_default();
     writeln!(
         out,
         "<p>{started}{ended}{took}; written {} by pacsferry {}</p>",
@@ -122,11 +90,7 @@ fn numbers(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()>
     for (name, count) in studies.iter().chain(&objects) {
         writeln!(out, "<tr><td>{name}<td class=n>{}</tr>", thousands(*count))?;
     }
-    writeln!(
-        out,
-        "<tr><td>received<td class=n>{}</tr>\n</table>",
-        format_bytes(report.totals.bytes)
-    )
+    writeln!(out, "<tr><td>received<td class=n>{}</tr>\n</table>", format_bytes(report.totals.bytes))
 }
 
 fn years(summary: &Summary, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
@@ -136,8 +100,7 @@ fn years(summary: &Summary, out: &mut (dyn Write + Send)) -> std::io::Result<()>
     )?;
     for (year, t) in summary.years() {
         let year = year.map_or("no date".to_owned(), |year| year.to_string());
-        let [total, proven, fallout, pending] =
-            [t.total, t.proven, t.fallout, t.pending].map(thousands);
+        let [total, proven, fallout, pending] = [t.total, t.proven, t.fallout, t.pending].map(thousands);
         writeln!(
             out,
             "<tr><td>{year}<td class=n>{total}<td class=n>{proven}<td class=n>{fallout}<td class=n>{pending}</tr>"
@@ -146,20 +109,12 @@ fn years(summary: &Summary, out: &mut (dyn Write + Send)) -> std::io::Result<()>
     writeln!(out, "</table>")
 }
 
-fn reasons(
-    summary: &Summary,
-    job: i64,
-    style: &Style,
-    out: &mut (dyn Write + Send),
-) -> std::io::Result<()> {
+fn reasons(summary: &Summary, job: i64, style: &Style, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let reasons = summary.reasons();
     if reasons.is_empty() {
         return Ok(());
     }
-    writeln!(
-        out,
-        "<h2>Why, and what to do</h2>\n<table>\n<tr><th>Reason<th class=n>Studies<th>What to do</tr>"
-    )?;
+    writeln!(out, "<h2>Why, and what to do</h2>\n<table>\n<tr><th>Reason<th class=n>Studies<th>What to do</tr>")?;
     for (reason, count) in reasons {
         writeln!(
             out,
@@ -184,22 +139,10 @@ fn notes(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
 }
 
 fn row(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
-    let bad = if FALLOUT.contains(&item.state) {
-        " class=bad"
-    } else {
-        ""
-    };
+    let bad = if FALLOUT.contains(&item.state) { " class=bad" } else { "" };
     let reason = item.reason.map_or("", |reason| reason.as_text());
-    let between = if reason.is_empty() || item.detail.is_empty() {
-        ""
-    } else {
-        ": "
-    };
-    let by_count = if item.evidence == Some(crate::catalog::Evidence::Count) {
-        " by count"
-    } else {
-        ""
-    };
+    let between = if reason.is_empty() || item.detail.is_empty() { "" } else { ": " };
+    let by_count = if item.evidence == Some(crate::catalog::Evidence::Count) { " by count" } else { "" };
     writeln!(
         out,
         "<tr{bad}><td>{}<td class=uid>{}<td>{}<td>{}{by_count}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}{between}{}</tr>",

@@ -27,10 +27,7 @@ pub struct Summary {
 impl Summary {
     /// Counts one more.
     pub fn add(&mut self, item: &Item) {
-        let year = self
-            .years
-            .entry(item.study.study_date.map(|date| date.year()))
-            .or_default();
+        let year = self.years.entry(item.study.study_date.map(|date| date.year())).or_default();
         year.total += 1;
         match item.state {
             ItemState::Proven => year.proven += 1,
@@ -48,10 +45,7 @@ impl Summary {
 
     /// The newest year first, studies without a date last (`None`).
     pub fn years(&self) -> impl Iterator<Item = (Option<i16>, YearTotals)> {
-        self.years
-            .iter()
-            .rev()
-            .map(|(year, totals)| (*year, *totals))
+        self.years.iter().rev().map(|(year, totals)| (*year, *totals))
     }
 
     /// The most frequent reason first.

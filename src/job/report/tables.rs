@@ -22,8 +22,7 @@ pub(super) async fn write_json(
     let write_study = |item: &Item| {
         summary.add(item);
         out.write_all(std::mem::replace(&mut between, ",\n").as_bytes())?;
-        serde_json::to_writer(&mut *out, &study(item))
-            .map_err(|error| ReportError::Write(error.into()))
+        serde_json::to_writer(&mut *out, &study(item)).map_err(|error| ReportError::Write(error.into()))
     };
     report.each(states(style), write_study).await?;
     let years: Vec<Value> = summary
@@ -35,12 +34,7 @@ pub(super) async fn write_json(
         .into_iter()
         .map(|(reason, studies)| json!({ "reason": reason.as_text(), "studies": studies, "remedy": reason.remedy() }))
         .collect();
-    writeln!(
-        out,
-        "],\n\"years\":{},\n\"reasons\":{}}}",
-        Value::Array(years),
-        Value::Array(reasons)
-    )?;
+    writeln!(out, "],\n\"years\":{},\n\"reasons\":{}}}", Value::Array(years), Value::Array(reasons))?;
     Ok(())
 }
 
@@ -61,11 +55,7 @@ fn study(item: &Item) -> Value {
 }
 
 /// One line a study.
-pub(super) async fn write_csv(
-    report: &Report,
-    style: &Style,
-    out: &mut (dyn Write + Send),
-) -> Result<(), ReportError> {
+pub(super) async fn write_csv(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
     let columns = [
         "study_uid",
         "study_date",
@@ -81,17 +71,12 @@ pub(super) async fn write_csv(
     ];
     row(out, &columns)?;
     let write_row = |item: &Item| {
-        let [listed, filed, attempts] =
-            [item.counts.listed, item.counts.filed, item.attempt].map(|n| n.to_string());
+        let [listed, filed, attempts] = [item.counts.listed, item.counts.filed, item.attempt].map(|n| n.to_string());
         row(
             out,
             &[
                 item.study.study_uid.as_str(),
-                &item
-                    .study
-                    .study_date
-                    .map(|date| date.to_string())
-                    .unwrap_or_default(),
+                &item.study.study_date.map(|date| date.to_string()).unwrap_or_default(),
                 &item.study.patient_id,
                 item.state.as_text(),
                 item.evidence.map_or("", |evidence| evidence.as_text()),

@@ -26,35 +26,18 @@ impl Bench {
             follow: None,
         };
         let job = catalog.create_job(&spec).await.unwrap().id;
-        catalog
-            .set_job_state(job, JobState::Running, None)
-            .await
-            .unwrap();
+        catalog.set_job_state(job, JobState::Running, None).await.unwrap();
         catalog.add_studies(job, studies).await.unwrap();
         catalog.set_enumerated(job, true).await.unwrap();
-        Bench {
-            _folder: folder,
-            catalog,
-            job,
-        }
+        Bench { _folder: folder, catalog, job }
     }
 
     /// Ends the newest study that is not ended.
     async fn end(&self, state: ItemState, change: impl FnOnce(&mut ItemUpdate)) {
-        let item = self
-            .catalog
-            .claim(self.job, "test", LEASE)
-            .await
-            .unwrap()
-            .expect("a study to claim");
+        let item = self.catalog.claim(self.job, "test", LEASE).await.unwrap().expect("a study to claim");
         let mut update = ItemUpdate::to(state, 1);
         change(&mut update);
-        assert!(
-            self.catalog
-                .update_item(item.id, item.fence, update)
-                .await
-                .unwrap()
-        );
+        assert!(self.catalog.update_item(item.id, item.fence, update).await.unwrap());
     }
 
     async fn write(&self, format: Format, style: &Style) -> String {
@@ -89,15 +72,10 @@ async fn mixed() -> Bench {
     let bench = Bench::new(studies).await;
     bench
         .end(ItemState::Proven, |update| {
-            (update.evidence, update.listed, update.filed) =
-                (Some(Evidence::Instances), Some(3), Some(3))
+            (update.evidence, update.listed, update.filed) = (Some(Evidence::Instances), Some(3), Some(3))
         })
         .await;
-    bench
-        .end(ItemState::Proven, |update| {
-            update.evidence = Some(Evidence::Count)
-        })
-        .await;
+    bench.end(ItemState::Proven, |update| update.evidence = Some(Evidence::Count)).await;
     bench
         .end(ItemState::Partial, |update| {
             (update.listed, update.filed) = (Some(5), Some(2));
@@ -128,57 +106,25 @@ async fn json_has_the_shape_that_scripts_rely_on() {
         .map(|(_, n)| n.as_u64().unwrap())
         .sum();
     assert_eq!(report["items"]["total"], sum);
-    for key in [
-        "listed",
-        "filed",
-        "duplicate",
-        "variant",
-        "collision",
-        "quarantined",
-    ] {
+    for key in ["listed", "filed", "duplicate", "variant", "collision", "quarantined"] {
         assert!(report["objects"][key].is_u64(), "{key}");
     }
     assert!(report["bytes"].is_u64() && report["started"].is_string() && report["ended"].is_null());
     // Newest first, the one without a date last.
-    let uids: Vec<&str> = report["studies"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["study_uid"].as_str().unwrap())
-        .collect();
+    let uids: Vec<&str> =
+        report["studies"].as_array().unwrap().iter().map(|s| s["study_uid"].as_str().unwrap()).collect();
     assert_eq!(uids, ["1.2.1", "1.2.2", "1.2.3", "1.2.4"]);
     let partial = &report["studies"][2];
     assert_eq!(partial["study_date"], "20190704");
     assert_eq!(
-        (
-            &partial["state"],
-            &partial["reason"],
-            &partial["listed"],
-            &partial["filed"]
-        ),
-        (
-            &json!("partial"),
-            &json!("short count"),
-            &json!(5),
-            &json!(2)
-        )
+        (&partial["state"], &partial["reason"], &partial["listed"], &partial["filed"]),
+        (&json!("partial"), &json!("short count"), &json!(5), &json!(2))
     );
-    assert_eq!(
-        partial["detail"], "A702 \"sub-operations\" <b>failed</b>\u{1b}[2J\u{202e}",
-        "verbatim"
-    );
+    assert_eq!(partial["detail"], "A702 \"sub-operations\" <b>failed</b>\u{1b}[2J\u{202e}", "verbatim");
     assert_eq!(report["studies"][3]["study_date"], Value::Null);
-    assert_eq!(
-        report["years"][0],
-        json!({ "year": 2024, "total": 2, "proven": 2, "fallout": 0, "pending": 0 })
-    );
+    assert_eq!(report["years"][0], json!({ "year": 2024, "total": 2, "proven": 2, "fallout": 0, "pending": 0 }));
     assert_eq!(report["reasons"][0]["reason"], "short count");
-    let failed = bench
-        .json(&Style {
-            failed_only: true,
-            ..Style::default()
-        })
-        .await;
+    let failed = bench.json(&Style { failed_only: true, ..Style::default() }).await;
     assert_eq!(failed["studies"].as_array().unwrap().len(), 1);
     assert_eq!(failed["items"]["total"], 4);
 }
@@ -186,11 +132,7 @@ async fn json_has_the_shape_that_scripts_rely_on() {
 #[tokio::test]
 async fn text_says_what_is_proven_what_is_not_and_where_to_look() {
     let bench = mixed().await;
-    let style = Style {
-        failed_only: false,
-        source_gone: false,
-        command_suffix: " --config 'my site.toml'".into(),
-    };
+    let style = Style { failed_only: false, source_gone: false, command_suffix: " --config 'my site.toml'".into() };
     let text = bench.write(Format::Text, &style).await;
     for needle in [
         "migration of old\\u{202e}pacs, running",
@@ -204,19 +146,8 @@ async fn text_says_what_is_proven_what_is_not_and_where_to_look() {
         assert!(text.contains(needle), "{needle}\nis not in\n{text}");
     }
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
-    let failed = bench
-        .write(
-            Format::Text,
-            &Style {
-                failed_only: true,
-                ..style
-            },
-        )
-        .await;
-    assert!(
-        failed.starts_with("Not proven\n") && !failed.contains("1.2.1"),
-        "{failed}"
-    );
+    let failed = bench.write(Format::Text, &Style { failed_only: true, ..style }).await;
+    assert!(failed.starts_with("Not proven\n") && !failed.contains("1.2.1"), "{failed}");
 }
 
 #[tokio::test]
@@ -227,15 +158,12 @@ async fn csv_and_html_hold_no_formula_and_no_markup_of_others() {
     assert_eq!(lines.len(), 5);
     assert!(lines[0].starts_with("\"study_uid\",\"study_date\",\"patient_id\""));
     assert!(
-        lines[3].contains("\"'=cmd()|<img onerror=x>\"")
-            && lines[3].contains("\"A702 \"\"sub-operations\"\""),
+        lines[3].contains("\"'=cmd()|<img onerror=x>\"") && lines[3].contains("\"A702 \"\"sub-operations\"\""),
         "{}",
         lines[3]
     );
     let html = bench.write(Format::Html, &Style::default()).await;
-    assert!(
-        html.contains("=cmd()|&lt;img onerror=x&gt;") && html.contains("&lt;b&gt;failed&lt;/b&gt;")
-    );
+    assert!(html.contains("=cmd()|&lt;img onerror=x&gt;") && html.contains("&lt;b&gt;failed&lt;/b&gt;"));
     assert!(
         !html.contains("<img")
             && !html.contains("<b>")
@@ -249,45 +177,18 @@ async fn csv_and_html_hold_no_formula_and_no_markup_of_others() {
 #[tokio::test]
 async fn a_job_is_proven_only_when_nothing_fell_out_and_everything_was_listed() {
     let bench = Bench::new(vec![study("1.2.1", "20240305", "P1")]).await;
-    let report = async || {
-        Report::of(&bench.catalog, bench.job)
-            .await
-            .unwrap()
-            .unwrap()
-    };
-    bench
-        .end(ItemState::Proven, |update| {
-            update.evidence = Some(Evidence::Instances)
-        })
-        .await;
+    let report = async || Report::of(&bench.catalog, bench.job).await.unwrap().unwrap();
+    bench.end(ItemState::Proven, |update| update.evidence = Some(Evidence::Instances)).await;
     assert!(!report().await.is_proven(), "it is not finished");
-    bench
-        .catalog
-        .set_job_state(bench.job, JobState::Finished, None)
-        .await
-        .unwrap();
-    bench
-        .catalog
-        .append_note(bench.job, "scope", "a remark")
-        .await
-        .unwrap();
+    bench.catalog.set_job_state(bench.job, JobState::Finished, None).await.unwrap();
+    bench.catalog.append_note(bench.job, "scope", "a remark").await.unwrap();
     assert!(report().await.is_proven());
-    assert!(
-        bench
-            .write(Format::Text, &Style::default())
-            .await
-            .contains("All 1 study that had to come")
-    );
-    bench
-        .catalog
-        .append_note(bench.job, "not enumerated", "2011: no answer")
-        .await
-        .unwrap();
+    assert!(bench.write(Format::Text, &Style::default()).await.contains("All 1 study that had to come"));
+    bench.catalog.append_note(bench.job, "not enumerated", "2011: no answer").await.unwrap();
     assert!(!report().await.is_proven());
     let text = bench.write(Format::Text, &Style::default()).await;
     assert!(
-        text.contains("NOT everything could be listed")
-            && text.contains("not enumerated: 2011: no answer"),
+        text.contains("NOT everything could be listed") && text.contains("not enumerated: 2011: no answer"),
         "{text}"
     );
 }
@@ -295,17 +196,11 @@ async fn a_job_is_proven_only_when_nothing_fell_out_and_everything_was_listed() 
 #[tokio::test]
 async fn a_long_report_is_read_page_by_page() {
     let count = PAGE * 2 + 1;
-    let studies = (0..count)
-        .map(|n| study(&format!("1.2.{n}"), "20240101", "P"))
-        .collect();
+    let studies = (0..count).map(|n| study(&format!("1.2.{n}"), "20240101", "P")).collect();
     let bench = Bench::new(studies).await;
     let report = bench.json(&Style::default()).await;
-    let uids: std::collections::BTreeSet<&str> = report["studies"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["study_uid"].as_str().unwrap())
-        .collect();
+    let uids: std::collections::BTreeSet<&str> =
+        report["studies"].as_array().unwrap().iter().map(|s| s["study_uid"].as_str().unwrap()).collect();
     assert_eq!(uids.len(), count);
     assert_eq!(report["years"][0]["pending"], count);
 }
@@ -313,10 +208,5 @@ async fn a_long_report_is_read_page_by_page() {
 #[tokio::test]
 async fn there_is_no_report_of_a_job_that_is_not() {
     let bench = Bench::new(vec![]).await;
-    assert!(
-        Report::of(&bench.catalog, bench.job + 1)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(Report::of(&bench.catalog, bench.job + 1).await.unwrap().is_none());
 }

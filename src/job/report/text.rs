@@ -3,20 +3,14 @@
 use std::io::Write;
 
 use super::escape::{terminal, thousands};
-use super::{
-    FALLOUT, Report, ReportError, Style, Summary, day_text, kind_text, local_time, state_text,
-};
+use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, kind_text, local_time, state_text};
 use crate::catalog::{Item, ItemState, JobState, Reason};
 use crate::config::units::{format_bytes, format_duration, format_rate};
 
 /// The most studies that are listed when not all of them were asked for.
 const SHOWN: usize = 40;
 
-pub(super) async fn write(
-    report: &Report,
-    style: &Style,
-    out: &mut (dyn Write + Send),
-) -> Result<(), ReportError> {
+pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
     if !style.failed_only {
         headline(report, out)?;
         totals(report, out)?;
@@ -34,119 +28,59 @@ pub(super) async fn write(
 
 fn headline(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let job = &report.job;
-    let of = job
-        .spec
-        .source
-        .as_deref()
-        .map(|source| format!(" of {}", terminal(source)))
-        .unwrap_or_default();
-    writeln!(
-        out,
-        "Job {}: {}{of}, {}",
-        job.id,
-        kind_text(job.spec.kind),
-        state_text(job.state)
-    )?;
+    let of = job.spec.source.as_deref().map(|source| format!(" of {}", terminal(source))).unwrap_or_default();
+    writeln!(out, "Job {}: {}{of}, {}", job.id, kind_text(job.spec.kind), state_text(job.state))?;
     writeln!(out, "  {}", verdict(report))?;
     if let Some(message) = &job.message {
         writeln!(out, "  {}", terminal(message))?;
     }
     if let (Some(started), Some(elapsed)) = (job.started, report.elapsed()) {
-        let until = job
-            .ended
-            .map(|ended| format!(", ended {}", local_time(ended)))
-            .unwrap_or_default();
-        writeln!(
-            out,
-            "  started {}{until}, {}",
-            local_time(started),
-            format_duration(elapsed)
-        )?;
+        let until = job.ended.map(|ended| format!(", ended {}", local_time(ended))).unwrap_or_default();
+        writeln!(out, "  started {}{until}, {}", local_time(started), format_duration(elapsed))?;
         let (objects, bytes) = if job.ended.is_some() {
             average(report, elapsed.as_millis())
         } else {
             (report.recent.0 / 60, report.recent.1 / 60)
         };
-        let during = if job.ended.is_some() {
-            "on average"
-        } else {
-            "in the last minute"
-        };
+        let during = if job.ended.is_some() { "on average" } else { "in the last minute" };
         if bytes > 0 {
-            writeln!(
-                out,
-                "  {} objects/s, {} {during}",
-                thousands(objects),
-                format_rate(bytes)
-            )?;
+            writeln!(out, "  {} objects/s, {} {during}", thousands(objects), format_rate(bytes))?;
         }
     }
     writeln!(out)
 }
 
 fn average(report: &Report, milliseconds: u128) -> (u64, u64) {
-    let per_second = |count: u64| {
-        u64::try_from(u128::from(count) * 1000 / milliseconds.max(1)).unwrap_or(u64::MAX)
-    };
+    let per_second = |count: u64| u64::try_from(u128::from(count) * 1000 / milliseconds.max(1)).unwrap_or(u64::MAX);
     let objects = &report.totals.objects;
-    (
-        per_second(objects.filed + objects.duplicate + objects.variant),
-        per_second(report.totals.bytes),
-    )
+    (per_second(objects.filed + objects.duplicate + objects.variant), per_second(report.totals.bytes))
 }
 
 /// The one sentence that matters.
 pub(super) fn verdict(report: &Report) -> String {
     let items = &report.totals.items;
-    let studies = |n: u64| {
-        format!(
-            "{} {}",
-            thousands(n),
-            if n == 1 { "study" } else { "studies" }
-        )
-    };
+    let studies = |n: u64| format!("{} {}", thousands(n), if n == 1 { "study" } else { "studies" });
     let over = items.fallout();
     match report.job.state {
         JobState::Finished if over == 0 && !report.is_proven() => {
-            format!(
-                "{} proven, but NOT everything could be listed: see the notes.",
-                studies(items.proven)
-            )
+            format!("{} proven, but NOT everything could be listed: see the notes.", studies(items.proven))
         }
-        JobState::Finished if items.total == 0 => {
-            "The source listed no study that was asked for.".into()
-        }
+        JobState::Finished if items.total == 0 => "The source listed no study that was asked for.".into(),
         JobState::Finished if over == 0 => {
-            let all = format!(
-                "All {} that had to come are proven",
-                studies(items.total - items.excluded - items.cancelled)
-            );
+            let all =
+                format!("All {} that had to come are proven", studies(items.total - items.excluded - items.cancelled));
             match items.proven_by_count {
                 0 => format!("{all}: every object that the source lists is filed."),
                 n => format!("{all}, {} of them by count only.", thousands(n)),
             }
         }
-        JobState::Finished => format!(
-            "{} proven, {} NOT; the reasons are below.",
-            studies(items.proven),
-            thousands(over)
-        ),
+        JobState::Finished => {
+            format!("{} proven, {} NOT; the reasons are below.", studies(items.proven), thousands(over))
+        }
         _ => {
-            let so_far = format!(
-                "{} of {} proven",
-                thousands(items.proven),
-                studies(items.total)
-            );
-            let listed = if report.job.enumerated {
-                ""
-            } else {
-                " (the list is not complete yet)"
-            };
-            format!(
-                "{so_far}{listed}, {} to go, {} given up.",
-                thousands(items.pending()),
-                thousands(over)
-            )
+            let so_far = format!("{} of {} proven", thousands(items.proven), studies(items.total));
+            let listed = if report.job.enumerated { "" } else { " (the list is not complete yet)" };
+            format!("{so_far}{listed}, {} to go, {} given up.", thousands(items.pending()), thousands(over))
         }
     }
 }
@@ -182,41 +116,23 @@ fn totals(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> 
     };
     block("Studies", thousands(i.total), &studies)?;
     block("Objects", String::new(), &objects)?;
-    writeln!(
-        out,
-        "  {:<18}{:>12}\n",
-        "received",
-        format_bytes(report.totals.bytes)
-    )
+    writeln!(out, "  {:<18}{:>12}\n", "received", format_bytes(report.totals.bytes))
 }
 
 fn years(summary: &Summary, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     if summary.years().next().is_none() {
         return Ok(());
     }
-    writeln!(
-        out,
-        "{:<10}{:>10}{:>10}{:>12}{:>10}",
-        "Year", "studies", "proven", "not proven", "pending"
-    )?;
+    writeln!(out, "{:<10}{:>10}{:>10}{:>12}{:>10}", "Year", "studies", "proven", "not proven", "pending")?;
     for (year, t) in summary.years() {
         let year = year.map_or("no date".to_owned(), |year| year.to_string());
-        let [total, proven, fallout, pending] =
-            [t.total, t.proven, t.fallout, t.pending].map(thousands);
-        writeln!(
-            out,
-            "{year:<10}{total:>10}{proven:>10}{fallout:>12}{pending:>10}"
-        )?;
+        let [total, proven, fallout, pending] = [t.total, t.proven, t.fallout, t.pending].map(thousands);
+        writeln!(out, "{year:<10}{total:>10}{proven:>10}{fallout:>12}{pending:>10}")?;
     }
     writeln!(out)
 }
 
-fn reasons(
-    summary: &Summary,
-    job: i64,
-    style: &Style,
-    out: &mut (dyn Write + Send),
-) -> std::io::Result<()> {
+fn reasons(summary: &Summary, job: i64, style: &Style, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let reasons = summary.reasons();
     if reasons.is_empty() {
         return Ok(());
@@ -234,49 +150,28 @@ pub(super) fn remedy(reason: Reason, job: i64, style: &Style) -> String {
     let suffix = &style.command_suffix;
     reason
         .remedy()
-        .replace(
-            "`job N retry --study UID`",
-            &format!("`pacsferry job {job} retry --study UID{suffix}`"),
-        )
-        .replace(
-            "`job N retry`",
-            &format!("`pacsferry job {job} retry{suffix}`"),
-        )
+        .replace("`job N retry --study UID`", &format!("`pacsferry job {job} retry --study UID{suffix}`"))
+        .replace("`job N retry`", &format!("`pacsferry job {job} retry{suffix}`"))
         .replace(
             "`find catalog --level instance`",
             &format!("`pacsferry find catalog --level instance StudyInstanceUID=UID{suffix}`"),
         )
 }
 
-async fn fallout(
-    report: &Report,
-    style: &Style,
-    out: &mut (dyn Write + Send),
-) -> Result<(), ReportError> {
+async fn fallout(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
     let i = &report.totals.items;
-    let count =
-        usize::try_from(i.partial + i.failed + i.excluded + i.cancelled).unwrap_or(usize::MAX);
+    let count = usize::try_from(i.partial + i.failed + i.excluded + i.cancelled).unwrap_or(usize::MAX);
     if count == 0 {
         if style.failed_only {
-            writeln!(
-                out,
-                "No study of job {} has ended without proof.",
-                report.job.id
-            )?;
+            writeln!(out, "No study of job {} has ended without proof.", report.job.id)?;
         }
         return Ok(());
     }
     writeln!(out, "Not proven")?;
     if style.failed_only || count <= SHOWN {
-        report
-            .each(&FALLOUT, |item| line(item, out).map_err(ReportError::Write))
-            .await?;
+        report.each(&FALLOUT, |item| line(item, out).map_err(ReportError::Write)).await?;
     } else {
-        for item in report
-            .catalog
-            .items(report.job.id, &FALLOUT, None, SHOWN)
-            .await?
-        {
+        for item in report.catalog.items(report.job.id, &FALLOUT, None, SHOWN).await? {
             line(&item, out)?;
         }
         writeln!(
@@ -297,21 +192,8 @@ fn line(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
         (_, reason) => reason.map_or("no reason was kept", |reason| reason.as_text()),
     };
     let counts = &item.counts;
-    writeln!(
-        out,
-        "  {}  {}",
-        terminal(&day_text(item)),
-        item.study.study_uid
-    )?;
-    let attempts = format!(
-        "{} {}",
-        item.attempt,
-        if item.attempt == 1 {
-            "attempt"
-        } else {
-            "attempts"
-        }
-    );
+    writeln!(out, "  {}  {}", terminal(&day_text(item)), item.study.study_uid)?;
+    let attempts = format!("{} {}", item.attempt, if item.attempt == 1 { "attempt" } else { "attempts" });
     writeln!(
         out,
         "      {}: {reason}; {} of {} objects filed, {attempts}",
@@ -319,11 +201,7 @@ fn line(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
         counts.filed,
         counts.listed
     )?;
-    if item.detail.is_empty() {
-        Ok(())
-    } else {
-        writeln!(out, "      {}", terminal(&item.detail))
-    }
+    if item.detail.is_empty() { Ok(()) } else { writeln!(out, "      {}", terminal(&item.detail)) }
 }
 
 fn notes(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
@@ -341,50 +219,27 @@ fn next(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> std::io
     let (id, items, suffix) = (report.job.id, &report.totals.items, &style.command_suffix);
     let mut hints = Vec::new();
     match report.job.state {
-        JobState::Paused | JobState::Halted => {
-            hints.push((format!("job {id} resume"), "goes on where it stopped"))
-        }
+        JobState::Paused | JobState::Halted => hints.push((format!("job {id} resume"), "goes on where it stopped")),
         JobState::Running | JobState::Stopping => {
-            hints.push((
-                format!("job {id}"),
-                "shows how far it is, and what is being pulled",
-            ));
-            hints.push((
-                format!("job {id} pause"),
-                "lets go of the source within a second",
-            ));
+            hints.push((format!("job {id}"), "shows how far it is, and what is being pulled"));
+            hints.push((format!("job {id} pause"), "lets go of the source within a second"));
         }
         JobState::Finished | JobState::Cancelled => {}
     }
     if items.fallout() > 0 {
-        hints.push((
-            format!("report {id} --failed"),
-            "every study that is not proven",
-        ));
+        hints.push((format!("report {id} --failed"), "every study that is not proven"));
         if !style.source_gone {
-            hints.push((
-                format!("job {id} retry"),
-                "tries these again, and pulls only what is missing",
-            ));
+            hints.push((format!("job {id} retry"), "tries these again, and pulls only what is missing"));
         }
     }
     if report.job.state == JobState::Finished && !style.source_gone {
-        hints.push((
-            format!("verify {id}"),
-            "compares again with the source, and with the files",
-        ));
+        hints.push((format!("verify {id}"), "compares again with the source, and with the files"));
     }
-    hints.push((
-        format!("report {id} --format html > report.html"),
-        "the same to print and to keep",
-    ));
+    hints.push((format!("report {id} --format html > report.html"), "the same to print and to keep"));
     writeln!(out, "Where to look next")?;
     for (command, what) in hints {
-        let (command, redirect) = command
-            .split_once(" >")
-            .map_or((command.as_str(), String::new()), |(c, r)| {
-                (c, format!(" >{r}"))
-            });
+        let (command, redirect) =
+            command.split_once(" >").map_or((command.as_str(), String::new()), |(c, r)| (c, format!(" >{r}")));
         writeln!(out, "  pacsferry {command}{suffix}{redirect}\n      {what}")?;
     }
     Ok(())
