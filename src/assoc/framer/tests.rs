@@ -1,3 +1,5 @@
+//! The cutting of a stream into events: fragments in any mix, lengths that lie, types that have no place.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Offers and answers as tables, each with its complement.
+
 use super::*;
 use crate::assoc::Proposed;
 use crate::assoc::pdu::UserInformation;

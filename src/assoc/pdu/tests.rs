@@ -1,3 +1,5 @@
+//! Association PDUs: held against another reader, odd ones, cut ones and arbitrary bytes.
+
 use dicom_ul::pdu::{UserIdentity, UserIdentityType, read_pdu};
 use proptest::prelude::*;
 

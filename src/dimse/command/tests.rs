@@ -1,3 +1,5 @@
+//! Command sets: what is written is read, odd ones are understood, damage is said.
+
 use super::*;
 use crate::dicom::uids;
 
