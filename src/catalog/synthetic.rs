@@ -20,34 +20,49 @@ pub const SOURCE: &str = "synthetic";
 /// Studies written at once.
 const CHUNK: u64 = 5000;
 
-/// UIDs as one manufacturer makes them: one root, then numbers in no order.
-fn study_text(study: u64) -> String {
-    format!("1.2.826.0.1.3680043.8.498.{}.{study}", study.wrapping_mul(2_654_435_761) % (1 << 32))
+/// Devices that made the studies.
+const DEVICES: u64 = 24;
+
+/// The archive of a hospital that makes a study every ten minutes, migrated newest first: study 1 is the latest.
+/// Manufacturers make UIDs of a number of the device and the time; patients come back whenever they must.
+struct Model {
+    uid: String,
+    date: Option<Date>,
+    time: String,
+    patient: u64,
 }
 
-fn day(study: u64) -> Option<Date> {
-    let days = i64::try_from(study % 7300).unwrap_or(0);
-    Date::parse("20240101").ok().map(|last| last.plus_days(-days))
+fn model(study: u64) -> Model {
+    let (days, slot) = (i64::try_from(study / 144).unwrap_or(0), 143 - study % 144);
+    let date = Date::parse("20240101").ok().map(|last| last.plus_days(-days));
+    let time = format!("{:02}{:02}00", slot / 6, slot % 6 * 10);
+    let day = date.map(|day| day.to_string()).unwrap_or_default();
+    Model {
+        uid: format!("1.2.826.0.1.3680043.8.498.{}.{day}{time}.{study}", 100 + study % DEVICES),
+        date,
+        time,
+        patient: study.wrapping_mul(2_654_435_761) % (1 << 32),
+    }
 }
 
 /// The study of that number, as a source lists it.
 pub fn listed(study: u64, instances: u32) -> ListedStudy {
-    let date = day(study);
+    let Model { uid, date, time, patient } = model(study);
     ListedStudy {
         study_date: date,
         study_date_raw: date.map(|day| day.to_string()).unwrap_or_default(),
-        study_time: "101500".into(),
-        patient_id: format!("P{study}"),
-        patient_name: format!("Synthetic^{study}"),
+        study_time: time,
+        patient_id: format!("P{patient}"),
+        patient_name: format!("Synthetic^{patient}"),
         modalities: "CT".into(),
         instances: Some(instances),
-        ..ListedStudy::of(StudyInstanceUid::new(&study_text(study)))
+        ..ListedStudy::of(StudyInstanceUid::new(&uid))
     }
 }
 
 /// An instance of that study, as if it had been filed.
 pub fn instance(study: u64, number: u32) -> NewInstance {
-    let (uid, date) = (study_text(study), day(study));
+    let Model { uid, date, time, patient } = model(study);
     let place = date.map_or_else(|| "0000/00/00".to_owned(), |date| date.iso().replace('-', "/"));
     NewInstance {
         identity: Identity {
@@ -57,12 +72,12 @@ pub fn instance(study: u64, number: u32) -> NewInstance {
             class: SopClassUid::new("1.2.840.10008.5.1.4.1.1.2"),
         },
         header: Header {
-            patient_id: Some(format!("P{study}")),
-            patient_name: Some(format!("Synthetic^{study}")),
+            patient_id: Some(format!("P{patient}")),
+            patient_name: Some(format!("Synthetic^{patient}")),
             patient_birth_date: Some("19700101".into()),
             patient_sex: Some("O".into()),
             study_date: date.map(|day| day.to_string()),
-            study_time: Some("101500".into()),
+            study_time: Some(time),
             modality: Some("CT".into()),
             series_number: Some("1".into()),
             instance_number: Some(number.to_string()),
@@ -131,7 +146,7 @@ fn fill_all(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), Catal
                     .execute(params![id, first.header.patient_id, name])?;
                 tx.prepare_cached(
                     "INSERT INTO studies (id, uid, patient, study_date, study_time, modalities, series, instances)
-                     VALUES (?1, ?2, ?1, ?3, '101500', 'CT', 1, ?4)",
+                     VALUES (?1, ?2, ?1, ?3, ?5, 'CT', 1, ?4)",
                 )?
                 .execute(params![
                     id,

@@ -269,5 +269,7 @@ async fn items_are_read_page_by_page_newest_first_over_all_states() {
     assert_eq!(seen.last().unwrap().study.study_uid.as_str(), "1.9", "those without a date come last");
     assert_eq!(catalog.items(id, &[ItemState::Waiting, ItemState::Failed], None, 10).await.unwrap().len(), 2);
     assert_eq!(catalog.items(id, &[ItemState::Proven], None, 10).await.unwrap().len(), 1);
-    assert_eq!(catalog.newest_pending(id).await.unwrap().as_deref(), Some("20231229"));
+    assert_eq!(catalog.newest_pending(id).await.unwrap().as_deref(), Some("20240101"));
+    catalog.cancel_items(id).await.unwrap();
+    assert_eq!(catalog.newest_pending(id).await.unwrap(), None);
 }

@@ -267,7 +267,9 @@ async fn a_study_is_what_its_first_filed_instance_says_and_contradictions_are_fl
             },
         )?)
     });
-    let expected = ("Synthetic^1".into(), "synthetic^1".into(), FLAG_PATIENTS, "CT\\SR".into(), 2, 2);
+    let name = listed(1, 1).patient_name;
+    let folded = name.to_lowercase();
+    let expected = (name, folded, FLAG_PATIENTS, "CT\\SR".into(), 2, 2);
     assert_eq!(row.unwrap(), expected);
 }
 

@@ -13,7 +13,7 @@ async fn the_newest_study_is_claimed_first_and_each_only_once() {
     while let Some(item) = catalog.claim(id, "me", LONG).await.unwrap() {
         assert_eq!((item.state, item.fence), (ItemState::Pulling, 1));
         assert!(item.first_pulled.is_some());
-        days.push(item.study.study_date.unwrap());
+        days.push((item.study.study_date.unwrap(), item.study.study_time));
     }
     assert_eq!(days.len(), 10);
     assert!(days.is_sorted_by(|a, b| a > b), "{days:?}");

@@ -19,6 +19,7 @@ fn catalog_of_five() -> (tempfile::TempDir, Catalog) {
             object.header.patient_name = Some(name.into());
             object.header.patient_id = Some(id.into());
             object.header.study_date = Some(date.into());
+            object.header.study_time = Some("101500".into());
             object.header.modality = Some(modality.into());
             object.header.study_description = Some(description.into());
             if study == 1 && number == 10 {
