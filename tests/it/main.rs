@@ -10,6 +10,8 @@
 
 mod cli;
 mod headers;
+#[cfg(feature = "failpoints")]
+mod kill;
 mod peers;
 mod scale;
 mod support;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -86,6 +86,13 @@ impl Ferry {
         }
     }
 
+    /// Runs one command that dies at a fail point, if it passes it.
+    pub(crate) fn run_until_fail_point(&self, arguments: &[&str], point: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.env("PACSFERRY_FAILPOINT", point);
+        finish(command, MIGRATION)
+    }
+
     /// Runs one command that prints one JSON document.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let done = self.run(arguments);
@@ -95,8 +102,24 @@ impl Ferry {
 
     /// Starts a worker, and waits until its receiver listens.
     pub(crate) fn work(&self) -> Server {
-        let receiver = self.receiver;
-        Server::start(self.command(&["work"]), &self.folder.path().join("work.log"), || listens(receiver))
+        self.serve(self.command(&["work"]))
+    }
+
+    /// Starts a worker that dies at a fail point.
+    pub(crate) fn work_until_fail_point(&self, point: &str) -> Server {
+        let mut command = self.command(&["work"]);
+        command.env("PACSFERRY_FAILPOINT", point);
+        self.serve(command)
+    }
+
+    /// Starts a command that is killed when it is dropped, if it still runs.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Server {
+        Server::start(self.command(arguments), &self.folder.path().join("start.log"), || true)
+    }
+
+    fn serve(&self, command: Command) -> Server {
+        let (receiver, log) = (self.receiver, self.folder.path().join("work.log"));
+        Server::start(command, &log, || listens(receiver))
     }
 
     /// What the catalog says of every instance: its row, by SOP Instance UID.
