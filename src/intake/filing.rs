@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
+use super::IntakeError;
 use super::compare::{self, Comparison};
 use super::decide::{Decision, decide, fault};
 use super::inbox::{Inbox, Item, Message, Ticket};
-use super::IntakeError;
 use crate::catalog::{Catalog, CatalogError, Copy, NewInstance, Receipt, Recorded};
 use crate::dicom::SopInstanceUid;
 use crate::failpoint;
@@ -42,7 +42,13 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         work();
     };
     let thread = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(guarded);
-    thread.map_err(|error| IntakeError::Store(StoreError::Io { doing: "start the thread to", what: name.to_owned(), source: Arc::new(error) }))
+    thread.map_err(|error| {
+        IntakeError::Store(StoreError::Io {
+            doing: "start the thread to",
+            what: name.to_owned(),
+            source: Arc::new(error),
+        })
+    })
 }
 
 /// Objects would queue up for a thread that is gone, and nobody would notice: a panic there ends the process, which a

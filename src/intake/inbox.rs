@@ -61,7 +61,12 @@ pub(super) struct Inbox {
 }
 
 impl Item {
-    pub(super) fn new(incoming: Incoming, charset: CharacterSet, reply: Option<Reply>, permit: Option<OwnedSemaphorePermit>) -> Item {
+    pub(super) fn new(
+        incoming: Incoming,
+        charset: CharacterSet,
+        reply: Option<Reply>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Item {
         Item { incoming, ticket: Ticket { charset, verdict: None, refused: 0, reply, _permit: permit, turn: None } }
     }
 }

@@ -95,7 +95,9 @@ fn is_known(catalog: &Catalog, filed: &Filed) -> Result<bool, IntakeError> {
     Ok(copies.any(|copy| copy.place == *filed.place() && copy.digest == filed.digest()))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, IntakeError> + Send + 'static) -> Result<T, IntakeError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, IntakeError> + Send + 'static,
+) -> Result<T, IntakeError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

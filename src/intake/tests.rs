@@ -72,7 +72,12 @@ fn stream(instance: &str, encoding: Encoding, data: Vec<u8>) -> ObjectStream {
         class: SopClassUid::new(CLASS),
         instance: SopInstanceUid::new(instance),
         transfer_syntax: TransferSyntaxUid::new(syntax),
-        origin: Origin { source: Some("oldpacs".into()), ae_title: "OLDPACS".into(), address: [127, 0, 0, 1].into(), association: 3 },
+        origin: Origin {
+            source: Some("oldpacs".into()),
+            ae_title: "OLDPACS".into(),
+            address: [127, 0, 0, 1].into(),
+            association: 3,
+        },
         fragments,
     }
 }
@@ -200,7 +205,10 @@ async fn a_malformed_uid_is_filed_under_a_hash() {
         assert_eq!(fixture.send(&Sent { instance: hostile.into(), ..sent }).await, Recorded::New, "{hostile}");
         fixture.verify(hostile);
     }
-    assert_eq!(std::fs::read_dir(fixture.temp.path()).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(), 1);
+    assert_eq!(
+        std::fs::read_dir(fixture.temp.path()).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +231,8 @@ async fn a_file_that_was_removed_or_damaged_by_hand_is_filed_again() {
 async fn an_early_answer_is_followed_by_the_batch() {
     let fixture = Fixture::new();
     for n in 0..300 {
-        let stored = fixture.intake.store(Sent::new().number(n).stream(), CharacterSet::ascii(), &|_| true).await.unwrap();
+        let stored =
+            fixture.intake.store(Sent::new().number(n).stream(), CharacterSet::ascii(), &|_| true).await.unwrap();
         assert_eq!(stored, Stored::Received);
     }
     fixture.intake.flush().await.unwrap();
@@ -255,7 +264,8 @@ async fn what_comes_at_the_same_time_over_two_processes_is_filed_once() {
     for round in 0..12 {
         // Twice the same, one with another header, one with other pixels, all at once.
         let sent = Sent::new().number(round);
-        let all = [sent.clone(), sent.clone(), sent.clone().with(tags::PATIENT_NAME, "Test^Two"), sent.clone().pixels(8)];
+        let all =
+            [sent.clone(), sent.clone(), sent.clone().with(tags::PATIENT_NAME, "Test^Two"), sent.clone().pixels(8)];
         let mut tasks = Vec::new();
         for (n, sent) in all.iter().cycle().take(16).enumerate() {
             let intake = if n % 2 == 0 { fixture.intake.clone() } else { second.clone() };

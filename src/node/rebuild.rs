@@ -96,28 +96,41 @@ impl Rebuild<'_> {
                 Err(error) => self.problem(&crate::job::words(&error)),
             }
             if batch.len() >= BATCH {
-                again.extend(self.record(&std::mem::take(&mut batch), &reasons)?);
+                again.extend(self.record(&std::mem::take(&mut batch), &reasons, false)?);
                 info!(objects = self.done.objects, quarantined = self.done.quarantined, "reading the storage folder");
             }
         }
-        again.extend(self.record(&batch, &reasons)?);
+        again.extend(self.record(&batch, &reasons, false)?);
         // A variant may lie in a folder that comes before the one of its instance.
         for places in again.chunks(BATCH) {
-            for place in self.record(places, &reasons)? {
+            for place in self.record(places, &reasons, true)? {
                 self.problem(&format!("{place} has the SOP Instance UID of another file"));
             }
         }
         Ok(self.done)
     }
 
-    /// Records files; gives back those that the catalog does not accept as they are.
-    fn record(&mut self, places: &[RelativePath], reasons: &QuarantineReasons) -> Result<Vec<RelativePath>, Trouble> {
+    /// Records files; gives back those that the catalog does not accept as they are. `again` when everything else has
+    /// been.
+    fn record(
+        &mut self,
+        places: &[RelativePath],
+        reasons: &QuarantineReasons,
+        again: bool,
+    ) -> Result<Vec<RelativePath>, Trouble> {
         let (mut rows, mut recorded) = (Vec::new(), Vec::new());
         for (place, examined) in places.iter().zip(self.examine(places)) {
             match examined {
                 Err(error) => self.problem(&crate::job::words(&error)),
                 Ok(found) => {
-                    let destination = destination_of(&found, reasons);
+                    let mut destination = destination_of(&found, reasons);
+                    if again
+                        && destination == Destination::Variant
+                        && self.catalog.existing(&found.identity().instance)?.is_none()
+                    {
+                        // What had its name before it was nobody's file, and is gone.
+                        destination = Destination::Image;
+                    }
                     let filed = found.filed(destination);
                     rows.push(NewInstance::of(&filed, Receipt::of(filed.origin(), PROCESS)));
                     recorded.push(place);

@@ -170,8 +170,12 @@ async fn hold_receiver(
             None
         });
         let Some(lease) = lease else {
-            // Another process receives; its arrivals show in the catalog.
-            ready.send_replace(Some(true));
+            // Another process receives; its arrivals show in the catalog. One that was killed keeps the lease until it
+            // runs out, and until then what is pulled could not be sent.
+            let known = ready.borrow().is_some();
+            if !known && receiver.somebody_listens().await {
+                ready.send_replace(Some(true));
+            }
             pause(&stop, POLL).await;
             continue;
         };

@@ -1,6 +1,6 @@
 //! The receiver's port: who is let in, and how many.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ use crate::intake::Intake;
 const SPARE_SOCKETS: usize = 64;
 /// How long to wait after the system refused to accept (out of file descriptors) before trying again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long to wait for a listener that is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Why the receiver cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,17 @@ impl Receiver {
     pub async fn bind(&self) -> Result<TcpListener, ReceiverError> {
         let address = self.config.borrow().receiver.listen;
         TcpListener::bind(address).await.map_err(|source| ReceiverError::Bind { address, source })
+    }
+
+    /// Whether some process, this one or another, listens at the configured address.
+    pub async fn somebody_listens(&self) -> bool {
+        let mut address = self.config.borrow().receiver.listen;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        matches!(tokio::time::timeout(PROBE, TcpStream::connect(address)).await, Ok(Ok(_)))
     }
 
     /// Serves until it is told to stop; associations then end after the object in flight.

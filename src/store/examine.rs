@@ -28,7 +28,12 @@ pub(super) struct Examined {
 }
 
 /// Reads a whole file of ours. `origin` where it is known from elsewhere; else what its head says.
-pub(super) fn examine(file: &File, shown: &str, origin: Option<Origin>, charset: CharsetOf<'_>) -> Result<Examined, StoreError> {
+pub(super) fn examine(
+    file: &File,
+    shown: &str,
+    origin: Option<Origin>,
+    charset: CharsetOf<'_>,
+) -> Result<Examined, StoreError> {
     let head = read_head(file, shown)?;
     let (digest, length) = digest_of(file, head.data_set_offset).doing("read", || shown.to_owned())?;
     let origin = origin.unwrap_or_else(|| origin_of(&head));
@@ -44,10 +49,13 @@ pub(super) fn examine(file: &File, shown: &str, origin: Option<Origin>, charset:
 /// Who sent it, as we wrote it down in the file meta group; nobody where that is not so.
 fn origin_of(head: &Part10) -> Origin {
     let ours = head.private_creator.as_ref().is_some_and(|creator| creator.as_str() == uids::IMPLEMENTATION_CLASS);
-    let text = head.private_information.as_deref().filter(|_| ours).map(|bytes| bytes.strip_suffix(b"\0").unwrap_or(bytes));
+    let text =
+        head.private_information.as_deref().filter(|_| ours).map(|bytes| bytes.strip_suffix(b"\0").unwrap_or(bytes));
     match text.map(serde_json::from_slice::<OriginText>) {
         Some(Ok(origin)) => origin.into(),
-        _ => Origin { source: None, ae_title: String::new(), address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), association: 0 },
+        _ => {
+            Origin { source: None, ae_title: String::new(), address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), association: 0 }
+        }
     }
 }
 
@@ -55,7 +63,19 @@ impl Examined {
     pub(super) fn incoming(self, file: PartFile) -> Incoming {
         let Examined { scanned, digest, length, file_size, transfer_syntax, origin } = self;
         let Scanned { identity, header, outcome, mismatch } = scanned;
-        Incoming { identity, header, scan: outcome, digest, length, file_size, transfer_syntax, origin, mismatch, restores: None, file }
+        Incoming {
+            identity,
+            header,
+            scan: outcome,
+            digest,
+            length,
+            file_size,
+            transfer_syntax,
+            origin,
+            mismatch,
+            restores: None,
+            file,
+        }
     }
 
     pub(super) fn filed(self, place: RelativePath, destination: Destination) -> Filed {
@@ -76,7 +96,12 @@ impl Store {
 
     /// Takes a file that has its final name, and that the catalog does not accept there, back into the incoming
     /// folder, to be settled again.
-    pub fn take_back(&self, place: &RelativePath, origin: Origin, charset: CharsetOf<'_>) -> Result<Incoming, StoreError> {
+    pub fn take_back(
+        &self,
+        place: &RelativePath,
+        origin: Origin,
+        charset: CharsetOf<'_>,
+    ) -> Result<Incoming, StoreError> {
         let (file, _) = self.open_part10(place)?;
         let examined = examine(&file, place.as_str(), Some(origin), charset)?;
         let folder = self.folder_at(place.folder()).doing("open", || place.folder().to_owned())?;

@@ -33,7 +33,8 @@ impl ProcessFolder {
     /// Makes a folder for this process and locks it.
     pub(super) fn make(root: &Root) -> Result<ProcessFolder, StoreError> {
         let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
-        make(root, &name).doing("make a folder for this process in", || root.path().join(INCOMING).display().to_string())
+        make(root, &name)
+            .doing("make a folder for this process in", || root.path().join(INCOMING).display().to_string())
     }
 
     /// Makes an empty file in it.

@@ -216,9 +216,20 @@ mod tests {
     use super::*;
 
     fn entry(file: &str) -> Entry {
-        let origin = OriginText { source: Some("old".into()), ae_title: "A\"\n".into(), address: [127, 0, 0, 1].into(), association: 7 };
+        let origin = OriginText {
+            source: Some("old".into()),
+            ae_title: "A\"\n".into(),
+            address: [127, 0, 0, 1].into(),
+            association: 7,
+        };
         let digest = Digest::from_bytes([1; 32]).to_string();
-        Entry { file: file.into(), digest, origin, places: vec!["images/x".into()], destination: DestinationText::Quarantine("why".into()) }
+        Entry {
+            file: file.into(),
+            digest,
+            origin,
+            places: vec!["images/x".into()],
+            destination: DestinationText::Quarantine("why".into()),
+        }
     }
 
     fn manifest(folder: &Folder) -> Manifest {

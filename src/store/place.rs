@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn hostile_uids_become_hashes() {
         let long = "1.".repeat(150);
-        let hostile = ["../../x", "..", ".", "", "/etc/x", "a\0b", "1.2/3", "CON", "1.2.", "LOCALIZER", "ÄÖ", &long, "1.02"];
+        let hostile =
+            ["../../x", "..", ".", "", "/etc/x", "a\0b", "1.2/3", "CON", "1.2.", "LOCALIZER", "ÄÖ", &long, "1.02"];
         let mut seen = std::collections::HashSet::new();
         for text in hostile {
             let place = image(&identity(text, text, text), None, &digest(), Suffix::None);
@@ -183,8 +184,21 @@ mod tests {
         }
         let long = format!("images/{}", "1".repeat(600));
         for bad in [
-            "", "images", "images/", "/images/1", "images/../x", "images//1", "images/./1", "incoming/1/2", "../images/1",
-            "images/a\0b", "images/A", "images\\1", "images/ü", &long, ".pacsferry-storage",
+            "",
+            "images",
+            "images/",
+            "/images/1",
+            "images/../x",
+            "images//1",
+            "images/./1",
+            "incoming/1/2",
+            "../images/1",
+            "images/a\0b",
+            "images/A",
+            "images\\1",
+            "images/ü",
+            &long,
+            ".pacsferry-storage",
         ] {
             assert!(RelativePath::parse(bad).is_err(), "{bad:?}");
         }

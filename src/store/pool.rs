@@ -67,7 +67,10 @@ impl SyncPool {
         let threads = (0..HELPERS)
             .map(|n| {
                 let shared = Arc::clone(&shared);
-                std::thread::Builder::new().name(format!("sync-{n}")).stack_size(128 * 1024).spawn(move || shared.help())
+                std::thread::Builder::new()
+                    .name(format!("sync-{n}"))
+                    .stack_size(128 * 1024)
+                    .spawn(move || shared.help())
             })
             .collect::<io::Result<Vec<_>>>()?;
         Ok(SyncPool { shared, threads })

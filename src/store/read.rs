@@ -33,7 +33,9 @@ impl Store {
     pub(super) fn open_part10(&self, place: &RelativePath) -> Result<(File, Part10), StoreError> {
         let shown = || place.to_string();
         let file = match self.open_place(place) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing { place: place.clone() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { place: place.clone() });
+            }
             other => other.doing("open", shown)?,
         };
         if !file.metadata().doing("look at", shown)?.is_file() {

@@ -14,7 +14,9 @@ use super::manifest::OriginText;
 use super::os::start_writing_out;
 use super::{Incoming, Store, StoreError};
 use crate::dataset::{CharacterSet, Header, Scan, ScanOutcome, scan_header, write_part10_head};
-use crate::dicom::{Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid, uids};
+use crate::dicom::{
+    Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid, uids,
+};
 use crate::failpoint;
 use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream};
 
@@ -199,9 +201,8 @@ impl<'a> Writer<'a> {
         if let Some(head) = self.pending_head.take() {
             pieces.insert(0, head);
         }
-        write_all(self.part.file(), &mut pieces).map_err(|error| {
-            self.store.or_full(StoreError::io("write the incoming file", self.part.name(), error))
-        })?;
+        write_all(self.part.file(), &mut pieces)
+            .map_err(|error| self.store.or_full(StoreError::io("write the incoming file", self.part.name(), error)))?;
         start_writing_out(self.part.file(), self.written, self.head + self.length);
         self.written = self.head + self.length;
         Ok(())
@@ -211,7 +212,8 @@ impl<'a> Writer<'a> {
 /// The preamble and file meta group: what the command and the negotiation said, and who sent it, so that a catalog
 /// that is made anew from the files knows that too.
 fn head_of(stream: &ObjectStream) -> Result<Vec<u8>, StoreError> {
-    let origin = serde_json::to_vec(&OriginText::of(&stream.origin)).doing("write down the origin of", || stream.instance.to_string())?;
+    let origin = serde_json::to_vec(&OriginText::of(&stream.origin))
+        .doing("write down the origin of", || stream.instance.to_string())?;
     let extra = Some((uids::IMPLEMENTATION_CLASS, origin.as_slice()));
     let (class, instance, syntax) = (stream.class.as_str(), stream.instance.as_str(), stream.transfer_syntax.as_str());
     Ok(write_part10_head(class, instance, syntax, extra))

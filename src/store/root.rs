@@ -106,7 +106,8 @@ impl Root {
         }
         *known = None;
         self.check_mounted()?;
-        let (free, inodes) = self.folder.room().doing("ask for the free space of", || self.path.display().to_string())?;
+        let (free, inodes) =
+            self.folder.room().doing("ask for the free space of", || self.path.display().to_string())?;
         match free.checked_sub(self.minimum_free).and_then(|spare| spare.checked_sub(bytes)) {
             Some(spare) if inodes => *known = Some(Room { at: Instant::now(), spare }),
             _ => return Err(StoreError::Full(self.path.clone())),

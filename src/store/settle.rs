@@ -98,7 +98,11 @@ impl Store {
         failpoint!("settle-written");
         let common = targets.len();
         let kept: Vec<_> = (0..steps.len()).filter(|index| steps.get(*index).is_some_and(Step::is_kept)).collect();
-        targets.extend(kept.iter().filter_map(|index| steps.get(*index)).map(|s| Target::Part(Arc::clone(&s.incoming.file.handle))));
+        targets.extend(
+            kept.iter()
+                .filter_map(|index| steps.get(*index))
+                .map(|s| Target::Part(Arc::clone(&s.incoming.file.handle))),
+        );
         let mut outcomes = self.sync(targets).into_iter();
         let io = |source, what: &str| StoreError::io("sync", what, source);
         for outcome in outcomes.by_ref().take(common) {

@@ -25,7 +25,8 @@ pub struct Swept {
 impl Store {
     /// Looks for the folders of dead processes. Living ones, this one among them, are not touched.
     pub fn sweep(&self, charset: CharsetOf<'_>) -> Result<Vec<Swept>, StoreError> {
-        let dead = DeadFolder::all(self.root()).doing("look for leftovers in", || self.folder().display().to_string())?;
+        let dead =
+            DeadFolder::all(self.root()).doing("look for leftovers in", || self.folder().display().to_string())?;
         dead.into_iter().map(|dead| self.sweep_one(dead, charset)).collect()
     }
 
@@ -50,7 +51,12 @@ impl Store {
     }
 
     /// Takes over a file that did not get its final name, when its bytes are those of the manifest.
-    fn take_over(&self, dead: &DeadFolder, entry: &Entry, charset: CharsetOf<'_>) -> Result<Option<Incoming>, StoreError> {
+    fn take_over(
+        &self,
+        dead: &DeadFolder,
+        entry: &Entry,
+        charset: CharsetOf<'_>,
+    ) -> Result<Option<Incoming>, StoreError> {
         let file = match dead.folder.file(&entry.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.doing("open the incoming file", || entry.file.clone())?,

@@ -26,7 +26,12 @@ fn data_set(study: &str, instance: &str, pixels: &[u8]) -> Vec<u8> {
 }
 
 fn origin() -> Origin {
-    Origin { source: Some("oldpacs".into()), ae_title: "OLDPACS".into(), address: [127, 0, 0, 1].into(), association: 3 }
+    Origin {
+        source: Some("oldpacs".into()),
+        ae_title: "OLDPACS".into(),
+        address: [127, 0, 0, 1].into(),
+        association: 3,
+    }
 }
 
 /// A stream of these bytes in pieces of a length; without its end if it is cut.
@@ -118,7 +123,8 @@ async fn an_object_is_filed_as_it_was_sent() {
     for piece in [1_000, 16_384, 131_072, 1 << 20] {
         let instance = format!("1.2.3.4.{piece}");
         let data = data_set("1.2.3", &instance, &vec![7; 300_000]);
-        let incoming = fixture.store.receive(stream(&instance, &data, piece, false), CharacterSet::ascii()).await.unwrap();
+        let incoming =
+            fixture.store.receive(stream(&instance, &data, piece, false), CharacterSet::ascii()).await.unwrap();
         assert_eq!(incoming.digest, blake3::hash(&data).into());
         assert_eq!(incoming.length, data.len() as u64);
         assert_eq!((incoming.scan.clone(), incoming.mismatch.clone()), (Ok(()), None));
@@ -145,7 +151,8 @@ async fn a_header_beyond_what_was_gathered_is_read_from_the_file() {
     elements.put_bytes(crate::dicom::Tag(0x0009, 0x1010), *b"UN", &[1; 500_000]);
     elements.put(tags::STUDY_INSTANCE_UID, "1.2.3").put(tags::SERIES_INSTANCE_UID, "1.2.4");
     let data = elements.write(Encoding::ExplicitLe);
-    let incoming = fixture.store.receive(stream("1.2.3.4.5", &data, 10_000, false), CharacterSet::ascii()).await.unwrap();
+    let incoming =
+        fixture.store.receive(stream("1.2.3.4.5", &data, 10_000, false), CharacterSet::ascii()).await.unwrap();
     assert_eq!(incoming.identity.study.as_str(), "1.2.3");
     assert_eq!(incoming.scan, Ok(()));
 }
@@ -259,7 +266,8 @@ async fn a_folder_that_is_not_mounted_takes_nothing() {
     // A good answer about the folder is kept for a moment.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let data = data_set("1.2.3", "1.2.3.4.6", &[1; 10]);
-    while let Ok(incoming) = fixture.store.receive(stream("1.2.3.4.6", &data, 100, false), CharacterSet::ascii()).await {
+    while let Ok(incoming) = fixture.store.receive(stream("1.2.3.4.6", &data, 100, false), CharacterSet::ascii()).await
+    {
         drop(incoming);
         assert!(std::time::Instant::now() < deadline, "nobody notices that the folder is gone");
     }
@@ -304,8 +312,14 @@ async fn the_sweep_finds_what_was_renamed() {
     assert_eq!(swept.len(), 1);
     assert_eq!((swept[0].whole.len(), swept[0].leftovers), (0, 0));
     for (found, filed) in swept[0].finished.iter().zip(filed.iter().map(|f| f.as_ref().unwrap())) {
-        assert_eq!((found.place(), found.digest(), found.file_size()), (filed.place(), filed.digest(), filed.file_size()));
-        assert_eq!((found.destination(), found.origin(), found.header()), (filed.destination(), filed.origin(), filed.header()));
+        assert_eq!(
+            (found.place(), found.digest(), found.file_size()),
+            (filed.place(), filed.digest(), filed.file_size())
+        );
+        assert_eq!(
+            (found.destination(), found.origin(), found.header()),
+            (filed.destination(), filed.origin(), filed.header())
+        );
     }
     assert_eq!(swept[0].finished.len(), 2);
     for swept in swept {
@@ -368,7 +382,8 @@ impl SmallDisk {
     /// `None` where the test may not mount.
     fn mount(options: &str) -> Option<SmallDisk> {
         let temp = tempfile::tempdir().unwrap();
-        let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(temp.path()).output();
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(temp.path()).output();
         match mount {
             Ok(output) if output.status.success() => Some(SmallDisk(temp)),
             other => {

@@ -55,7 +55,9 @@ impl Walk {
             Kind::Folder => self.enter(level, name, path).err().map(Err),
             Kind::Other => Some(Err(StoreError::damaged(path, "it is neither a file nor a folder"))),
             Kind::File => Some(match RelativePath::parse(&path) {
-                Ok(place) => size(level, name).doing("look at", || path).map(|file_size| WalkedFile { place, file_size }),
+                Ok(place) => {
+                    size(level, name).doing("look at", || path).map(|file_size| WalkedFile { place, file_size })
+                }
                 Err(_) => Err(StoreError::damaged(path, "it is no file of the storage folder")),
             }),
         }
