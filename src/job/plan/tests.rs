@@ -132,7 +132,7 @@ fn a_source_without_a_cap_is_listed_with_few_queries() {
 #[test]
 fn a_silent_cap_over_three_crowded_days_loses_nothing() {
     // 12,000 studies on three days behind a silent cap of 500 (quirk ).
-    let of = |i: usize| (Some(day("20240301").plus_days((i % 3) as i64)), (i * 13 % 86_400) as u32);
+    let of = |i: usize| (Some(day("20240301").plus_days((i % 3) as i64)), u32::try_from(i * 13 % 86_400).unwrap());
     for says_so in [false, true] {
         let source = Source { studies: studies(12_000, of), cap: Some(500), says_so, ..Source::default() };
         let (found, _, failed) = source.enumerate(DateRange::default(), None);
@@ -143,7 +143,7 @@ fn a_silent_cap_over_three_crowded_days_loses_nothing() {
 #[test]
 fn an_odd_small_cap_is_found_out() {
     let source = Source {
-        studies: studies(300, |i| (Some(day("20200101").plus_days((i * 9) as i64)), 60 * i as u32)),
+        studies: studies(300, |i| (Some(day("20200101").plus_days((i * 9) as i64)), 60 * u32::try_from(i).unwrap())),
         cap: Some(7),
         ..Source::default()
     };
