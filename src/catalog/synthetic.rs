@@ -152,7 +152,8 @@ fn fill_all(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), Catal
                     id,
                     first.identity.study.as_str(),
                     first.header.study_date,
-                    per_study
+                    per_study,
+                    first.header.study_time,
                 ])?;
                 let folder = first.place.rsplit_once('/').map_or("", |(folder, _)| folder);
                 tx.prepare_cached("INSERT INTO series VALUES (?1, ?1, ?2, 'CT', '1', '', '', '', '', ?4, ?3)")?

@@ -322,3 +322,24 @@ fn two_processes_file_the_same_objects_and_each_is_there_once() {
     });
     assert_eq!(counts.unwrap(), (200, 200, 400));
 }
+
+#[tokio::test]
+async fn a_synthetic_catalog_holds_what_recording_would_have_written() {
+    let rows = |c: &rusqlite::Connection| {
+        let columns = "p.patient_id, p.name, p.name_folded, s.uid, s.study_date, s.study_time, s.modalities, s.series, s.instances,
+            se.uid, se.folder, se.instances, i.uid, i.number, i.rows, i.place, i.length, r.n, r.outcome, r.instance";
+        let sql = format!(
+            "SELECT json_array({columns}) FROM receipts r JOIN instances i ON i.id = r.instance JOIN series se ON se.id = i.series
+             JOIN studies s ON s.id = se.study AND s.id = r.study JOIN patients p ON p.id = s.patient ORDER BY r.study, r.n"
+        );
+        let mut statement = c.prepare(&sql)?;
+        Ok(statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?)
+    };
+    let (_folder, filled) = catalog();
+    synthetic::fill(&filled, 3, 2).unwrap();
+    let (_other, recorded) = catalog();
+    record(&recorded, (1..=3).flat_map(|study| [instance(study, 1), instance(study, 2)]).collect()).await;
+    let filled = filled.db.read_blocking(rows).unwrap();
+    assert_eq!(filled.len(), 6);
+    assert_eq!(filled, recorded.db.read_blocking(rows).unwrap());
+}
