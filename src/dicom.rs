@@ -16,9 +16,7 @@ pub use identity::Identity;
 pub use level::QueryLevel;
 pub use status::{Category, Status};
 pub use syntax::{Encoding, encoding_of, is_lossy, is_retired_big_endian};
-pub use uid::{
-    SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid,
-};
+pub use uid::{SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid};
 
 /// UIDs that the program itself speaks of (PS3.6 annex A).
 pub mod uids {

@@ -56,18 +56,12 @@ impl CharacterSet {
 
     /// The default repertoire, ISO 646. Other bytes are taken for UTF-8 where they are valid, else for Latin-1.
     pub fn ascii() -> Self {
-        CharacterSet {
-            kind: Kind::Iso(Iso::default()),
-            unknown: Vec::new(),
-        }
+        CharacterSet { kind: Kind::Iso(Iso::default()), unknown: Vec::new() }
     }
 
     /// ISO_IR 192.
     pub fn utf8() -> Self {
-        CharacterSet {
-            kind: Kind::Utf8,
-            unknown: Vec::new(),
-        }
+        CharacterSet { kind: Kind::Utf8, unknown: Vec::new() }
     }
 
     /// Reads terms separated by backslashes, as a person may have typed them.
@@ -78,10 +72,7 @@ impl CharacterSet {
             match term(name) {
                 Term::Utf8 if index == 0 => return CharacterSet::utf8(),
                 Term::Chinese(encoding) if index == 0 => {
-                    return CharacterSet {
-                        kind: Kind::Chinese(encoding),
-                        unknown,
-                    };
+                    return CharacterSet { kind: Kind::Chinese(encoding), unknown };
                 }
                 // Neither may stand beside others, but it is seen.
                 Term::Utf8 | Term::Chinese(_) => iso.utf8 = true,
@@ -94,19 +85,14 @@ impl CharacterSet {
                     }
                 }
                 Term::Default => {}
-                Term::Unknown => {
-                    unknown.push(name.trim_matches([' ', '\0']).chars().take(64).collect())
-                }
+                Term::Unknown => unknown.push(name.trim_matches([' ', '\0']).chars().take(64).collect()),
             }
         }
         // A single term without code extensions has nothing to switch to.
         if !text.contains('\\') && iso.g1.is_some_and(|set| !set.is_multi_byte()) {
             iso.extensions.clear();
         }
-        CharacterSet {
-            kind: Kind::Iso(iso),
-            unknown,
-        }
+        CharacterSet { kind: Kind::Iso(iso), unknown }
     }
 
     /// The terms that nobody knows.
@@ -158,16 +144,10 @@ impl Default for CharacterSet {
 
 /// What a defined term means, however it is spelled: only letters and digits count.
 fn term(name: &str) -> Term {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_uppercase())
-        .take(64)
-        .collect();
-    let number = plain
-        .strip_prefix("ISO2022IR")
-        .or_else(|| plain.strip_prefix("ISOIR"))
-        .or_else(|| plain.strip_prefix("IR"));
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).take(64).collect();
+    let number =
+        plain.strip_prefix("ISO2022IR").or_else(|| plain.strip_prefix("ISOIR")).or_else(|| plain.strip_prefix("IR"));
     match number.unwrap_or(&plain) {
         "" | "6" | "ISO646" | "ASCII" | "USASCII" | "ISO646US" => Term::Default,
         "192" | "UTF8" | "ISO10646" | "UNICODE" => Term::Utf8,

@@ -26,10 +26,7 @@ pub struct ValueDigest {
 }
 
 /// Reads a whole object, streaming, in constant memory.
-pub fn value_digest<R: Read>(
-    reader: R,
-    syntax: &TransferSyntaxUid,
-) -> Result<ValueDigest, ReadError> {
+pub fn value_digest<R: Read>(reader: R, syntax: &TransferSyntaxUid) -> Result<ValueDigest, ReadError> {
     let encoding = encoding_of(syntax);
     let mut raw = Input::new(reader, u64::MAX);
     if encoding == Encoding::DeflatedLe && !wire::looks_like_elements(raw.ahead(8)?) {
@@ -72,17 +69,8 @@ const FRAGMENTS: u8 = 5;
 impl<R: Read> Walk<R> {
     fn new(mut input: Input<R>, encoding: Encoding) -> Result<Self, ReadError> {
         let syntax = Syntax::of(encoding).probe(input.ahead(wire::PROBE)?);
-        let frames = vec![Frame {
-            place: Place::DataSet,
-            syntax,
-            end: None,
-        }];
-        Ok(Walk {
-            input,
-            frames,
-            header: blake3::Hasher::new(),
-            pixels: blake3::Hasher::new(),
-        })
+        let frames = vec![Frame { place: Place::DataSet, syntax, end: None }];
+        Ok(Walk { input, frames, header: blake3::Hasher::new(), pixels: blake3::Hasher::new() })
     }
 
     fn run(mut self) -> Result<ValueDigest, ReadError> {
@@ -90,11 +78,7 @@ impl<R: Read> Walk<R> {
             let offset = self.input.offset();
             if let Some(end) = end.filter(|&end| offset >= end) {
                 if offset > end {
-                    return Err(malformed(
-                        offset,
-                        ITEM,
-                        "the element before reaches beyond its item or sequence",
-                    ));
+                    return Err(malformed(offset, ITEM, "the element before reaches beyond its item or sequence"));
                 }
                 self.close();
                 continue;
@@ -110,10 +94,7 @@ impl<R: Read> Walk<R> {
                 Place::DataSet | Place::Item => self.element(&head, syntax, place)?,
             }
         }
-        Ok(ValueDigest {
-            header: *self.header.finalize().as_bytes(),
-            pixels: *self.pixels.finalize().as_bytes(),
-        })
+        Ok(ValueDigest { header: *self.header.finalize().as_bytes(), pixels: *self.pixels.finalize().as_bytes() })
     }
 
     fn in_sequence(&mut self, head: &Head, syntax: Syntax) -> Result<(), ReadError> {
@@ -127,11 +108,7 @@ impl<R: Read> Walk<R> {
                 self.close();
                 Ok(())
             }
-            tag => Err(malformed(
-                self.input.offset(),
-                tag,
-                "stands where an item must",
-            )),
+            tag => Err(malformed(self.input.offset(), tag, "stands where an item must")),
         }
     }
 
@@ -147,13 +124,8 @@ impl<R: Read> Walk<R> {
             // A stray delimiter is no value.
             (Tag(0xFFFE, _), _) => {}
             // Group lengths and trailing padding.
-            (Tag(_, 0) | tags::DATA_SET_TRAILING_PADDING, _) => {
-                wire::skip_value(&mut self.input, head, syntax)?
-            }
-            (
-                tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA,
-                Place::DataSet,
-            ) => {
+            (Tag(_, 0) | tags::DATA_SET_TRAILING_PADDING, _) => wire::skip_value(&mut self.input, head, syntax)?,
+            (tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA, Place::DataSet) => {
                 self.pixel_data(head, syntax)?;
             }
             (tags::PIXEL_DATA, _) if head.length.is_none() => {
@@ -178,18 +150,12 @@ impl<R: Read> Walk<R> {
         let Some(length) = head.length else {
             return Ok(true);
         };
-        let vr = head
-            .vr
-            .filter(|vr| vr != b"UN")
-            .or_else(|| vr::of(head.tag));
+        let vr = head.vr.filter(|vr| vr != b"UN").or_else(|| vr::of(head.tag));
         if vr.is_some() {
             return Ok(vr == Some(*b"SQ"));
         }
-        let first: [u8; 4] = if syntax.big && head.vr.is_none() {
-            [0xFF, 0xFE, 0xE0, 0]
-        } else {
-            [0xFE, 0xFF, 0, 0xE0]
-        };
+        let first: [u8; 4] =
+            if syntax.big && head.vr.is_none() { [0xFF, 0xFE, 0xE0, 0] } else { [0xFE, 0xFF, 0, 0xE0] };
         Ok(length >= 8 && self.input.ahead(4)?.starts_with(&first))
     }
 
@@ -210,36 +176,19 @@ impl<R: Read> Walk<R> {
             let offset = self.input.offset();
             match Head::read(&mut self.input, syntax)? {
                 None => {
-                    return Err(ReadError::Truncated {
-                        offset,
-                        tag: Some(tags::PIXEL_DATA),
-                    });
+                    return Err(ReadError::Truncated { offset, tag: Some(tags::PIXEL_DATA) });
                 }
-                Some(Head {
-                    tag: SEQUENCE_END, ..
-                }) => return Ok(*hasher.finalize().as_bytes()),
-                Some(Head {
-                    tag: ITEM,
-                    length: Some(length),
-                    ..
-                }) if first => {
+                Some(Head { tag: SEQUENCE_END, .. }) => return Ok(*hasher.finalize().as_bytes()),
+                Some(Head { tag: ITEM, length: Some(length), .. }) if first => {
                     wire::skip(&mut self.input, length, ITEM)?;
                 }
-                Some(Head {
-                    tag: ITEM,
-                    length: Some(length),
-                    ..
-                }) => {
+                Some(Head { tag: ITEM, length: Some(length), .. }) => {
                     self.pieces(length, 1, ITEM, |piece| {
                         hasher.update(piece);
                     })?;
                 }
                 Some(head) => {
-                    return Err(malformed(
-                        self.input.offset(),
-                        head.tag,
-                        "is no fragment of pixel data",
-                    ));
+                    return Err(malformed(self.input.offset(), head.tag, "is no fragment of pixel data"));
                 }
             }
             first = false;
@@ -248,29 +197,16 @@ impl<R: Read> Walk<R> {
 
     fn value(&mut self, head: &Head, syntax: Syntax) -> Result<[u8; 32], ReadError> {
         let length = head.length.unwrap_or(0);
-        let unit = if syntax.big {
-            head.vr.map_or(1, vr::unit)
-        } else {
-            1
-        };
+        let unit = if syntax.big { head.vr.map_or(1, vr::unit) } else { 1 };
         // By the dictionary, which says the same of the tag in every encoding.
         let text = vr::of(head.tag).is_some_and(vr::is_text);
         let is_padding = |byte: u8| byte == 0 || (text && byte == b' ');
-        let longest = if text {
-            LONGEST_PADDING
-        } else {
-            usize::from(length.is_multiple_of(2))
-        };
+        let longest = if text { LONGEST_PADDING } else { usize::from(length.is_multiple_of(2)) };
         let mut hasher = blake3::Hasher::new();
         // Bytes that are padding when nothing else follows.
         let mut held: Vec<u8> = Vec::new();
         self.pieces(length, unit, head.tag, |piece| {
-            let padding = piece
-                .iter()
-                .rev()
-                .take_while(|&&b| is_padding(b))
-                .count()
-                .min(longest);
+            let padding = piece.iter().rev().take_while(|&&b| is_padding(b)).count().min(longest);
             let (value, padding) = piece.split_at(piece.len() - padding);
             if !value.is_empty() || held.len() + padding.len() > longest {
                 hasher.update(&held);
@@ -283,13 +219,7 @@ impl<R: Read> Walk<R> {
     }
 
     /// Hands out a value in pieces, its numbers turned to Little Endian.
-    fn pieces(
-        &mut self,
-        length: u32,
-        unit: usize,
-        tag: Tag,
-        mut sink: impl FnMut(&[u8]),
-    ) -> Result<(), ReadError> {
+    fn pieces(&mut self, length: u32, unit: usize, tag: Tag, mut sink: impl FnMut(&[u8])) -> Result<(), ReadError> {
         let mut left = usize::try_from(length).unwrap_or(usize::MAX);
         let mut swapped = Vec::new();
         while left > 0 {
@@ -300,10 +230,7 @@ impl<R: Read> Walk<R> {
                 n -= n % unit;
             }
             let Some(piece) = ahead.get(..n).filter(|piece| !piece.is_empty()) else {
-                return Err(ReadError::Truncated {
-                    offset,
-                    tag: Some(tag),
-                });
+                return Err(ReadError::Truncated { offset, tag: Some(tag) });
             };
             if unit == 1 {
                 sink(piece);
@@ -322,10 +249,7 @@ impl<R: Read> Walk<R> {
     fn open(&mut self, place: Place, syntax: Syntax, length: Option<u32>) -> Result<(), ReadError> {
         let offset = self.input.offset();
         if self.frames.len() > 2 * DEEPEST {
-            return Err(ReadError::TooDeep {
-                offset,
-                limit: DEEPEST,
-            });
+            return Err(ReadError::TooDeep { offset, limit: DEEPEST });
         }
         let end = length.map(|length| offset + u64::from(length));
         self.frames.push(Frame { place, syntax, end });
@@ -339,11 +263,7 @@ impl<R: Read> Walk<R> {
 }
 
 fn mark(hasher: &mut blake3::Hasher, tag: Tag, marker: u8, digest: &[u8]) {
-    hasher
-        .update(&[marker])
-        .update(&tag.group().to_le_bytes())
-        .update(&tag.element().to_le_bytes())
-        .update(digest);
+    hasher.update(&[marker]).update(&tag.group().to_le_bytes()).update(&tag.element().to_le_bytes()).update(digest);
 }
 
 fn malformed(offset: u64, tag: Tag, what: &'static str) -> ReadError {

@@ -49,21 +49,14 @@ impl Elements {
         let mut elements = Elements::new();
         let syntax = Syntax::of(encoding);
         let error = if encoding == Encoding::DeflatedLe && !wire::looks_like_elements(bytes) {
-            elements.fill(
-                &mut Input::new(Inflate::new(bytes, LONGEST, 0), LONGEST),
-                syntax,
-            )
+            elements.fill(&mut Input::new(Inflate::new(bytes, LONGEST, 0), LONGEST), syntax)
         } else {
             elements.fill(&mut Input::new(bytes, LONGEST), syntax)
         };
         (elements, error.err())
     }
 
-    fn fill<R: std::io::Read>(
-        &mut self,
-        input: &mut Input<R>,
-        declared: Syntax,
-    ) -> Result<(), ReadError> {
+    fn fill<R: std::io::Read>(&mut self, input: &mut Input<R>, declared: Syntax) -> Result<(), ReadError> {
         let syntax = declared.probe(input.ahead(wire::PROBE)?);
         while let Some(head) = Head::read(input, syntax)? {
             let Some(length) = head.length.filter(|_| head.tag.group() != 0xFFFE) else {
@@ -80,9 +73,7 @@ impl Elements {
             if syntax.big {
                 vr::swap(&mut value, head.vr.map_or(1, vr::unit));
             }
-            self.elements
-                .entry(head.tag)
-                .or_insert(Element { vr: head.vr, value });
+            self.elements.entry(head.tag).or_insert(Element { vr: head.vr, value });
         }
         Ok(())
     }
@@ -112,25 +103,13 @@ impl Elements {
 
     /// Sets a text. Beyond ASCII it is UTF-8, which the caller declares as `ISO_IR 192` in (0008,0005).
     pub fn put(&mut self, tag: Tag, value: &str) -> &mut Self {
-        self.elements.insert(
-            tag,
-            Element {
-                vr: vr::of(tag),
-                value: value.as_bytes().to_vec(),
-            },
-        );
+        self.elements.insert(tag, Element { vr: vr::of(tag), value: value.as_bytes().to_vec() });
         self
     }
 
     /// Sets a value of the given VR, numbers as Little Endian bytes.
     pub fn put_bytes(&mut self, tag: Tag, vr: [u8; 2], value: &[u8]) -> &mut Self {
-        self.elements.insert(
-            tag,
-            Element {
-                vr: Some(vr),
-                value: value.to_vec(),
-            },
-        );
+        self.elements.insert(tag, Element { vr: Some(vr), value: value.to_vec() });
         self
     }
 
@@ -147,9 +126,7 @@ impl Elements {
 
     /// The bytes of a value, padding included.
     pub fn bytes(&self, tag: Tag) -> Option<&[u8]> {
-        self.elements
-            .get(&tag)
-            .map(|element| element.value.as_slice())
+        self.elements.get(&tag).map(|element| element.value.as_slice())
     }
 
     /// A text, decoded by Specific Character Set and trimmed; `None` if absent or empty.
@@ -175,18 +152,12 @@ impl Elements {
 
     /// The first US value.
     pub fn u16(&self, tag: Tag) -> Option<u16> {
-        self.bytes(tag)?
-            .first_chunk()
-            .map(|&bytes| u16::from_le_bytes(bytes))
+        self.bytes(tag)?.first_chunk().map(|&bytes| u16::from_le_bytes(bytes))
     }
 
     /// An IS value.
     pub fn int(&self, tag: Tag) -> Option<i64> {
-        std::str::from_utf8(self.bytes(tag)?)
-            .ok()?
-            .trim_matches([' ', '\0'])
-            .parse()
-            .ok()
+        std::str::from_utf8(self.bytes(tag)?).ok()?.trim_matches([' ', '\0']).parse().ok()
     }
 
     /// Whether there is such an element, empty or not.
@@ -201,19 +172,12 @@ impl Elements {
 
     /// Tags and values, in the order of the tags.
     pub fn iter(&self) -> impl Iterator<Item = (Tag, &[u8])> {
-        self.elements
-            .iter()
-            .map(|(&tag, element)| (tag, element.value.as_slice()))
+        self.elements.iter().map(|(&tag, element)| (tag, element.value.as_slice()))
     }
 
     fn charset(&self) -> CharacterSet {
-        let declared = self
-            .bytes(tags::SPECIFIC_CHARACTER_SET)
-            .filter(|value| !value.is_empty());
-        declared
-            .map(CharacterSet::parse)
-            .or_else(|| self.default_charset.clone())
-            .unwrap_or_else(CharacterSet::ascii)
+        let declared = self.bytes(tags::SPECIFIC_CHARACTER_SET).filter(|value| !value.is_empty());
+        declared.map(CharacterSet::parse).or_else(|| self.default_charset.clone()).unwrap_or_else(CharacterSet::ascii)
     }
 }
 

@@ -22,16 +22,7 @@ impl<R: Read> Inflate<R> {
     /// Inflates to `limit` bytes at most, beyond what `ratio` times the bytes read would allow.
     pub(super) fn new(reader: R, limit: u64, ratio: u64) -> Self {
         let input = vec![0; 4096].into_boxed_slice();
-        Inflate {
-            reader,
-            input,
-            start: 0,
-            end: 0,
-            state: None,
-            done: false,
-            limit,
-            ratio,
-        }
+        Inflate { reader, input, start: 0, end: 0, state: None, done: false, limit, ratio }
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -57,18 +48,14 @@ impl<R: Read> Read for Inflate<R> {
             }
             let input = self.input.get(self.start..self.end).unwrap_or_default();
             let ended = input.is_empty();
-            let state = self
-                .state
-                .get_or_insert_with(|| Decompress::new(is_zlib(input)));
+            let state = self.state.get_or_insert_with(|| Decompress::new(is_zlib(input)));
             let (read, written) = (state.total_in(), state.total_out());
             let status = state
                 .decompress(input, out, FlushDecompress::None)
                 .map_err(|_| io::Error::other(ReadError::Deflate { offset: written }))?;
             self.start += usize::try_from(state.total_in() - read).unwrap_or(0);
             let made = usize::try_from(state.total_out() - written).unwrap_or(0);
-            let limit = self
-                .limit
-                .saturating_add(state.total_in().saturating_mul(self.ratio));
+            let limit = self.limit.saturating_add(state.total_in().saturating_mul(self.ratio));
             if state.total_out() > limit {
                 return Err(io::Error::other(ReadError::Bomb { limit }));
             }
@@ -77,10 +64,7 @@ impl<R: Read> Read for Inflate<R> {
                 return Ok(made);
             }
             if ended {
-                return Err(io::Error::other(ReadError::Truncated {
-                    offset: state.total_out(),
-                    tag: None,
-                }));
+                return Err(io::Error::other(ReadError::Truncated { offset: state.total_out(), tag: None }));
             }
         }
     }

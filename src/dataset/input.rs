@@ -20,14 +20,7 @@ pub(super) struct Input<R> {
 
 impl<R: Read> Input<R> {
     pub(super) fn new(reader: R, limit: u64) -> Self {
-        Input {
-            reader,
-            window: vec![0; WINDOW].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            offset: 0,
-            limit,
-        }
+        Input { reader, window: vec![0; WINDOW].into_boxed_slice(), start: 0, end: 0, offset: 0, limit }
     }
 
     /// How many bytes were taken or skipped so far.
@@ -38,10 +31,7 @@ impl<R: Read> Input<R> {
     /// The bytes ahead: at least `want` (a window at most), fewer only where the reader ends.
     pub(super) fn ahead(&mut self, want: usize) -> Result<&[u8], ReadError> {
         if self.offset > self.limit {
-            return Err(ReadError::TooLong {
-                offset: self.offset,
-                limit: self.limit,
-            });
+            return Err(ReadError::TooLong { offset: self.offset, limit: self.limit });
         }
         if self.end - self.start < want {
             self.window.copy_within(self.start..self.end, 0);
@@ -72,10 +62,7 @@ impl<R: Read> Input<R> {
     /// Moves on by `n` bytes; `false` when the reader ended before. A jump beyond the limit is refused at once.
     pub(super) fn skip(&mut self, n: u64) -> Result<bool, ReadError> {
         if self.offset.saturating_add(n) > self.limit {
-            return Err(ReadError::TooLong {
-                offset: self.offset,
-                limit: self.limit,
-            });
+            return Err(ReadError::TooLong { offset: self.offset, limit: self.limit });
         }
         let mut left = n;
         while left > 0 {
@@ -93,24 +80,15 @@ impl<R: Read> Input<R> {
     /// Takes a value into memory, which grows with the bytes that are really there and not with what is declared.
     pub(super) fn read_value(&mut self, length: u32, tag: Tag) -> Result<Vec<u8>, ReadError> {
         if self.offset.saturating_add(u64::from(length)) > self.limit {
-            return Err(ReadError::TooLong {
-                offset: self.offset,
-                limit: self.limit,
-            });
+            return Err(ReadError::TooLong { offset: self.offset, limit: self.limit });
         }
         let mut left = usize::try_from(length).unwrap_or(usize::MAX);
         let mut value = Vec::with_capacity(left.min(WINDOW));
         while left > 0 {
             let offset = self.offset;
             let ahead = self.ahead(1)?;
-            let Some(piece) = ahead
-                .get(..left.min(ahead.len()))
-                .filter(|piece| !piece.is_empty())
-            else {
-                return Err(ReadError::Truncated {
-                    offset,
-                    tag: Some(tag),
-                });
+            let Some(piece) = ahead.get(..left.min(ahead.len())).filter(|piece| !piece.is_empty()) else {
+                return Err(ReadError::Truncated { offset, tag: Some(tag) });
             };
             value.extend_from_slice(piece);
             let n = piece.len();
@@ -124,10 +102,7 @@ impl<R: Read> Input<R> {
         // The inflater speaks through the reader's errors.
         match error.downcast::<ReadError>() {
             Ok(inner) => inner,
-            Err(source) => ReadError::Io {
-                offset: self.offset,
-                source,
-            },
+            Err(source) => ReadError::Io { offset: self.offset, source },
         }
     }
 }
@@ -151,9 +126,7 @@ mod tests {
 
     #[test]
     fn skips_across_windows_and_tells_the_end() {
-        let bytes: Vec<u8> = (0..20_000u32)
-            .map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1])
-            .collect();
+        let bytes: Vec<u8> = (0..20_000u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
         let mut input = Input::new(bytes.as_slice(), 1 << 20);
         assert!(input.skip(10_001).unwrap());
         assert_eq!(input.ahead(4).unwrap()[..4], bytes[10_001..10_005]);
@@ -167,13 +140,7 @@ mod tests {
     #[test]
     fn refuses_a_jump_beyond_the_limit_before_reading() {
         let mut input = Input::new(io::repeat(0), 1000);
-        assert!(matches!(
-            input.skip(1001),
-            Err(ReadError::TooLong {
-                offset: 0,
-                limit: 1000
-            })
-        ));
+        assert!(matches!(input.skip(1001), Err(ReadError::TooLong { offset: 0, limit: 1000 })));
         assert!(input.skip(1000).unwrap());
         assert!(input.skip(1).is_err());
     }

@@ -9,10 +9,7 @@ const PREAMBLE: usize = 128;
 const MAGIC: &[u8] = b"DICM";
 /// A File Meta group beyond this is none.
 const LONGEST: u64 = 1024 * 1024;
-const META: Syntax = Syntax {
-    explicit: true,
-    big: false,
-};
+const META: Syntax = Syntax { explicit: true, big: false };
 
 /// What the head of a file says. A file without a File Meta group has no transfer syntax; the scanner finds it out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,11 +62,7 @@ fn read_meta(bytes: &[u8]) -> Result<Part10, ReadError> {
             return Err(ReadError::Truncated { offset, tag: None });
         };
         let (Some(length), begin) = (head.length, input.offset()) else {
-            return Err(ReadError::Malformed {
-                offset,
-                tag: head.tag,
-                what: "has no length in a file meta group",
-            });
+            return Err(ReadError::Malformed { offset, tag: head.tag, what: "has no length in a file meta group" });
         };
         wire::skip(&mut input, length, head.tag)?;
         let value = || {
@@ -84,9 +77,7 @@ fn read_meta(bytes: &[u8]) -> Result<Part10, ReadError> {
             }
             tags::MEDIA_STORAGE_SOP_CLASS_UID => part10.sop_class = uid(value),
             tags::MEDIA_STORAGE_SOP_INSTANCE_UID => part10.sop_instance = uid(value),
-            tags::TRANSFER_SYNTAX_UID => {
-                part10.transfer_syntax = uid(value).map(TransferSyntaxUid::from)
-            }
+            tags::TRANSFER_SYNTAX_UID => part10.transfer_syntax = uid(value).map(TransferSyntaxUid::from),
             tags::PRIVATE_INFORMATION_CREATOR_UID => part10.private_creator = uid(value),
             tags::PRIVATE_INFORMATION => part10.private_information = Some(value.to_vec()),
             _ => {}
@@ -100,29 +91,14 @@ fn uid(value: &[u8]) -> Option<Uid> {
 
 /// The preamble and File Meta group of a file that we write: everything before the data set. `extra` is a creator
 /// UID with private information of ours.
-pub fn write_part10_head(
-    class: &str,
-    instance: &str,
-    syntax: &str,
-    extra: Option<(&str, &[u8])>,
-) -> Vec<u8> {
+pub fn write_part10_head(class: &str, instance: &str, syntax: &str, extra: Option<(&str, &[u8])>) -> Vec<u8> {
     let mut meta = Vec::with_capacity(512);
     long(&mut meta, tags::FILE_META_INFORMATION_VERSION, &[0, 1]);
     ui(&mut meta, tags::MEDIA_STORAGE_SOP_CLASS_UID, class);
     ui(&mut meta, tags::MEDIA_STORAGE_SOP_INSTANCE_UID, instance);
     ui(&mut meta, tags::TRANSFER_SYNTAX_UID, syntax);
-    ui(
-        &mut meta,
-        tags::IMPLEMENTATION_CLASS_UID,
-        uids::IMPLEMENTATION_CLASS,
-    );
-    short(
-        &mut meta,
-        tags::IMPLEMENTATION_VERSION_NAME,
-        b"SH",
-        uids::IMPLEMENTATION_VERSION.as_bytes(),
-        b' ',
-    );
+    ui(&mut meta, tags::IMPLEMENTATION_CLASS_UID, uids::IMPLEMENTATION_CLASS);
+    short(&mut meta, tags::IMPLEMENTATION_VERSION_NAME, b"SH", uids::IMPLEMENTATION_VERSION.as_bytes(), b' ');
     if let Some((creator, information)) = extra {
         ui(&mut meta, tags::PRIVATE_INFORMATION_CREATOR_UID, creator);
         long(&mut meta, tags::PRIVATE_INFORMATION, information);
@@ -131,23 +107,14 @@ pub fn write_part10_head(
     head.resize(PREAMBLE, 0);
     head.extend_from_slice(MAGIC);
     let length = u32::try_from(meta.len()).unwrap_or(u32::MAX);
-    short(
-        &mut head,
-        tags::FILE_META_INFORMATION_GROUP_LENGTH,
-        b"UL",
-        &length.to_le_bytes(),
-        0,
-    );
+    short(&mut head, tags::FILE_META_INFORMATION_GROUP_LENGTH, b"UL", &length.to_le_bytes(), 0);
     head.append(&mut meta);
     head
 }
 
 fn ui(out: &mut Vec<u8>, tag: Tag, value: &str) {
     // A malformed UID holds a character for every byte that came; the bytes go back as they were.
-    let bytes: Vec<u8> = value
-        .chars()
-        .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
-        .collect();
+    let bytes: Vec<u8> = value.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
     short(out, tag, b"UI", &bytes, 0);
 }
 

@@ -126,10 +126,7 @@ pub fn scan_header<R: Read>(
         }
         Err(error) => ScanOutcome::Unreadable(error),
     };
-    Scan {
-        header: kept.header(default_charset),
-        outcome,
-    }
+    Scan { header: kept.header(default_charset), outcome }
 }
 
 enum End {
@@ -153,11 +150,7 @@ fn read<R: Read>(reader: R, encoding: Encoding, kept: &mut Kept) -> Result<End, 
     read_elements(&mut Input::new(inflate, LONGEST_HEADER), declared, kept)
 }
 
-fn read_elements<R: Read>(
-    input: &mut Input<R>,
-    declared: Syntax,
-    kept: &mut Kept,
-) -> Result<End, ReadError> {
+fn read_elements<R: Read>(input: &mut Input<R>, declared: Syntax, kept: &mut Kept) -> Result<End, ReadError> {
     let syntax = declared.probe(input.ahead(wire::PROBE)?);
     if syntax != declared {
         kept.note("the data set is not encoded as its transfer syntax says");
@@ -177,13 +170,9 @@ fn read_elements<R: Read>(
         }
         kept.pass(tag);
         match (Kept::slot(tag), head.length) {
-            (Some(slot), Some(length)) if length <= LONGEST_VALUE => {
-                kept.keep(slot, input, &head, length, syntax)?
-            }
+            (Some(slot), Some(length)) if length <= LONGEST_VALUE => kept.keep(slot, input, &head, length, syntax)?,
             (Some(_), _) => {
-                kept.note(&format!(
-                    "element {tag} is too long for what it is, and was not read"
-                ));
+                kept.note(&format!("element {tag} is too long for what it is, and was not read"));
                 wire::skip_value(input, &head, syntax)?;
             }
             (None, _) => wire::skip_value(input, &head, syntax)?,
@@ -233,11 +222,7 @@ const WANTED: [Tag; 26] = [
 
 impl Kept {
     fn slot(tag: Tag) -> Option<usize> {
-        if tag.group() > LAST_GROUP {
-            None
-        } else {
-            WANTED.binary_search(&tag).ok()
-        }
+        if tag.group() > LAST_GROUP { None } else { WANTED.binary_search(&tag).ok() }
     }
 
     fn pass(&mut self, tag: Tag) {
@@ -259,10 +244,7 @@ impl Kept {
         let wanted = usize::try_from(length).unwrap_or(KEPT).min(KEPT);
         let offset = input.offset();
         let Some(value) = input.ahead(wanted)?.get(..wanted) else {
-            return Err(ReadError::Truncated {
-                offset,
-                tag: Some(head.tag),
-            });
+            return Err(ReadError::Truncated { offset, tag: Some(head.tag) });
         };
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(value);
@@ -276,10 +258,7 @@ impl Kept {
             *place = Some((begin, self.bytes.len()));
         } else {
             self.bytes.truncate(begin);
-            self.note(&format!(
-                "element {} occurs more than once, the first one counts",
-                head.tag
-            ));
+            self.note(&format!("element {} occurs more than once, the first one counts", head.tag));
         }
         wire::skip(input, length, head.tag)
     }
@@ -291,14 +270,8 @@ impl Kept {
 
     /// Whether everything that identifies the object was read and the groups of interest are behind.
     fn is_enough(&self) -> bool {
-        let ids = [
-            tags::STUDY_INSTANCE_UID,
-            tags::SERIES_INSTANCE_UID,
-            tags::SOP_INSTANCE_UID,
-            tags::SOP_CLASS_UID,
-        ];
-        self.highest.is_some_and(|tag| tag.group() > LAST_GROUP)
-            && ids.iter().all(|&tag| self.value(tag).is_some())
+        let ids = [tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID, tags::SOP_CLASS_UID];
+        self.highest.is_some_and(|tag| tag.group() > LAST_GROUP) && ids.iter().all(|&tag| self.value(tag).is_some())
     }
 
     fn note(&mut self, anomaly: &str) {
@@ -309,31 +282,16 @@ impl Kept {
 
     fn header(mut self, default_charset: &CharacterSet) -> Header {
         // An empty value says no more than an absent one.
-        let declared = self
-            .value(tags::SPECIFIC_CHARACTER_SET)
-            .filter(|value| !value.is_empty());
+        let declared = self.value(tags::SPECIFIC_CHARACTER_SET).filter(|value| !value.is_empty());
         let declared = declared.map(CharacterSet::parse);
         let charset = declared.as_ref().unwrap_or(default_charset);
         for term in charset.unknown_terms() {
             self.note(&format!("unknown Specific Character Set term {term:?}"));
         }
-        let uid = |tag| {
-            self.value(tag)
-                .map(Uid::from_bytes)
-                .filter(|uid| !uid.is_empty())
-        };
-        let plain = |tag| {
-            self.value(tag)
-                .and_then(|value| text(&CharacterSet::ascii().decode(value)))
-        };
-        let local = |tag| {
-            self.value(tag)
-                .and_then(|value| text(&charset.decode(value)))
-        };
-        let name = |tag| {
-            self.value(tag)
-                .and_then(|value| text(&charset.decode_person_name(value)))
-        };
+        let uid = |tag| self.value(tag).map(Uid::from_bytes).filter(|uid| !uid.is_empty());
+        let plain = |tag| self.value(tag).and_then(|value| text(&CharacterSet::ascii().decode(value)));
+        let local = |tag| self.value(tag).and_then(|value| text(&charset.decode(value)));
+        let name = |tag| self.value(tag).and_then(|value| text(&charset.decode_person_name(value)));
         Header {
             study_uid: uid(tags::STUDY_INSTANCE_UID),
             series_uid: uid(tags::SERIES_INSTANCE_UID),
@@ -369,14 +327,8 @@ impl Kept {
 /// Without surrounding spaces, no longer than a text may be; `None` when nothing is left.
 fn text(value: &str) -> Option<String> {
     let value = value.trim_matches([' ', '\0']);
-    let cut = value
-        .char_indices()
-        .nth(LONGEST_TEXT)
-        .map_or(value.len(), |(at, _)| at);
-    value
-        .get(..cut)
-        .filter(|value| !value.is_empty())
-        .map(str::to_string)
+    let cut = value.char_indices().nth(LONGEST_TEXT).map_or(value.len(), |(at, _)| at);
+    value.get(..cut).filter(|value| !value.is_empty()).map(str::to_string)
 }
 
 /// A US value, or what a wrong VR (UL, IS) makes of one.
@@ -384,11 +336,7 @@ fn number(value: &[u8]) -> Option<u16> {
     match *value {
         [a, b] => Some(u16::from_le_bytes([a, b])),
         [a, b, 0, 0] => Some(u16::from_le_bytes([a, b])),
-        _ => std::str::from_utf8(value)
-            .ok()?
-            .trim_matches([' ', '\0'])
-            .parse()
-            .ok(),
+        _ => std::str::from_utf8(value).ok()?.trim_matches([' ', '\0']).parse().ok(),
     }
 }
 

@@ -20,22 +20,12 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(encoding: Encoding) -> Self {
-        Builder {
-            bytes: Vec::new(),
-            syntax: Syntax::of(encoding),
-            deflated: encoding == Encoding::DeflatedLe,
-        }
+        Builder { bytes: Vec::new(), syntax: Syntax::of(encoding), deflated: encoding == Encoding::DeflatedLe }
     }
 
     /// An element with the VR of the dictionary; numbers as Little Endian bytes.
     pub(super) fn put(mut self, tag: Tag, value: impl AsRef<[u8]>) -> Self {
-        wire::write_element(
-            &mut self.bytes,
-            tag,
-            vr::of(tag).unwrap_or(*b"UN"),
-            value.as_ref(),
-            self.syntax,
-        );
+        wire::write_element(&mut self.bytes, tag, vr::of(tag).unwrap_or(*b"UN"), value.as_ref(), self.syntax);
         self
     }
 
@@ -62,10 +52,7 @@ impl Builder {
 
     /// A sequence with one item for each content, all of defined or all of undefined length.
     pub(super) fn sequence(mut self, tag: Tag, items: &[Vec<u8>], defined: bool) -> Self {
-        let mut content = Builder {
-            bytes: Vec::new(),
-            ..self
-        };
+        let mut content = Builder { bytes: Vec::new(), ..self };
         for item in items {
             content = content.head(ITEM, None, defined.then_some(item.len()));
             content.bytes.extend_from_slice(item);
@@ -95,17 +82,9 @@ impl Builder {
     pub(super) fn head(mut self, tag: Tag, vr: Option<[u8; 2]>, length: Option<usize>) -> Self {
         let length = length.map_or(u32::MAX, |length| u32::try_from(length).unwrap());
         let two = |n: u16| {
-            if self.syntax.big {
-                n.to_be_bytes()
-            } else {
-                n.to_le_bytes()
-            }
+            if self.syntax.big { n.to_be_bytes() } else { n.to_le_bytes() }
         };
-        let four = if self.syntax.big {
-            length.to_be_bytes()
-        } else {
-            length.to_le_bytes()
-        };
+        let four = if self.syntax.big { length.to_be_bytes() } else { length.to_le_bytes() };
         self.bytes.extend_from_slice(&two(tag.group()));
         self.bytes.extend_from_slice(&two(tag.element()));
         match vr.filter(|_| self.syntax.explicit) {
@@ -116,8 +95,7 @@ impl Builder {
             }
             Some(vr) => {
                 self.bytes.extend_from_slice(&vr);
-                self.bytes
-                    .extend_from_slice(&two(u16::try_from(length).unwrap()));
+                self.bytes.extend_from_slice(&two(u16::try_from(length).unwrap()));
             }
             None => self.bytes.extend_from_slice(&four),
         }
@@ -130,11 +108,7 @@ impl Builder {
     }
 
     pub(super) fn build(self) -> Vec<u8> {
-        if self.deflated {
-            deflate(&self.bytes)
-        } else {
-            self.bytes
-        }
+        if self.deflated { deflate(&self.bytes) } else { self.bytes }
     }
 }
 
@@ -151,22 +125,16 @@ pub(super) fn nested(encoding: Encoding, depth: usize, defined: bool) -> Vec<u8>
         // Open everything, close everything: quadratic copying would be slower than what is tested.
         let mut builder = Builder::new(encoding);
         for _ in 0..depth {
-            builder = builder
-                .head(tags::REFERENCED_STUDY_SEQUENCE, Some(*b"SQ"), None)
-                .head(ITEM, None, None);
+            builder = builder.head(tags::REFERENCED_STUDY_SEQUENCE, Some(*b"SQ"), None).head(ITEM, None, None);
         }
         for _ in 0..depth {
-            builder = builder
-                .head(ITEM_END, None, Some(0))
-                .head(SEQUENCE_END, None, Some(0));
+            builder = builder.head(ITEM_END, None, Some(0)).head(SEQUENCE_END, None, Some(0));
         }
         return builder.bytes;
     }
     let mut inner = Vec::new();
     for _ in 0..depth {
-        inner = Builder::new(encoding)
-            .sequence(tags::REFERENCED_STUDY_SEQUENCE, &[inner], true)
-            .bytes;
+        inner = Builder::new(encoding).sequence(tags::REFERENCED_STUDY_SEQUENCE, &[inner], true).bytes;
     }
     inner
 }

@@ -15,22 +15,7 @@ pub(super) fn is_known(vr: Vr) -> bool {
 
 /// Explicit VR with two reserved bytes and a length of 32 bits (PS3.5 table 7.1-1).
 pub(super) fn is_long(vr: Vr) -> bool {
-    matches!(
-        &vr,
-        b"OB"
-            | b"OD"
-            | b"OF"
-            | b"OL"
-            | b"OV"
-            | b"OW"
-            | b"SQ"
-            | b"SV"
-            | b"UC"
-            | b"UN"
-            | b"UR"
-            | b"UT"
-            | b"UV"
-    )
+    matches!(&vr, b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV")
 }
 
 fn is_short(vr: Vr) -> bool {

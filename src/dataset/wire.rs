@@ -22,34 +22,20 @@ pub(super) struct Syntax {
 }
 
 /// What a UN element of undefined length holds (PS3.5 §6.2.2).
-pub(super) const IMPLICIT: Syntax = Syntax {
-    explicit: false,
-    big: false,
-};
+pub(super) const IMPLICIT: Syntax = Syntax { explicit: false, big: false };
 
 impl Syntax {
     /// Inside the deflate stream, where there is one.
     pub(super) fn of(encoding: Encoding) -> Self {
-        Syntax {
-            explicit: encoding != Encoding::ImplicitLe,
-            big: encoding == Encoding::ExplicitBe,
-        }
+        Syntax { explicit: encoding != Encoding::ImplicitLe, big: encoding == Encoding::ExplicitBe }
     }
 
     fn u16(self, bytes: [u8; 2]) -> u16 {
-        if self.big {
-            u16::from_be_bytes(bytes)
-        } else {
-            u16::from_le_bytes(bytes)
-        }
+        if self.big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
     fn u32(self, bytes: [u8; 4]) -> u32 {
-        if self.big {
-            u32::from_be_bytes(bytes)
-        } else {
-            u32::from_le_bytes(bytes)
-        }
+        if self.big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
     /// Looks at the first element header and corrects what the transfer syntax says, where the bytes contradict it
@@ -62,13 +48,7 @@ impl Syntax {
         if matches!((g0, g1), (0xFE, 0xFF) | (0xFF, 0xFE)) {
             return self;
         }
-        let group = |big| {
-            Syntax {
-                explicit: true,
-                big,
-            }
-            .u16([g0, g1])
-        };
+        let group = |big| Syntax { explicit: true, big }.u16([g0, g1]);
         // Every data set begins in a low group, whichever way round its bytes are.
         let big = match (group(false) < 0x0100, group(true) < 0x0100) {
             (true, false) => false,
@@ -81,14 +61,7 @@ impl Syntax {
             true
         } else {
             // Or it is an explicit one whose first element happens to have no VR: the second tells.
-            let length = usize::try_from(
-                Syntax {
-                    explicit: false,
-                    big,
-                }
-                .u32([a, b, c, d]),
-            )
-            .unwrap_or(usize::MAX);
+            let length = usize::try_from(Syntax { explicit: false, big }.u32([a, b, c, d])).unwrap_or(usize::MAX);
             let second = rest.get(length..).unwrap_or_default();
             self.explicit && (length >= 0x1_0000 || has_vr(second))
         };
@@ -114,18 +87,10 @@ pub(super) fn looks_like_data_set(head: &[u8]) -> bool {
     let &[g0, g1, _, _, a, b, c, d, ..] = head else {
         return false;
     };
-    let syntax = Syntax {
-        explicit: true,
-        big: false,
-    }
-    .probe(head);
+    let syntax = Syntax { explicit: true, big: false }.probe(head);
     let group = syntax.u16([g0, g1]);
     let low = group != 0 && group < 0x0100;
-    low && if syntax.explicit {
-        vr::is_known([a, b])
-    } else {
-        syntax.u32([a, b, c, d]) < 0x1_0000
-    }
+    low && if syntax.explicit { vr::is_known([a, b]) } else { syntax.u32([a, b, c, d]) < 0x1_0000 }
 }
 
 /// An element header. `length` is `None` when it is undefined.
@@ -138,19 +103,12 @@ pub(super) struct Head {
 
 impl Head {
     /// Reads the next header; `None` where the bytes end, or where less than a header of zeros is left.
-    pub(super) fn read<R: Read>(
-        input: &mut Input<R>,
-        syntax: Syntax,
-    ) -> Result<Option<Head>, ReadError> {
+    pub(super) fn read<R: Read>(input: &mut Input<R>, syntax: Syntax) -> Result<Option<Head>, ReadError> {
         let offset = input.offset();
         let ahead = input.ahead(12)?;
         let &[g0, g1, e0, e1, a, b, c, d, ref more @ ..] = ahead else {
             let padding = ahead.iter().all(|&b| b == 0);
-            return if padding {
-                Ok(None)
-            } else {
-                Err(ReadError::Truncated { offset, tag: None })
-            };
+            return if padding { Ok(None) } else { Err(ReadError::Truncated { offset, tag: None }) };
         };
         let tag = Tag(syntax.u16([g0, g1]), syntax.u16([e0, e1]));
         let narrow = u32::from(syntax.u16([c, d]));
@@ -175,35 +133,20 @@ impl Head {
             (None, Some(syntax.u32([a, b, c, d])), 8)
         };
         let Some(length) = length else {
-            return Err(ReadError::Truncated {
-                offset,
-                tag: Some(tag),
-            });
+            return Err(ReadError::Truncated { offset, tag: Some(tag) });
         };
         input.advance(taken);
-        Ok(Some(Head {
-            tag,
-            vr,
-            length: (length != u32::MAX).then_some(length),
-        }))
+        Ok(Some(Head { tag, vr, length: (length != u32::MAX).then_some(length) }))
     }
 
     /// How elements inside this one are encoded.
     pub(super) fn inner(&self, outer: Syntax) -> Syntax {
-        if self.vr == Some(*b"UN") {
-            IMPLICIT
-        } else {
-            outer
-        }
+        if self.vr == Some(*b"UN") { IMPLICIT } else { outer }
     }
 }
 
 /// Gets past the value of an element, nested sequences of undefined length included, without recursion.
-pub(super) fn skip_value<R: Read>(
-    input: &mut Input<R>,
-    head: &Head,
-    syntax: Syntax,
-) -> Result<(), ReadError> {
+pub(super) fn skip_value<R: Read>(input: &mut Input<R>, head: &Head, syntax: Syntax) -> Result<(), ReadError> {
     if let Some(length) = head.length {
         return skip(input, length, head.tag);
     }
@@ -211,10 +154,7 @@ pub(super) fn skip_value<R: Read>(
     let mut frames: Vec<(bool, Syntax)> = vec![(false, head.inner(syntax))];
     while let Some(&(in_item, syntax)) = frames.last() {
         let Some(next) = Head::read(input, syntax)? else {
-            return Err(ReadError::Truncated {
-                offset: input.offset(),
-                tag: Some(head.tag),
-            });
+            return Err(ReadError::Truncated { offset: input.offset(), tag: Some(head.tag) });
         };
         match (in_item, next.tag, next.length) {
             (false, ITEM, Some(length)) => skip(input, length, next.tag)?,
@@ -230,19 +170,12 @@ pub(super) fn skip_value<R: Read>(
                 frames.pop();
             }
             (false, tag, _) => {
-                return Err(ReadError::Malformed {
-                    offset: input.offset(),
-                    tag,
-                    what: "stands where an item must",
-                });
+                return Err(ReadError::Malformed { offset: input.offset(), tag, what: "stands where an item must" });
             }
             (true, tag, Some(length)) => skip(input, length, tag)?,
             (true, _, None) => {
                 if frames.len() >= 2 * DEEPEST {
-                    return Err(ReadError::TooDeep {
-                        offset: input.offset(),
-                        limit: DEEPEST,
-                    });
+                    return Err(ReadError::TooDeep { offset: input.offset(), limit: DEEPEST });
                 }
                 frames.push((false, next.inner(syntax)));
             }
@@ -252,16 +185,9 @@ pub(super) fn skip_value<R: Read>(
 }
 
 /// How the elements of an item are encoded: what stands in a UN element should be Implicit and is not always.
-pub(super) fn item_syntax<R: Read>(
-    input: &mut Input<R>,
-    outer: Syntax,
-) -> Result<Syntax, ReadError> {
+pub(super) fn item_syntax<R: Read>(input: &mut Input<R>, outer: Syntax) -> Result<Syntax, ReadError> {
     let explicit = outer.probe(input.ahead(PROBE)?).explicit;
-    Ok(if outer == IMPLICIT {
-        Syntax { explicit, ..outer }
-    } else {
-        outer
-    })
+    Ok(if outer == IMPLICIT { Syntax { explicit, ..outer } } else { outer })
 }
 
 /// Gets past `length` bytes.
@@ -269,10 +195,7 @@ pub(super) fn skip<R: Read>(input: &mut Input<R>, length: u32, tag: Tag) -> Resu
     if input.skip(u64::from(length))? {
         Ok(())
     } else {
-        Err(ReadError::Truncated {
-            offset: input.offset(),
-            tag: Some(tag),
-        })
+        Err(ReadError::Truncated { offset: input.offset(), tag: Some(tag) })
     }
 }
 
@@ -280,25 +203,13 @@ pub(super) fn skip<R: Read>(input: &mut Input<R>, length: u32, tag: Tag) -> Resu
 pub(super) fn write_element(out: &mut Vec<u8>, tag: Tag, vr: Vr, value: &[u8], syntax: Syntax) {
     let padded = value.len() + value.len() % 2;
     // What is too long for a short form is written as UN (PS3.5 §6.2.2).
-    let vr = if vr::is_long(vr) || padded <= usize::from(u16::MAX) {
-        vr
-    } else {
-        *b"UN"
-    };
+    let vr = if vr::is_long(vr) || padded <= usize::from(u16::MAX) { vr } else { *b"UN" };
     let length = u32::try_from(padded).unwrap_or(u32::MAX - 1);
     let u16 = |n: u16| {
-        if syntax.big {
-            n.to_be_bytes()
-        } else {
-            n.to_le_bytes()
-        }
+        if syntax.big { n.to_be_bytes() } else { n.to_le_bytes() }
     };
     let u32 = |n: u32| {
-        if syntax.big {
-            n.to_be_bytes()
-        } else {
-            n.to_le_bytes()
-        }
+        if syntax.big { n.to_be_bytes() } else { n.to_le_bytes() }
     };
     out.extend_from_slice(&u16(tag.group()));
     out.extend_from_slice(&u16(tag.element()));
@@ -317,11 +228,7 @@ pub(super) fn write_element(out: &mut Vec<u8>, tag: Tag, vr: Vr, value: &[u8], s
     let begin = out.len();
     out.extend_from_slice(value);
     if padded > value.len() {
-        out.push(if vr::is_text(vr) && vr != *b"UI" {
-            b' '
-        } else {
-            0
-        });
+        out.push(if vr::is_text(vr) && vr != *b"UI" { b' ' } else { 0 });
     }
     if let (true, Some(written)) = (syntax.big, out.get_mut(begin..)) {
         vr::swap(written, vr::unit(vr));

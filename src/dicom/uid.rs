@@ -36,9 +36,8 @@ impl Uid {
 
     /// Whether it is `^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$` with 64 characters at most (PS3.5 §9.1).
     pub fn is_conformant(&self) -> bool {
-        let part = |p: &str| {
-            !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) && (p == "0" || !p.starts_with('0'))
-        };
+        let part =
+            |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) && (p == "0" || !p.starts_with('0'));
         self.0.len() <= 64 && self.0.contains('.') && self.0.split('.').all(part)
     }
 }

@@ -91,7 +91,9 @@ async fn one(
             }
             Listing::Count(_) => {}
         },
-        Err(NoList::NotFound) => find(Kind::NotFoundAtSource, None, format!("{source} does not list the study (any more)")),
+        Err(NoList::NotFound) => {
+            find(Kind::NotFoundAtSource, None, format!("{source} does not list the study (any more)"))
+        }
         Err(NoList::NoEvidence(words)) => find(Kind::NoListFromSource, None, words),
         Err(NoList::Scu(error)) => return Err(error.into()),
     }

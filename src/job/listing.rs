@@ -125,12 +125,16 @@ impl Asked {
 fn belongs(work: &Work, study: ListedStudy) -> Option<ListedStudy> {
     let spec = &work.job.spec;
     let range = crate::dicom::DateRange { from: spec.from, to: spec.to };
-    let dated = range == crate::dicom::DateRange::default() || study.study_date.is_some_and(|date| range.contains(date));
+    let dated =
+        range == crate::dicom::DateRange::default() || study.study_date.is_some_and(|date| range.contains(date));
     let named = spec.studies.is_empty() || spec.studies.contains(&study.study_uid);
     // A source that does not tell the modalities is taken at its word that it matched the key.
     let modality = spec.modalities.is_empty()
         || study.modalities.is_empty()
-        || study.modalities.split('\\').any(|m| spec.modalities.iter().any(|wanted| wanted.eq_ignore_ascii_case(m.trim())));
+        || study
+            .modalities
+            .split('\\')
+            .any(|m| spec.modalities.iter().any(|wanted| wanted.eq_ignore_ascii_case(m.trim())));
     (dated && named && modality).then_some(study)
 }
 
@@ -167,7 +171,9 @@ async fn list(work: &Work, link: &mut Link, study: &ListedStudy) -> Result<Liste
         return count(work, link, study).await;
     }
     let mut query = parents(study);
-    for tag in [tags::MODALITY, tags::SERIES_NUMBER, tags::NUMBER_OF_SERIES_RELATED_INSTANCES, tags::SERIES_INSTANCE_UID] {
+    for tag in
+        [tags::MODALITY, tags::SERIES_NUMBER, tags::NUMBER_OF_SERIES_RELATED_INSTANCES, tags::SERIES_INSTANCE_UID]
+    {
         query.put(tag, "");
     }
     let mut series: BTreeMap<SeriesInstanceUid, Option<u32>> = BTreeMap::new();
@@ -208,7 +214,10 @@ async fn list(work: &Work, link: &mut Link, study: &ListedStudy) -> Result<Liste
         let got = listed.len() - before;
         // A series that is said to be larger than its list, and a list of a round length: the list was cut.
         if hint.is_some_and(|hint| hint as usize > got) && got >= 100 && got.is_multiple_of(50) {
-            return Err(NoList::NoEvidence(format!("the list of series {uid} ends at {got}, the series is said to hold {}", hint.unwrap_or(0))));
+            return Err(NoList::NoEvidence(format!(
+                "the list of series {uid} ends at {got}, the series is said to hold {}",
+                hint.unwrap_or(0)
+            )));
         }
     }
     Ok(Listed { listing: Listing::Instances(listed), classes })
@@ -230,7 +239,14 @@ async fn exists(work: &Work, link: &mut Link, study: &ListedStudy) -> Result<boo
 }
 
 /// All rows of an answer that is evidence: it ended with success, and not at a cap.
-async fn rows(work: &Work, link: &mut Link, study: &ListedStudy, level: QueryLevel, query: &Elements, most: usize) -> Result<Vec<Elements>, NoList> {
+async fn rows(
+    work: &Work,
+    link: &mut Link,
+    study: &ListedStudy,
+    level: QueryLevel,
+    query: &Elements,
+    most: usize,
+) -> Result<Vec<Elements>, NoList> {
     let source = work.source();
     let stop = work.stop.clone();
     let session = link.session(work, &Purpose::Query).await?;
@@ -253,7 +269,10 @@ async fn rows(work: &Work, link: &mut Link, study: &ListedStudy, level: QueryLev
         return Err(NoList::NoEvidence(format!("the list at {level} level ended with status {status}{comment}")));
     }
     if source.find_limit.is_some_and(|cap| rows.len() >= cap) {
-        return Err(NoList::NoEvidence(format!("the list at {level} level ends at the source's cap of {} rows", rows.len())));
+        return Err(NoList::NoEvidence(format!(
+            "the list at {level} level ends at the source's cap of {} rows",
+            rows.len()
+        )));
     }
     Ok(rows)
 }

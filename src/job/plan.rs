@@ -153,7 +153,8 @@ impl Plan {
             self.frontier = None;
         }
         if status != Status::SUCCESS {
-            return self.split(keys, &format!("the source ended its answer with status {status} after {} rows", answer.rows));
+            return self
+                .split(keys, &format!("the source ended its answer with status {status} after {} rows", answer.rows));
         }
         if self.cap.is_some_and(|cap| answer.rows >= cap) {
             return self.split(keys, &format!("{} rows are what the source caps its answers at", answer.rows));

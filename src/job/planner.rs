@@ -139,7 +139,15 @@ async fn walk(work: &Work, kept: &mut Option<Link>) -> Result<(), JobError> {
                     recover(work, error).await?;
                     continue;
                 }
-                let answer = Answer { rows: 0, distinct: 0, outside_days: 0, outside_times: 0, untimed: 0, status: None, known: 0 };
+                let answer = Answer {
+                    rows: 0,
+                    distinct: 0,
+                    outside_days: 0,
+                    outside_times: 0,
+                    untimed: 0,
+                    status: None,
+                    known: 0,
+                };
                 match plan.answered(&keys, &answer) {
                     Judgement::Done { verdict, next, .. } => (verdict, super::words(&error), next, None),
                     Judgement::Probe(_) => (Verdict::Failed, super::words(&error), Vec::new(), None),
@@ -206,10 +214,14 @@ async fn judge(
 async fn asked(work: &Work, link: &mut Link, keys: &Keys, hasher: &RandomState) -> Result<Asked, JobError> {
     let mut asked = listing::ask(work, link, keys, hasher).await?;
     if keys.role == Role::Sweep {
-        asked.answer.known = usize::try_from(work.engine.catalog.totals(work.job.id).await?.items.total).unwrap_or(usize::MAX);
+        asked.answer.known =
+            usize::try_from(work.engine.catalog.totals(work.job.id).await?.items.total).unwrap_or(usize::MAX);
     }
     if asked.without_uid > 0 {
-        let text = format!("{keys}: {} rows have no Study Instance UID, so that their studies cannot be asked for", asked.without_uid);
+        let text = format!(
+            "{keys}: {} rows have no Study Instance UID, so that their studies cannot be asked for",
+            asked.without_uid
+        );
         work.engine.catalog.append_note(work.job.id, "row without UID", &text).await?;
     }
     Ok(asked)

@@ -11,8 +11,8 @@ use super::keeper::Held;
 use super::listing::{self, Listed, NoList};
 use super::reconcile::{Here, Listing, Verdict, listing_digest, reconcile};
 use super::request::{self, Asked};
-use super::work::{Link, Work};
 use super::state::{Event, on};
+use super::work::{Link, Work};
 use super::{backoff, settle};
 use crate::catalog::{Evidence, Item, ItemUpdate, Outcome, Reason};
 use crate::config::Source;
@@ -44,7 +44,9 @@ pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: He
             Err(no_list) => return unlisted(work, &source, &item, item.attempt + 1, &before, no_list).await,
         };
         match reconcile(&listed.listing, &before) {
-            Verdict::Short { missing, count } if item.attempt < source.attempts => known = Some((listed, missing, count)),
+            Verdict::Short { missing, count } if item.attempt < source.attempts => {
+                known = Some((listed, missing, count))
+            }
             verdict => return conclude(work, &source, &item, &before, &listed.listing, verdict).await,
         }
     }
@@ -66,7 +68,14 @@ pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: He
 }
 
 /// Compares after a pull. A study that arrived whole is proven at once; one that did not is put aside to settle.
-async fn verify(work: &Arc<Work>, link: &mut Link, source: &Source, mut item: Item, held: Held, cause: Cause) -> Result<(), JobError> {
+async fn verify(
+    work: &Arc<Work>,
+    link: &mut Link,
+    source: &Source,
+    mut item: Item,
+    held: Held,
+    cause: Cause,
+) -> Result<(), JobError> {
     let catalog = &work.engine.catalog;
     item.state = on(item.state, Event::PullEnded)?;
     item.attempt += 1;
@@ -122,7 +131,9 @@ async fn conclude(
     verdict: Verdict,
 ) -> Result<(), JobError> {
     let (count, evidence, digest) = match listing {
-        Listing::Instances(listed) => (u32::try_from(listed.len()).unwrap_or(u32::MAX), Evidence::Instances, Some(listing_digest(listed))),
+        Listing::Instances(listed) => {
+            (u32::try_from(listed.len()).unwrap_or(u32::MAX), Evidence::Instances, Some(listing_digest(listed)))
+        }
         Listing::Count(count) => (*count, Evidence::Count, None),
     };
     let filed = match listing {
@@ -150,7 +161,9 @@ async fn conclude(
         }
         Verdict::Over { unlisted, missing } => fall(
             Reason::OverCount,
-            format!("the source delivered {unlisted} objects that it does not list, and did not deliver {missing} that it lists"),
+            format!(
+                "the source delivered {unlisted} objects that it does not list, and did not deliver {missing} that it lists"
+            ),
         ),
     }
     update.listed = Some(count);
@@ -161,7 +174,14 @@ async fn conclude(
 }
 
 /// Writes what follows when the source gave no list that could be evidence, in the attempt of that number.
-async fn unlisted(work: &Work, source: &Source, item: &Item, attempt: u32, here: &Here, no_list: NoList) -> Result<(), JobError> {
+async fn unlisted(
+    work: &Work,
+    source: &Source,
+    item: &Item,
+    attempt: u32,
+    here: &Here,
+    no_list: NoList,
+) -> Result<(), JobError> {
     let fallout = on(item.state, Event::GivenUp(!here.filed.is_empty()))?;
     let mut update = ItemUpdate::to(fallout, attempt);
     update.filed = u32::try_from(here.filed.len()).ok();
@@ -172,11 +192,14 @@ async fn unlisted(work: &Work, source: &Source, item: &Item, attempt: u32, here:
         }
         NoList::NoEvidence(words) => {
             update.reason = Some(Reason::RefusedBySource);
-            update.detail = format!("{words}; a source that cannot list instances can be proven by count only (verify = \"count\")");
+            update.detail = format!(
+                "{words}; a source that cannot list instances can be proven by count only (verify = \"count\")"
+            );
             if attempt < source.attempts {
                 update.state = on(item.state, Event::PutBack)?;
                 update.release = true;
-                update.due = Some(super::now() + millis(backoff::pause(attempt, source.retry.first, source.retry.longest)));
+                update.due =
+                    Some(super::now() + millis(backoff::pause(attempt, source.retry.first, source.retry.longest)));
             }
         }
         NoList::Scu(error) if work.stop.is_cancelled() => {

@@ -66,7 +66,9 @@ pub fn reconcile(listing: &Listing, here: &Here) -> Verdict {
             }
             let missing: Vec<_> = listed
                 .iter()
-                .filter(|(uid, _)| !here.filed.contains(*uid) && !here.quarantined.contains(*uid) && !here.elsewhere.contains(*uid))
+                .filter(|(uid, _)| {
+                    !here.filed.contains(*uid) && !here.quarantined.contains(*uid) && !here.elsewhere.contains(*uid)
+                })
                 .map(|(uid, series)| (series.clone(), uid.clone()))
                 .collect();
             let unlisted = here.received.iter().filter(|uid| !listed.contains_key(*uid)).count();
@@ -125,14 +127,23 @@ mod tests {
 
     #[test]
     fn a_study_is_proven_only_when_both_sets_agree() {
-        let here = |filed: &[&str], received: &[&str]| Here { filed: uids(filed), received: uids(received), ..Here::default() };
+        let here = |filed: &[&str], received: &[&str]| Here {
+            filed: uids(filed),
+            received: uids(received),
+            ..Here::default()
+        };
         let abc = listing(&["a", "b", "c"]);
         assert_eq!(reconcile(&abc, &here(&["a", "b", "c"], &["a", "b", "c"])), Verdict::Proven);
         // Filed by another way, such as a folder: no arrival, but proven; and what others sent is no obstacle.
         assert_eq!(reconcile(&abc, &here(&["a", "b", "c", "d"], &[])), Verdict::Proven);
-        assert!(matches!(reconcile(&abc, &here(&["a", "b"], &["a", "b"])), Verdict::Short { count: 1, missing } if missing[0].1.as_str() == "c"));
+        assert!(
+            matches!(reconcile(&abc, &here(&["a", "b"], &["a", "b"])), Verdict::Short { count: 1, missing } if missing[0].1.as_str() == "c")
+        );
         assert_eq!(reconcile(&abc, &here(&["a", "b", "c", "d"], &["d"])), Verdict::Over { unlisted: 1, missing: 0 });
-        assert_eq!(reconcile(&abc, &here(&["x", "y", "z"], &["x", "y", "z"])), Verdict::Over { unlisted: 3, missing: 3 });
+        assert_eq!(
+            reconcile(&abc, &here(&["x", "y", "z"], &["x", "y", "z"])),
+            Verdict::Over { unlisted: 3, missing: 3 }
+        );
         assert_eq!(reconcile(&listing(&[]), &Here::default()), Verdict::Empty);
         assert_eq!(reconcile(&listing(&[]), &here(&["a"], &["a"])), Verdict::Over { unlisted: 1, missing: 0 });
     }
@@ -140,9 +151,11 @@ mod tests {
     #[test]
     fn quarantine_and_collisions_are_no_proof() {
         let ab = listing(&["a", "b"]);
-        let here = Here { filed: uids(&["a"]), quarantined: uids(&["b"]), received: uids(&["a", "b"]), ..Here::default() };
+        let here =
+            Here { filed: uids(&["a"]), quarantined: uids(&["b"]), received: uids(&["a", "b"]), ..Here::default() };
         assert_eq!(reconcile(&ab, &here), Verdict::Quarantined(1));
-        let here = Here { filed: uids(&["a", "b"]), quarantined: uids(&["b"]), collided: uids(&["b"]), ..Here::default() };
+        let here =
+            Here { filed: uids(&["a", "b"]), quarantined: uids(&["b"]), collided: uids(&["b"]), ..Here::default() };
         assert_eq!(reconcile(&ab, &here), Verdict::Collided(1));
         let here = Here { filed: uids(&["a"]), elsewhere: uids(&["b"]), ..Here::default() };
         assert_eq!(reconcile(&ab, &here), Verdict::Collided(1));

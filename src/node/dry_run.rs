@@ -97,6 +97,7 @@ async fn summarise(catalog: &Catalog, job: i64) -> Result<DryRun, NodeError> {
     }
     let name = |year: Option<i16>| year.map_or("none".to_owned(), |year| year.to_string());
     found.by_year = years.into_iter().rev().map(|(year, n)| (name(year), n)).collect();
-    found.not_enumerated = catalog.notes(job).await?.into_iter().map(|note| format!("{}: {}", note.kind, note.text)).collect();
+    found.not_enumerated =
+        catalog.notes(job).await?.into_iter().map(|note| format!("{}: {}", note.kind, note.text)).collect();
     Ok(found)
 }

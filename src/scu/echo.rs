@@ -27,12 +27,8 @@ pub struct EchoReport {
 /// Sends a C-ECHO, and tries on the way which of C-FIND, C-MOVE and C-GET the peer accepts in either root.
 pub async fn echo(target: &Target) -> Result<EchoReport, ScuError> {
     let started = Instant::now();
-    let services = [Service::Find, Service::Move, Service::Get]
-        .into_iter()
-        .flat_map(Service::classes);
-    let classes: Vec<&str> = std::iter::once(uids::VERIFICATION)
-        .chain(services)
-        .collect();
+    let services = [Service::Find, Service::Move, Service::Get].into_iter().flat_map(Service::classes);
+    let classes: Vec<&str> = std::iter::once(uids::VERIFICATION).chain(services).collect();
     let mut session = connect(target, classes.iter().map(|class| plain(class)).collect()).await?;
     let association = session.association();
     let peer = association.peer();
@@ -42,54 +38,28 @@ pub async fn echo(target: &Target) -> Result<EchoReport, ScuError> {
     let mut report = EchoReport {
         implementation: (!names.is_empty()).then(|| names.join(" ")),
         max_pdu: peer.max_pdu,
-        accepted: accepted
-            .map(|c| (c.abstract_syntax.to_string(), c.transfer_syntax.to_string()))
-            .collect(),
+        accepted: accepted.map(|c| (c.abstract_syntax.to_string(), c.transfer_syntax.to_string())).collect(),
         rejected: Vec::new(),
         elapsed: Duration::ZERO,
     };
-    let missing = classes
-        .iter()
-        .filter(|class| association.context_for(class).is_none());
+    let missing = classes.iter().filter(|class| association.context_for(class).is_none());
     report.rejected = missing.map(|class| (*class).to_string()).collect();
     let called = || target.called.clone();
-    let Some(context) = association
-        .context_for(uids::VERIFICATION)
-        .map(|context| context.id)
-    else {
+    let Some(context) = association.context_for(uids::VERIFICATION).map(|context| context.id) else {
         session.release(target.respond).await;
-        return Err(ScuError::NotAccepted {
-            called: called(),
-            service: "C-ECHO (Verification)",
-        });
+        return Err(ScuError::NotAccepted { called: called(), service: "C-ECHO (Verification)" });
     };
-    let broken = |source| ScuError::Broken {
-        doing: DOING,
-        called: called(),
-        source,
-    };
-    session
-        .send(context, &Command::echo_rq(1), None, target.respond)
-        .await
-        .map_err(broken)?;
+    let broken = |source| ScuError::Broken { doing: DOING, called: called(), source };
+    session.send(context, &Command::echo_rq(1), None, target.respond).await.map_err(broken)?;
     let answer = tokio::time::timeout(target.respond, session.receive(FOR_EVER)).await;
-    let answer = answer.map_err(|_| ScuError::Idle {
-        doing: DOING,
-        called: called(),
-        limit: target.respond,
-    })?;
+    let answer = answer.map_err(|_| ScuError::Idle { doing: DOING, called: called(), limit: target.respond })?;
     let status = status(answer.map_err(broken)?);
     report.elapsed = started.elapsed();
     session.release(target.respond).await;
     match status {
         Some(Status::SUCCESS) => Ok(report),
-        Some(status) => Err(ScuError::EchoRefused {
-            called: called(),
-            status,
-        }),
-        None => Err(broken(DimseError::Unexpected {
-            what: "no response to the C-ECHO".into(),
-        })),
+        Some(status) => Err(ScuError::EchoRefused { called: called(), status }),
+        None => Err(broken(DimseError::Unexpected { what: "no response to the C-ECHO".into() })),
     }
 }
 

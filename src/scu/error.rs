@@ -31,9 +31,7 @@ pub enum ScuError {
     },
     /// The source ended the association at once when it was asked to move, without a response. Many do so when they
     /// do not know the destination, some when they are overloaded.
-    #[error(
-        "{called} ended the association when asked to move to {destination}, without a response"
-    )]
+    #[error("{called} ended the association when asked to move to {destination}, without a response")]
     EndedAtMove {
         /// Whom we asked.
         called: AeTitle,
@@ -119,13 +117,7 @@ impl ScuError {
     pub fn fault(&self) -> Fault {
         match self {
             ScuError::TooManyContexts { .. } | ScuError::NotReady { .. } => Fault::Local,
-            _ if matches!(
-                self.association_error(),
-                Some(AssocError::Unspeakable { .. })
-            ) =>
-            {
-                Fault::Local
-            }
+            _ if matches!(self.association_error(), Some(AssocError::Unspeakable { .. })) => Fault::Local,
             _ => Fault::Peer,
         }
     }
@@ -133,19 +125,11 @@ impl ScuError {
     /// What it means for the study at hand.
     pub fn disposition(&self) -> Disposition {
         match self {
-            ScuError::Open { source, .. }
-                if !source.is_transient() && !quirks::is_vague_rejection(source) =>
-            {
+            ScuError::Open { source, .. } if !source.is_transient() && !quirks::is_vague_rejection(source) => {
                 Disposition::Halt
             }
             ScuError::TooManyContexts { .. } => Disposition::GiveUp,
-            _ if matches!(
-                self.association_error(),
-                Some(AssocError::Unspeakable { .. })
-            ) =>
-            {
-                Disposition::Halt
-            }
+            _ if matches!(self.association_error(), Some(AssocError::Unspeakable { .. })) => Disposition::Halt,
             _ => Disposition::Retry,
         }
     }
@@ -165,26 +149,20 @@ impl ScuError {
     /// What an administrator can do about it, if there is something.
     pub fn remedy(&self) -> Option<String> {
         match self {
-            ScuError::EndedAtMove {
-                called,
-                destination,
-                ..
-            } => Some(format!(
+            ScuError::EndedAtMove { called, destination, .. } => Some(format!(
                 "probably {called} does not know the move destination: register the AE title {destination} there, with \
                  the address of this machine and the port of the receiver"
             )),
-            ScuError::NotAccepted { called, service } => Some(format!(
-                "permit {service} at {called} for our AE title, or choose another way with `retrieve`"
-            )),
+            ScuError::NotAccepted { called, service } => {
+                Some(format!("permit {service} at {called} for our AE title, or choose another way with `retrieve`"))
+            }
             ScuError::Idle { doing, called, .. } => Some(format!(
                 "look at {called} whether it still works on the {doing}; if it is only slow, allow more time under `timeout`"
             )),
             ScuError::TooSlow { .. } => {
                 Some("allow more time under `timeout`, if that is how slow the source is".into())
             }
-            ScuError::EchoRefused { called, .. } => {
-                Some(format!("look into the log of {called} for why it refuses"))
-            }
+            ScuError::EchoRefused { called, .. } => Some(format!("look into the log of {called} for why it refuses")),
             _ => self.association_error().and_then(AssocError::remedy),
         }
     }
@@ -192,14 +170,8 @@ impl ScuError {
     fn association_error(&self) -> Option<&AssocError> {
         match self {
             ScuError::Open { source, .. } => Some(source),
-            ScuError::Broken {
-                source: DimseError::Association(source),
-                ..
-            }
-            | ScuError::EndedAtMove {
-                source: DimseError::Association(source),
-                ..
-            } => Some(source),
+            ScuError::Broken { source: DimseError::Association(source), .. }
+            | ScuError::EndedAtMove { source: DimseError::Association(source), .. } => Some(source),
             _ => None,
         }
     }

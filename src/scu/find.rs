@@ -51,11 +51,7 @@ impl SourceSession {
         let request = Command::find_rq(0, context.class);
         let watch = Watch::new(cancel, idle, FOR_EVER, None);
         let operation = Operation::begin(self, DOING, context, request, &identifier, watch).await?;
-        Ok(Find {
-            operation,
-            rows: 0,
-            end: None,
-        })
+        Ok(Find { operation, rows: 0, end: None })
     }
 }
 
@@ -97,10 +93,7 @@ impl Find<'_> {
 
     async fn response(&mut self, response: Command) -> Result<Option<Elements>, ScuError> {
         let (CommandField::CFindRsp, Some(status)) = (response.field, response.status) else {
-            return Err(self
-                .operation
-                .unexpected(format!("{:?} in answer", response.field))
-                .await);
+            return Err(self.operation.unexpected(format!("{:?} in answer", response.field)).await);
         };
         // A final response should have no identifier, but it is read wherever it is.
         let Step::Got(bytes) = self.operation.identifier(&response, LONGEST_ROW).await? else {
@@ -110,12 +103,7 @@ impl Find<'_> {
         let cancelled = self.operation.watch.is_cancelled();
         if !status.is_pending() {
             self.operation.source.done();
-            self.end = Some(FindEnd {
-                status,
-                rows: self.rows,
-                comment: response.comment,
-                cancelled,
-            });
+            self.end = Some(FindEnd { status, rows: self.rows, comment: response.comment, cancelled });
             return Ok(None);
         }
         if cancelled {
@@ -124,17 +112,10 @@ impl Find<'_> {
         self.rows += 1;
         // What can be read of an answer is an answer.
         let (row, _damage) = Elements::read_lenient(&bytes, self.operation.context.encoding);
-        Ok(Some(row.with_default_charset(
-            self.operation.source.target().default_charset.clone(),
-        )))
+        Ok(Some(row.with_default_charset(self.operation.source.target().default_charset.clone())))
     }
 
     fn ignored(&mut self) {
-        self.end = Some(FindEnd {
-            status: Status::CANCEL,
-            rows: self.rows,
-            comment: None,
-            cancelled: true,
-        });
+        self.end = Some(FindEnd { status: Status::CANCEL, rows: self.rows, comment: None, cancelled: true });
     }
 }

@@ -20,8 +20,7 @@ pub(super) async fn sub_operation(
     let stream = match stream(operation, context, request, fragments)? {
         Some(stream) => stream,
         None => {
-            let what =
-                format!("an object on presentation context {context}, which was not accepted");
+            let what = format!("an object on presentation context {context}, which was not accepted");
             return Err(operation.unexpected(what).await);
         }
     };
@@ -49,10 +48,7 @@ pub(super) async fn sub_operation(
     let (status, comment) = answer.unwrap_or((Status::PROCESSING_FAILURE, None));
     let mut response = Command::response(request, status);
     response.comment = comment;
-    operation
-        .send(context, &response, None)
-        .await
-        .map(Step::Got)
+    operation.send(context, &response, None).await.map(Step::Got)
 }
 
 /// `None` when the context was never accepted.
@@ -69,31 +65,17 @@ fn stream(
         return Ok(None);
     };
     Ok(Some(ObjectStream {
-        class: request
-            .class
-            .clone()
-            .unwrap_or_else(|| SopClassUid::from(transfer.abstract_syntax.clone())),
+        class: request.class.clone().unwrap_or_else(|| SopClassUid::from(transfer.abstract_syntax.clone())),
         // An object that its sender does not name is kept under what its data set says.
-        instance: request
-            .instance
-            .clone()
-            .unwrap_or_else(|| SopInstanceUid::new("")),
+        instance: request.instance.clone().unwrap_or_else(|| SopInstanceUid::new("")),
         transfer_syntax: transfer.transfer_syntax.clone(),
-        origin: Origin {
-            source,
-            ae_title,
-            address: association.peer().address.ip(),
-            association: association.id(),
-        },
+        origin: Origin { source, ae_title, address: association.peer().address.ip(), association: association.id() },
         fragments,
     }))
 }
 
 /// Hands the data set on as it comes. A store that takes no more is no reason to stop reading: it has an answer.
-async fn feed(
-    operation: &mut Operation<'_>,
-    send: mpsc::Sender<Fragment>,
-) -> Result<Step<()>, ScuError> {
+async fn feed(operation: &mut Operation<'_>, send: mpsc::Sender<Fragment>) -> Result<Step<()>, ScuError> {
     let mut wanted = true;
     loop {
         let Step::Got((data, last)) = operation.read().await? else {
@@ -117,10 +99,7 @@ async fn feed(
 }
 
 /// Waits for our own side: the disk, the catalog. Meanwhile the source owes no sign of life.
-async fn patiently<F: Future>(
-    operation: &mut Operation<'_>,
-    future: F,
-) -> Result<Step<F::Output>, ScuError> {
+async fn patiently<F: Future>(operation: &mut Operation<'_>, future: F) -> Result<Step<F::Output>, ScuError> {
     let mut future = std::pin::pin!(future);
     loop {
         match operation.watch.wait(&mut future).await {

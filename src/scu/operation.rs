@@ -35,38 +35,23 @@ impl<'a> Operation<'a> {
         watch: Watch<'a>,
     ) -> Result<Operation<'a>, ScuError> {
         let message = source.take()?;
-        let mut operation = Operation {
-            source,
-            watch,
-            context,
-            doing,
-            message,
-        };
+        let mut operation = Operation { source, watch, context, doing, message };
         request.message_id = message;
         request.has_data_set = true;
-        operation
-            .send(context.id, &request, Some(identifier))
-            .await?;
+        operation.send(context.id, &request, Some(identifier)).await?;
         Ok(operation)
     }
 
     /// The next message: its context and its command set.
     pub(super) async fn message(&mut self) -> Result<Step<(u8, Command)>, ScuError> {
         loop {
-            match self
-                .watch
-                .wait(self.source.session()?.receive(FOR_EVER))
-                .await
-            {
+            match self.watch.wait(self.source.session()?.receive(FOR_EVER)).await {
                 Wake::Got(Ok(Some(message))) => {
                     return Ok(Step::Got(message));
                 }
                 Wake::Got(Ok(None)) => {
                     self.source.hang_up().await;
-                    return Err(ScuError::Released {
-                        doing: self.doing,
-                        called: self.called(),
-                    });
+                    return Err(ScuError::Released { doing: self.doing, called: self.called() });
                 }
                 Wake::Got(Err(error)) => return Err(self.broken(error).await),
                 Wake::Not(trouble) => {
@@ -81,11 +66,7 @@ impl<'a> Operation<'a> {
     /// The next fragment of the data set at hand, and whether it is the last.
     pub(super) async fn read(&mut self) -> Result<Step<(Bytes, bool)>, ScuError> {
         loop {
-            match self
-                .watch
-                .wait(self.source.session()?.read_data(FOR_EVER))
-                .await
-            {
+            match self.watch.wait(self.source.session()?.read_data(FOR_EVER)).await {
                 Wake::Got(Ok(piece)) => {
                     return Ok(Step::Got(piece.unwrap_or((Bytes::new(), true))));
                 }
@@ -100,11 +81,7 @@ impl<'a> Operation<'a> {
     }
 
     /// The identifier of a response; empty when it has none.
-    pub(super) async fn identifier(
-        &mut self,
-        response: &Command,
-        longest: usize,
-    ) -> Result<Step<Vec<u8>>, ScuError> {
+    pub(super) async fn identifier(&mut self, response: &Command, longest: usize) -> Result<Step<Vec<u8>>, ScuError> {
         let mut bytes = Vec::new();
         let mut open = response.has_data_set;
         while open {
@@ -112,10 +89,7 @@ impl<'a> Operation<'a> {
                 return Ok(Step::Gone);
             };
             if bytes.len() + data.len() > longest {
-                let error = DimseError::TooLong {
-                    what: "the identifier of a response",
-                    limit: longest,
-                };
+                let error = DimseError::TooLong { what: "the identifier of a response", limit: longest };
                 return Err(self.broken(error).await);
             }
             bytes.extend_from_slice(&data);
@@ -125,19 +99,9 @@ impl<'a> Operation<'a> {
     }
 
     /// Sends a message.
-    pub(super) async fn send(
-        &mut self,
-        context: u8,
-        command: &Command,
-        data: Option<&[u8]>,
-    ) -> Result<(), ScuError> {
+    pub(super) async fn send(&mut self, context: u8, command: &Command, data: Option<&[u8]>) -> Result<(), ScuError> {
         let limit = self.source.target().respond;
-        match self
-            .source
-            .session()?
-            .send(context, command, data, limit)
-            .await
-        {
+        match self.source.session()?.send(context, command, data, limit).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.broken(error).await),
         }
@@ -150,11 +114,7 @@ impl<'a> Operation<'a> {
             Trouble::Cancel => {
                 let request = Command::cancel_rq(self.message);
                 let context = self.context.id;
-                let told = self
-                    .source
-                    .session()?
-                    .send(context, &request, None, CANCEL_PATIENCE)
-                    .await;
+                let told = self.source.session()?.send(context, &request, None, CANCEL_PATIENCE).await;
                 // Told or not, nobody waits longer for it than for an answer.
                 if told.is_err() {
                     self.source.hang_up().await;
@@ -169,16 +129,8 @@ impl<'a> Operation<'a> {
                 self.source.hang_up().await;
                 let (doing, called, limit) = (self.doing, self.called(), self.watch.limit(trouble));
                 Err(match trouble {
-                    Trouble::Idle => ScuError::Idle {
-                        doing,
-                        called,
-                        limit,
-                    },
-                    _ => ScuError::TooSlow {
-                        doing,
-                        called,
-                        limit,
-                    },
+                    Trouble::Idle => ScuError::Idle { doing, called, limit },
+                    _ => ScuError::TooSlow { doing, called, limit },
                 })
             }
         }
@@ -187,21 +139,13 @@ impl<'a> Operation<'a> {
     /// Ends an association that broke.
     pub(super) async fn broken(&mut self, source: DimseError) -> ScuError {
         self.source.hang_up().await;
-        ScuError::Broken {
-            doing: self.doing,
-            called: self.called(),
-            source,
-        }
+        ScuError::Broken { doing: self.doing, called: self.called(), source }
     }
 
     /// Ends an association on which something came that has no place there.
     pub(super) async fn unexpected(&mut self, what: String) -> ScuError {
         self.source.hang_up().await;
-        ScuError::Unexpected {
-            doing: self.doing,
-            called: self.called(),
-            what,
-        }
+        ScuError::Unexpected { doing: self.doing, called: self.called(), what }
     }
 
     fn called(&self) -> AeTitle {

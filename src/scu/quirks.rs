@@ -14,32 +14,23 @@ pub fn list_is_whole(end: &FindEnd) -> bool {
 /// answered: out of resources, a cancel that nobody asked for, or a warning after rows.
 pub fn is_cap(end: &FindEnd) -> bool {
     let warned = end.status.category() == Category::Warning && end.rows > 0;
-    !end.cancelled
-        && (end.status == Status::OUT_OF_RESOURCES || end.status == Status::CANCEL || warned)
+    !end.cancelled && (end.status == Status::OUT_OF_RESOURCES || end.status == Status::CANCEL || warned)
 }
 
 /// Whether the source says that it does not know the move destination, by status or in words.
 pub fn destination_unknown(status: Status, comment: Option<&str>) -> bool {
     let in_words = || {
         let comment = comment.unwrap_or_default().to_ascii_lowercase();
-        comment.contains("destination")
-            && (comment.contains("unknown") || comment.contains("not found"))
+        comment.contains("destination") && (comment.contains("unknown") || comment.contains("not found"))
     };
-    status == Status::MOVE_DESTINATION_UNKNOWN
-        || (status.category() == Category::Failure && in_words())
+    status == Status::MOVE_DESTINATION_UNKNOWN || (status.category() == Category::Failure && in_words())
 }
 
 /// Whether a C-MOVE failed before a single sub-operation was tried. Orthanc answers so when it does not know the
 /// destination (C000, every counter zero, no comment); once it may mean anything, when it repeats it means that.
 pub fn failed_untried(end: &RetrieveEnd) -> bool {
-    let counters = [
-        end.counters.remaining,
-        end.counters.completed,
-        end.counters.failed,
-        end.counters.warning,
-    ];
-    let untried =
-        counters.iter().all(|count| count.is_none_or(|n| n == 0)) && end.failed.is_empty();
+    let counters = [end.counters.remaining, end.counters.completed, end.counters.failed, end.counters.warning];
+    let untried = counters.iter().all(|count| count.is_none_or(|n| n == 0)) && end.failed.is_empty();
     end.status.category() == Category::Failure && !end.cancelled && untried
 }
 
@@ -65,25 +56,15 @@ mod tests {
     use crate::dimse::Counters;
 
     fn end(status: u16, rows: usize, cancelled: bool) -> FindEnd {
-        FindEnd {
-            status: Status(status),
-            rows,
-            comment: None,
-            cancelled,
-        }
+        FindEnd { status: Status(status), rows, comment: None, cancelled }
     }
 
     #[test]
     fn only_a_plain_success_is_evidence() {
         assert!(list_is_whole(&end(0, 5, false)));
-        for (status, cancelled) in [
-            (0, true),
-            (0xFE00, false),
-            (0xFE00, true),
-            (0xA700, false),
-            (0xB000, false),
-            (0x0001, false),
-        ] {
+        for (status, cancelled) in
+            [(0, true), (0xFE00, false), (0xFE00, true), (0xA700, false), (0xB000, false), (0x0001, false)]
+        {
             assert!(!list_is_whole(&end(status, 5, cancelled)), "{status:04X}");
         }
     }
@@ -102,27 +83,16 @@ mod tests {
     #[test]
     fn an_unknown_destination_is_known_by_status_or_words() {
         assert!(destination_unknown(Status(0xA801), None));
-        assert!(destination_unknown(
-            Status(0xC000),
-            Some("Unknown Move Destination: FERRY_RX")
-        ));
+        assert!(destination_unknown(Status(0xC000), Some("Unknown Move Destination: FERRY_RX")));
         assert!(!destination_unknown(Status(0xC000), Some("disk full")));
-        assert!(!destination_unknown(
-            Status(0x0000),
-            Some("destination unknown")
-        ));
+        assert!(!destination_unknown(Status(0x0000), Some("destination unknown")));
     }
 
     #[test]
     fn a_move_that_tried_nothing_is_told_from_one_that_failed() {
         let end = |status, failed| RetrieveEnd {
             status: Status(status),
-            counters: Counters {
-                remaining: None,
-                completed: Some(0),
-                failed: Some(failed),
-                warning: Some(0),
-            },
+            counters: Counters { remaining: None, completed: Some(0), failed: Some(failed), warning: Some(0) },
             failed: Vec::new(),
             comment: None,
             cancelled: false,
@@ -130,15 +100,9 @@ mod tests {
         };
         assert!(failed_untried(&end(0xC000, 0)));
         for (status, failed) in [(0xC000, 1), (0x0000, 0), (0xB000, 0), (0xFE00, 0)] {
-            assert!(
-                !failed_untried(&end(status, failed)),
-                "{status:04X} {failed}"
-            );
+            assert!(!failed_untried(&end(status, failed)), "{status:04X} {failed}");
         }
-        assert!(!failed_untried(&RetrieveEnd {
-            cancelled: true,
-            ..end(0xC000, 0)
-        }));
+        assert!(!failed_untried(&RetrieveEnd { cancelled: true, ..end(0xC000, 0) }));
     }
 
     #[test]

@@ -9,9 +9,7 @@ use super::watch::{Alive, Watch};
 use super::{ScuError, Service, SourceSession, Store, get, quirks};
 use crate::assoc::AssocError;
 use crate::dataset::Elements;
-use crate::dicom::{
-    AeTitle, QueryLevel, SeriesInstanceUid, SopInstanceUid, Status, StudyInstanceUid, tags,
-};
+use crate::dicom::{AeTitle, QueryLevel, SeriesInstanceUid, SopInstanceUid, Status, StudyInstanceUid, tags};
 use crate::dimse::{Command, CommandField, Counters, DimseError};
 
 /// The longest identifier of a response (a Failed SOP Instance UID List) that is taken: 65,535 UIDs and more.
@@ -47,36 +45,17 @@ pub struct Retrieval {
 impl Retrieval {
     /// A whole study.
     pub fn study(study: StudyInstanceUid) -> Self {
-        Retrieval {
-            patient_id: None,
-            study,
-            series: None,
-            instances: Vec::new(),
-        }
+        Retrieval { patient_id: None, study, series: None, instances: Vec::new() }
     }
 
     /// A whole series.
     pub fn series(study: StudyInstanceUid, series: SeriesInstanceUid) -> Self {
-        Retrieval {
-            patient_id: None,
-            study,
-            series: Some(series),
-            instances: Vec::new(),
-        }
+        Retrieval { patient_id: None, study, series: Some(series), instances: Vec::new() }
     }
 
     /// Some instances of a series.
-    pub fn instances(
-        study: StudyInstanceUid,
-        series: SeriesInstanceUid,
-        instances: Vec<SopInstanceUid>,
-    ) -> Self {
-        Retrieval {
-            patient_id: None,
-            study,
-            series: Some(series),
-            instances,
-        }
+    pub fn instances(study: StudyInstanceUid, series: SeriesInstanceUid, instances: Vec<SopInstanceUid>) -> Self {
+        Retrieval { patient_id: None, study, series: Some(series), instances }
     }
 
     /// The level of the request.
@@ -171,12 +150,7 @@ impl SourceSession {
         let alive: Alive<'_> = limits.alive;
         let watch = Watch::new(cancel, limits.idle, limits.total, Some(alive));
         let operation = Operation::begin(self, doing, context, request, &identifier, watch).await?;
-        let mut running = Running {
-            operation,
-            counters: Counters::default(),
-            received: 0,
-            heard: false,
-        };
+        let mut running = Running { operation, counters: Counters::default(), received: 0, heard: false };
         let store = match how {
             Retrieve::Get(store) => Some(store),
             Retrieve::Move { .. } => None,
@@ -186,11 +160,7 @@ impl SourceSession {
             (Err(ScuError::Broken { called, source, .. }), Some(destination))
                 if !running.heard && begun.elapsed() < AT_ONCE && ended_by_peer(&source) =>
             {
-                Err(ScuError::EndedAtMove {
-                    called,
-                    destination: destination.clone(),
-                    source,
-                })
+                Err(ScuError::EndedAtMove { called, destination: destination.clone(), source })
             }
             (ended, _) => ended,
         }
@@ -200,9 +170,7 @@ impl SourceSession {
 fn ended_by_peer(error: &DimseError) -> bool {
     matches!(
         error,
-        DimseError::Association(
-            AssocError::Aborted { .. } | AssocError::Closed | AssocError::Broken { .. }
-        )
+        DimseError::Association(AssocError::Aborted { .. } | AssocError::Closed | AssocError::Broken { .. })
     )
 }
 
@@ -227,9 +195,7 @@ impl Running<'_> {
             };
             match (command.field, command.status, store) {
                 (CommandField::CStoreRq, _, Some(store)) => {
-                    let Step::Got(()) =
-                        get::sub_operation(&mut self.operation, context, &command, store).await?
-                    else {
+                    let Step::Got(()) = get::sub_operation(&mut self.operation, context, &command, store).await? else {
                         return Ok(self.aborted());
                     };
                     self.received = self.received.saturating_add(1);
@@ -237,8 +203,7 @@ impl Running<'_> {
                 }
                 (CommandField::CMoveRsp | CommandField::CGetRsp, Some(status), _) => {
                     self.heard = true;
-                    let Step::Got(list) = self.operation.identifier(&command, LONGEST_LIST).await?
-                    else {
+                    let Step::Got(list) = self.operation.identifier(&command, LONGEST_LIST).await? else {
                         return Ok(self.aborted());
                     };
                     self.count(command.counters);
@@ -249,10 +214,7 @@ impl Running<'_> {
                     }
                 }
                 (field, ..) => {
-                    return Err(self
-                        .operation
-                        .unexpected(format!("{field:?} in answer"))
-                        .await);
+                    return Err(self.operation.unexpected(format!("{field:?} in answer")).await);
                 }
             }
         }
@@ -268,22 +230,13 @@ impl Running<'_> {
     }
 
     fn progress(&self, status: Status) -> Progress {
-        Progress {
-            status,
-            counters: self.counters,
-            received: self.received,
-        }
+        Progress { status, counters: self.counters, received: self.received }
     }
 
     fn end(&self, status: Status, comment: Option<String>, list: &[u8]) -> RetrieveEnd {
         let (list, _damage) = Elements::read_lenient(list, self.operation.context.encoding);
-        let uids = list
-            .bytes(tags::FAILED_SOP_INSTANCE_UID_LIST)
-            .unwrap_or_default();
-        let failed = uids
-            .split(|&b| b == b'\\')
-            .map(SopInstanceUid::from_bytes)
-            .filter(|uid| !uid.is_empty());
+        let uids = list.bytes(tags::FAILED_SOP_INSTANCE_UID_LIST).unwrap_or_default();
+        let failed = uids.split(|&b| b == b'\\').map(SopInstanceUid::from_bytes).filter(|uid| !uid.is_empty());
         RetrieveEnd {
             status,
             counters: self.counters,

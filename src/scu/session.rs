@@ -81,23 +81,14 @@ impl SourceSession {
     pub async fn open(target: &Target, purpose: Purpose) -> Result<SourceSession, ScuError> {
         let plain = |class: &str| proposed(class, &PLAIN, None);
         let contexts: Vec<Proposed> = match purpose {
-            Purpose::Query | Purpose::Move => [Service::Find, Service::Move]
-                .iter()
-                .flat_map(|s| s.classes())
-                .map(plain)
-                .collect(),
+            Purpose::Query | Purpose::Move => {
+                [Service::Find, Service::Move].iter().flat_map(|s| s.classes()).map(plain).collect()
+            }
             Purpose::Get(objects) => {
                 let storage = objects.iter().flat_map(|(class, syntaxes)| {
-                    syntaxes
-                        .iter()
-                        .map(|syntax| proposed(class.as_str(), &[syntax.as_str()], Some(true)))
+                    syntaxes.iter().map(|syntax| proposed(class.as_str(), &[syntax.as_str()], Some(true)))
                 });
-                Service::Get
-                    .classes()
-                    .into_iter()
-                    .map(plain)
-                    .chain(storage)
-                    .collect()
+                Service::Get.classes().into_iter().map(plain).chain(storage).collect()
             }
         };
         if contexts.len() > MOST_CONTEXTS {
@@ -106,13 +97,7 @@ impl SourceSession {
         }
         let session = connect(target, contexts).await?;
         let association = session.association().id();
-        Ok(SourceSession {
-            session: Some(session),
-            target: target.clone(),
-            association,
-            next_message: 1,
-            busy: false,
-        })
+        Ok(SourceSession { session: Some(session), target: target.clone(), association, next_message: 1, busy: false })
     }
 
     /// Whether the source accepted a service, in whichever information model.
@@ -122,8 +107,7 @@ impl SourceSession {
 
     /// Whether queries run in the Patient Root model, for want of the other: every request then names the patient.
     pub fn needs_patient_id(&self) -> bool {
-        self.context(Service::Find)
-            .is_ok_and(|context| context.class == uids::PATIENT_ROOT_FIND)
+        self.context(Service::Find).is_ok_and(|context| context.class == uids::PATIENT_ROOT_FIND)
     }
 
     /// The number of the association within this process.
@@ -163,28 +147,17 @@ impl SourceSession {
 
     /// The context for a service: Study Root, else Patient Root.
     pub(super) fn context(&self, service: Service) -> Result<Context, ScuError> {
-        let association = self
-            .session
-            .as_ref()
-            .ok_or_else(|| self.not_ready("it has ended"))?
-            .association();
+        let association = self.session.as_ref().ok_or_else(|| self.not_ready("it has ended"))?.association();
         let context = service.classes().into_iter().find_map(|class| {
             let context = association.context_for(class)?;
-            Some(Context {
-                id: context.id,
-                class,
-                encoding: encoding_of(&context.transfer_syntax),
-            })
+            Some(Context { id: context.id, class, encoding: encoding_of(&context.transfer_syntax) })
         });
         let service = match service {
             Service::Find => "C-FIND (Study Root or Patient Root)",
             Service::Move => "C-MOVE (Study Root or Patient Root)",
             Service::Get => "C-GET (Study Root or Patient Root)",
         };
-        context.ok_or_else(|| ScuError::NotAccepted {
-            called: self.target.called.clone(),
-            service,
-        })
+        context.ok_or_else(|| ScuError::NotAccepted { called: self.target.called.clone(), service })
     }
 
     /// Takes the association for an operation: the message id of its request.
@@ -217,33 +190,17 @@ impl SourceSession {
     }
 
     fn not_ready(&self, why: &'static str) -> ScuError {
-        ScuError::NotReady {
-            called: self.target.called.clone(),
-            why,
-        }
+        ScuError::NotReady { called: self.target.called.clone(), why }
     }
 }
 
 /// Opens an association with these contexts.
 pub(super) async fn connect(target: &Target, contexts: Vec<Proposed>) -> Result<Session, ScuError> {
     let (called, calling) = (target.called.clone(), target.calling.clone());
-    let proposal = Proposal {
-        called,
-        calling,
-        contexts,
-        max_pdu: MAX_PDU,
-        extended: Vec::new(),
-    };
-    let timeouts = RequestTimeouts {
-        connect: target.connect,
-        negotiate: target.respond,
-    };
-    let opened: Result<_, AssocError> =
-        assoc::request(&target.host, target.port, &proposal, &timeouts).await;
-    let mut association = opened.map_err(|source| ScuError::Open {
-        called: target.called.clone(),
-        source,
-    })?;
+    let proposal = Proposal { called, calling, contexts, max_pdu: MAX_PDU, extended: Vec::new() };
+    let timeouts = RequestTimeouts { connect: target.connect, negotiate: target.respond };
+    let opened: Result<_, AssocError> = assoc::request(&target.host, target.port, &proposal, &timeouts).await;
+    let mut association = opened.map_err(|source| ScuError::Open { called: target.called.clone(), source })?;
     if target.throttle.is_some() {
         association.set_throttle(target.throttle.clone());
     }
@@ -251,15 +208,8 @@ pub(super) async fn connect(target: &Target, contexts: Vec<Proposed>) -> Result<
 }
 
 pub(super) fn proposed(class: &str, syntaxes: &[&str], scp_role: Option<bool>) -> Proposed {
-    let transfer_syntaxes = syntaxes
-        .iter()
-        .map(|syntax| (*syntax).to_string())
-        .collect();
-    Proposed {
-        abstract_syntax: class.to_string(),
-        transfer_syntaxes,
-        scp_role,
-    }
+    let transfer_syntaxes = syntaxes.iter().map(|syntax| (*syntax).to_string()).collect();
+    Proposed { abstract_syntax: class.to_string(), transfer_syntaxes, scp_role }
 }
 
 /// For queries and echoes alike.

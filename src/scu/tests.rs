@@ -15,8 +15,8 @@ use super::*;
 use crate::assoc::{AcceptPolicy, Answer, AssocError, Decision, accept};
 use crate::dataset::Elements;
 use crate::dicom::{
-    Encoding, QueryLevel, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid,
-    TransferSyntaxUid, encoding_of, tags, uids,
+    Encoding, QueryLevel, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid,
+    encoding_of, tags, uids,
 };
 use crate::dimse::{Command, CommandField, Counters, DimseError, Session};
 use crate::object::{Disposition, Fragment};
@@ -89,29 +89,14 @@ async fn request(session: &mut Session) -> (u8, Command, Elements) {
 }
 
 fn encoding(session: &Session, context: u8) -> Encoding {
-    encoding_of(
-        &session
-            .association()
-            .context(context)
-            .unwrap()
-            .transfer_syntax,
-    )
+    encoding_of(&session.association().context(context).unwrap().transfer_syntax)
 }
 
-async fn respond(
-    session: &mut Session,
-    context: u8,
-    to: &Command,
-    status: u16,
-    row: Option<&Elements>,
-) {
+async fn respond(session: &mut Session, context: u8, to: &Command, status: u16, row: Option<&Elements>) {
     let mut response = Command::response(to, Status(status));
     response.has_data_set = row.is_some();
     let row = row.map(|row| row.write(encoding(session, context)));
-    session
-        .send(context, &response, row.as_deref(), LONG)
-        .await
-        .unwrap();
+    session.send(context, &response, row.as_deref(), LONG).await.unwrap();
 }
 
 /// How the other side left.
@@ -129,16 +114,13 @@ async fn farewell(session: &mut Session) -> &'static str {
 
 fn row(uid: &str) -> Elements {
     let mut row = Elements::new();
-    row.put(tags::STUDY_INSTANCE_UID, uid)
-        .put_bytes(tags::PATIENT_NAME, *b"PN", b"M\xfcller^Hans");
+    row.put(tags::STUDY_INSTANCE_UID, uid).put_bytes(tags::PATIENT_NAME, *b"PN", b"M\xfcller^Hans");
     row
 }
 
 fn keys() -> Elements {
     let mut keys = Elements::new();
-    keys.put(tags::STUDY_INSTANCE_UID, "*")
-        .put(tags::STUDY_DATE, "20200101-")
-        .put(tags::PATIENT_NAME, "");
+    keys.put(tags::STUDY_INSTANCE_UID, "*").put(tags::STUDY_DATE, "20200101-").put(tags::PATIENT_NAME, "");
     keys
 }
 
@@ -154,11 +136,7 @@ fn now() -> Instant {
 
 const fn limits(idle: Duration, total: Duration) -> Limits<'static> {
     // Nothing ever arrives elsewhere: the moment of the question would be a sign of life.
-    Limits {
-        idle,
-        total,
-        alive: &long_ago,
-    }
+    Limits { idle, total, alive: &long_ago }
 }
 
 fn long_ago() -> Instant {
@@ -167,9 +145,7 @@ fn long_ago() -> Instant {
 }
 
 fn to_us() -> Retrieve {
-    Retrieve::Move {
-        destination: AeTitle::new("FERRY_RX").unwrap(),
-    }
+    Retrieve::Move { destination: AeTitle::new("FERRY_RX").unwrap() }
 }
 
 fn study() -> Retrieval {
@@ -178,14 +154,7 @@ fn study() -> Retrieval {
 
 #[tokio::test]
 async fn an_echo_tells_what_the_peer_accepts() {
-    let accepts = |class: &str| {
-        [
-            uids::VERIFICATION,
-            uids::STUDY_ROOT_FIND,
-            uids::PATIENT_ROOT_MOVE,
-        ]
-        .contains(&class)
-    };
+    let accepts = |class: &str| [uids::VERIFICATION, uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_MOVE].contains(&class);
     let (target, peer) = peer_that(accepts, |mut session| async move {
         let (context, echo, _) = request(&mut session).await;
         assert_eq!(echo.field, CommandField::CEchoRq);
@@ -194,19 +163,8 @@ async fn an_echo_tells_what_the_peer_accepts() {
     })
     .await;
     let report = echo(&target).await.unwrap();
-    let classes: Vec<&str> = report
-        .accepted
-        .iter()
-        .map(|(class, _)| class.as_str())
-        .collect();
-    assert_eq!(
-        classes,
-        [
-            uids::VERIFICATION,
-            uids::STUDY_ROOT_FIND,
-            uids::PATIENT_ROOT_MOVE
-        ]
-    );
+    let classes: Vec<&str> = report.accepted.iter().map(|(class, _)| class.as_str()).collect();
+    assert_eq!(classes, [uids::VERIFICATION, uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_MOVE]);
     assert_eq!(report.rejected.len(), 4);
     assert_eq!(report.max_pdu, 16 * 1024);
     assert_eq!(peer.await.unwrap(), "released");
@@ -220,22 +178,10 @@ async fn an_echo_that_fails_says_so() {
         farewell(&mut session).await
     })
     .await;
-    assert!(matches!(
-        echo(&target).await,
-        Err(ScuError::EchoRefused {
-            status: Status(0x0122),
-            ..
-        })
-    ));
-    let (target, _peer) = peer_that(
-        |class| class != uids::VERIFICATION,
-        |mut session| async move { farewell(&mut session).await },
-    )
-    .await;
-    assert!(matches!(
-        echo(&target).await,
-        Err(ScuError::NotAccepted { .. })
-    ));
+    assert!(matches!(echo(&target).await, Err(ScuError::EchoRefused { status: Status(0x0122), .. })));
+    let (target, _peer) =
+        peer_that(|class| class != uids::VERIFICATION, |mut session| async move { farewell(&mut session).await }).await;
+    assert!(matches!(echo(&target).await, Err(ScuError::NotAccepted { .. })));
     let closed = Target { port: 1, ..target };
     let error = echo(&closed).await.unwrap_err();
     assert_eq!(error.disposition(), Disposition::Retry);

@@ -50,15 +50,7 @@ impl<'a> Watch<'a> {
         elsewhere: Option<Alive<'a>>,
     ) -> Self {
         let now = Instant::now();
-        Watch {
-            cancel,
-            told_at: None,
-            idle,
-            total,
-            begun: now,
-            last: now,
-            elsewhere,
-        }
+        Watch { cancel, told_at: None, idle, total, begun: now, last: now, elsewhere }
     }
 
     /// Whether a cancel was wanted.
@@ -68,11 +60,7 @@ impl<'a> Watch<'a> {
 
     /// Which limit has passed.
     pub(super) fn limit(&self, trouble: Trouble) -> Duration {
-        if trouble == Trouble::Idle {
-            self.idle
-        } else {
-            self.total
-        }
+        if trouble == Trouble::Idle { self.idle } else { self.total }
     }
 
     /// Waits for `future`, which must be cancel-safe: anything but [`Wake::Got`] drops it.
@@ -111,9 +99,7 @@ impl<'a> Watch<'a> {
             return Some(Trouble::TooSlow);
         }
         if now >= after(self.last, self.idle) {
-            self.last = self
-                .elsewhere
-                .map_or(self.last, |seen| seen().max(self.last));
+            self.last = self.elsewhere.map_or(self.last, |seen| seen().max(self.last));
         }
         (now >= after(self.last, self.idle)).then_some(Trouble::Idle)
     }
@@ -145,10 +131,7 @@ mod tests {
         let start = Instant::now();
         let alive = move || start + 3 * TICK;
         let mut watch = Watch::new(&cancel, 5 * TICK, 6000 * TICK, Some(&alive));
-        assert!(matches!(
-            watch.wait(pending::<()>()).await,
-            Wake::Not(Trouble::Idle)
-        ));
+        assert!(matches!(watch.wait(pending::<()>()).await, Wake::Not(Trouble::Idle)));
         assert!(start.elapsed() >= 8 * TICK);
         assert!(matches!(watch.wait(ready(7)).await, Wake::Got(7)));
     }
@@ -159,10 +142,7 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new(&cancel, 6000 * TICK, 12 * TICK, None);
         while let Wake::Got(()) = watch.wait(tokio::time::sleep(TICK)).await {}
-        assert!(matches!(
-            watch.wait(ready(())).await,
-            Wake::Not(Trouble::TooSlow)
-        ));
+        assert!(matches!(watch.wait(ready(())).await, Wake::Not(Trouble::TooSlow)));
         assert!(start.elapsed() >= 12 * TICK);
     }
 
@@ -171,19 +151,13 @@ mod tests {
         let cancel = CancellationToken::new();
         let mut watch = Watch::new(&cancel, TICK, 2 * TICK, None);
         cancel.cancel();
-        assert!(matches!(
-            watch.wait(ready(())).await,
-            Wake::Not(Trouble::Cancel)
-        ));
+        assert!(matches!(watch.wait(ready(())).await, Wake::Not(Trouble::Cancel)));
         let told = Instant::now();
         assert!(watch.is_cancelled());
         assert!(matches!(watch.wait(ready(())).await, Wake::Got(())));
         // A stream that never pauses does not outlive it either.
         while let Wake::Got(()) = watch.wait(tokio::time::sleep(TICK)).await {}
-        assert!(matches!(
-            watch.wait(ready(())).await,
-            Wake::Not(Trouble::CancelIgnored)
-        ));
+        assert!(matches!(watch.wait(ready(())).await, Wake::Not(Trouble::CancelIgnored)));
         assert!(told.elapsed() >= CANCEL_PATIENCE);
     }
 }

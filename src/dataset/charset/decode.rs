@@ -9,10 +9,7 @@ pub(super) const ESC: u8 = 0x1B;
 
 /// Latin-1, with the printable characters that Windows puts where it has control characters.
 pub(super) fn latin1(bytes: &[u8]) -> String {
-    WINDOWS_1252
-        .decode_without_bom_handling(bytes)
-        .0
-        .into_owned()
+    WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
 }
 
 /// UTF-8; one that was cut within its last character loses that, any other damage means that the label is wrong.
@@ -22,11 +19,7 @@ pub(super) fn utf8(bytes: &[u8]) -> String {
         Err(error) => {
             let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let cut = error.error_len().is_none() && !valid.is_ascii();
-            if cut {
-                String::from_utf8_lossy(bytes).into_owned()
-            } else {
-                latin1(bytes)
-            }
+            if cut { String::from_utf8_lossy(bytes).into_owned() } else { latin1(bytes) }
         }
     }
 }
@@ -40,13 +33,7 @@ pub(super) fn iso2022(iso: &Iso, bytes: &[u8], delimiters: &[u8]) -> String {
     {
         return text.to_string();
     }
-    let mut decoder = Decoder {
-        iso,
-        g0: None,
-        g1: iso.g1,
-        last: None,
-        text: String::with_capacity(bytes.len()),
-    };
+    let mut decoder = Decoder { iso, g0: None, g1: iso.g1, last: None, text: String::with_capacity(bytes.len()) };
     let mut rest = bytes;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = match byte {
@@ -109,11 +96,7 @@ impl Decoder<'_> {
             return tail;
         };
         let pair = [0x8F, byte | 0x80, second | 0x80];
-        let pair = if self.g0 == Some(Set::SupplementaryKanji) {
-            &pair[..]
-        } else {
-            &pair[1..]
-        };
+        let pair = if self.g0 == Some(Set::SupplementaryKanji) { &pair[..] } else { &pair[1..] };
         self.push(Set::Kanji, pair);
         after
     }
@@ -147,7 +130,6 @@ impl Decoder<'_> {
     }
 
     fn push(&mut self, set: Set, character: &[u8]) {
-        self.text
-            .push_str(&set.table().decode_without_bom_handling(character).0);
+        self.text.push_str(&set.table().decode_without_bom_handling(character).0);
     }
 }

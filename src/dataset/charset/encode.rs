@@ -19,13 +19,8 @@ pub(super) fn iso2022(iso: &Iso, text: &str) -> Option<Vec<u8>> {
             }
             continue;
         }
-        let candidates = g1
-            .into_iter()
-            .chain(g0)
-            .chain(iso.extensions.iter().copied());
-        let (set, bytes) = candidates
-            .filter_map(|set| Some((set, set.encode(c)?)))
-            .next()?;
+        let candidates = g1.into_iter().chain(g0).chain(iso.extensions.iter().copied());
+        let (set, bytes) = candidates.filter_map(|set| Some((set, set.encode(c)?))).next()?;
         if set.is_g1() {
             if g1 != Some(set) {
                 out.extend_from_slice(set.designation());

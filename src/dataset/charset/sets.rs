@@ -1,8 +1,8 @@
 //! The graphic sets of ISO 2022 that DICOM names, each with its designation.
 
 use encoding_rs::{
-    EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5, ISO_8859_6,
-    ISO_8859_7, ISO_8859_8, ISO_8859_15, SHIFT_JIS, WINDOWS_874, WINDOWS_1252, WINDOWS_1254,
+    EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5, ISO_8859_6, ISO_8859_7, ISO_8859_8,
+    ISO_8859_15, SHIFT_JIS, WINDOWS_874, WINDOWS_1252, WINDOWS_1254,
 };
 
 /// A graphic set beside ISO 646.
@@ -56,10 +56,7 @@ const TABLE: [(&str, Set, &[u8]); 16] = [
 impl Set {
     /// By registration number, or by what some systems call it instead; only letters and digits, upper case.
     pub(super) fn named(name: &str) -> Option<Set> {
-        let registered = TABLE
-            .iter()
-            .find(|(number, ..)| *number == name)
-            .map(|&(_, set, _)| set);
+        let registered = TABLE.iter().find(|(number, ..)| *number == name).map(|&(_, set, _)| set);
         registered.or(match name {
             "ISO88591" | "LATIN1" | "CP1252" | "WINDOWS1252" => Some(Latin1),
             "ISO88592" | "LATIN2" => Some(Latin2),
@@ -81,23 +78,18 @@ impl Set {
 
     /// The escape sequence that designates it.
     pub(super) fn designation(self) -> &'static [u8] {
-        TABLE
-            .iter()
-            .find(|&&(_, set, _)| set == self)
-            .map_or(b"", |&(_, _, escape)| escape)
+        TABLE.iter().find(|&&(_, set, _)| set == self).map_or(b"", |&(_, _, escape)| escape)
     }
 
     /// The set that begins with this escape sequence.
     pub(super) fn designated(bytes: &[u8]) -> Option<(Set, usize)> {
         let standard = TABLE.iter().find(|(.., escape)| bytes.starts_with(escape));
-        standard
-            .map(|&(_, set, escape)| (set, escape.len()))
-            .or(match bytes {
-                // The edition of 1978, and forms that are not DICOM's but mean the same.
-                [_, b'$', b'@', ..] => Some((Kanji, 3)),
-                [_, b'$', b'(', b'B' | b'@', ..] => Some((Kanji, 4)),
-                _ => None,
-            })
+        standard.map(|&(_, set, escape)| (set, escape.len())).or(match bytes {
+            // The edition of 1978, and forms that are not DICOM's but mean the same.
+            [_, b'$', b'@', ..] => Some((Kanji, 3)),
+            [_, b'$', b'(', b'B' | b'@', ..] => Some((Kanji, 4)),
+            _ => None,
+        })
     }
 
     /// Whether it lives in G1, that is: in bytes with the high bit.
@@ -107,10 +99,7 @@ impl Set {
 
     /// Whether a character has two bytes.
     pub(super) fn is_multi_byte(self) -> bool {
-        matches!(
-            self,
-            Kanji | SupplementaryKanji | Korean | SimplifiedChinese
-        )
+        matches!(self, Kanji | SupplementaryKanji | Korean | SimplifiedChinese)
     }
 
     /// The encoding that has its table, for bytes with the high bit.

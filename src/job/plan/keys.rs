@@ -42,9 +42,9 @@ const LATEST: &str = "99991231";
 
 /// What Modalities in Study holds in the field (PS3.3 C.7.3.1.1.1, retired terms too).
 const MODALITIES: [&str; 44] = [
-    "CT", "MR", "US", "CR", "DX", "MG", "XA", "RF", "NM", "PT", "OT", "SC", "SR", "PR", "KO", "ES", "IO", "PX", "RG", "XC",
-    "GM", "SM", "OP", "OPT", "OPM", "IVUS", "IVOCT", "ECG", "HD", "EPS", "RTIMAGE", "RTPLAN", "RTSTRUCT", "RTDOSE", "RTRECORD",
-    "DOC", "SEG", "REG", "BMD", "BI", "TG", "LS", "AU", "PLAN",
+    "CT", "MR", "US", "CR", "DX", "MG", "XA", "RF", "NM", "PT", "OT", "SC", "SR", "PR", "KO", "ES", "IO", "PX", "RG",
+    "XC", "GM", "SM", "OP", "OPT", "OPM", "IVUS", "IVOCT", "ECG", "HD", "EPS", "RTIMAGE", "RTPLAN", "RTSTRUCT",
+    "RTDOSE", "RTRECORD", "DOC", "SEG", "REG", "BMD", "BI", "TG", "LS", "AU", "PLAN",
 ];
 
 /// Many a source takes this for a wildcard of its database, or trims it away: a beginning that holds nothing else would

@@ -116,14 +116,23 @@ fn studies(n: usize, of: impl Fn(usize) -> (Option<Date>, u32)) -> Vec<Study> {
     (0..n)
         .map(|uid| {
             let (date, second) = of(uid);
-            Study { uid, date, second, modality: ["CT", "MR", "US"][uid % 3], patient: format!("P{:05}", uid * 7919 % 100_000) }
+            Study {
+                uid,
+                date,
+                second,
+                modality: ["CT", "MR", "US"][uid % 3],
+                patient: format!("P{:05}", uid * 7919 % 100_000),
+            }
         })
         .collect()
 }
 
 #[test]
 fn a_source_without_a_cap_is_listed_with_few_queries() {
-    let source = Source { studies: studies(5000, |i| (Some(day("20261122").plus_days(-(i as i64))), 3600)), ..Source::default() };
+    let source = Source {
+        studies: studies(5000, |i| (Some(day("20261122").plus_days(-(i as i64))), 3600)),
+        ..Source::default()
+    };
     let (found, queries, failed) = source.enumerate(DateRange::default(), None);
     assert_eq!((found.len(), failed), (5000, 0));
     assert!(queries < 100, "{queries} queries");
@@ -204,7 +213,8 @@ fn a_source_that_takes_an_underscore_for_a_wildcard_is_not_asked_for_ever() {
 
 #[test]
 fn bounds_are_kept_and_the_newest_come_first() {
-    let source = Source { studies: studies(1000, |i| (Some(day("20240101").plus_days(i as i64)), 9)), ..Source::default() };
+    let source =
+        Source { studies: studies(1000, |i| (Some(day("20240101").plus_days(i as i64)), 9)), ..Source::default() };
     let range = DateRange { from: Some(day("20250101")), to: Some(day("20250131")) };
     assert_eq!(source.enumerate(range, None).0.len(), 31);
     let (mut plan, mut pending) = Plan::new(DateRange::default(), day("20261122"), None);
@@ -212,7 +222,15 @@ fn bounds_are_kept_and_the_newest_come_first() {
     while let Some(keys) = pending.pop() {
         assert!(last.is_none() || keys.seq() > last.unwrap_or(i64::MIN), "older than the one before");
         last = Some(keys.seq());
-        let empty = Answer { rows: 0, distinct: 0, outside_days: 0, outside_times: 0, untimed: 0, status: Some(Status::SUCCESS), known: 0 };
+        let empty = Answer {
+            rows: 0,
+            distinct: 0,
+            outside_days: 0,
+            outside_times: 0,
+            untimed: 0,
+            status: Some(Status::SUCCESS),
+            known: 0,
+        };
         if let Judgement::Done { next, .. } = plan.answered(&keys, &empty) {
             pending.extend(next);
         }

@@ -13,23 +13,13 @@ fn nesting_is_bounded_without_recursion() {
             (63, true, true),
             (300, true, true),
         ] {
-            let bytes = Builder::new(encoding)
-                .raw(&nested(encoding, depth, defined))
-                .identified()
-                .build();
+            let bytes = Builder::new(encoding).raw(&nested(encoding, depth, defined)).identified().build();
             let scan = scan(&bytes, uid);
             if fits {
-                assert!(
-                    is_complete(&scan),
-                    "{uid} {depth} {defined}: {:?}",
-                    scan.outcome
-                );
+                assert!(is_complete(&scan), "{uid} {depth} {defined}: {:?}", scan.outcome);
                 assert_identified(&scan, uid);
             } else {
-                let too_deep = matches!(
-                    scan.outcome,
-                    ScanOutcome::Unreadable(ReadError::TooDeep { limit: 64, .. })
-                );
+                let too_deep = matches!(scan.outcome, ScanOutcome::Unreadable(ReadError::TooDeep { limit: 64, .. }));
                 assert!(too_deep, "{uid} {depth}: {:?}", scan.outcome);
             }
         }
@@ -43,10 +33,7 @@ fn a_length_is_never_believed() {
             let huge = |tag| Builder::new(encoding).head(tag, Some(*b"UT"), Some(length as usize));
             for tag in [tags::PATIENT_NAME, tags::ADDITIONAL_PATIENT_HISTORY] {
                 let bytes = huge(tag).raw(b"short").build();
-                assert!(
-                    matches!(scan(&bytes, uid).outcome, ScanOutcome::Unreadable(_)),
-                    "{uid} {length:X}"
-                );
+                assert!(matches!(scan(&bytes, uid).outcome, ScanOutcome::Unreadable(_)), "{uid} {length:X}");
                 // A prefix cannot become longer than any header.
                 let outcome = prefix(&bytes, uid).outcome;
                 assert_eq!(
@@ -56,10 +43,7 @@ fn a_length_is_never_believed() {
                 );
             }
             // Behind what identifies the object, it does no harm.
-            let bytes = Builder::new(encoding)
-                .identified()
-                .raw(&huge(Tag(0x0032, 0x4000)).bytes)
-                .build();
+            let bytes = Builder::new(encoding).identified().raw(&huge(Tag(0x0032, 0x4000)).bytes).build();
             let scan = scan(&bytes, uid);
             assert!(is_complete(&scan), "{:?}", scan.outcome);
             assert_identified(&scan, uid);
@@ -71,54 +55,31 @@ fn a_length_is_never_believed() {
 fn a_deflate_bomb_does_not_go_off() {
     let started = Instant::now();
     // 20 MiB of a private value in front of what is wanted, and one behind it.
-    let bomb =
-        Builder::new(Encoding::ExplicitLe).put_as(Tag(0x0009, 0x1001), b"OB", vec![0; 20 << 20]);
+    let bomb = Builder::new(Encoding::ExplicitLe).put_as(Tag(0x0009, 0x1001), b"OB", vec![0; 20 << 20]);
     let outcome = scan(&deflate(&bomb.identified().bytes), uids::DEFLATED_LE).outcome;
     assert!(
-        matches!(
-            outcome,
-            ScanOutcome::Unreadable(ReadError::TooLong { .. } | ReadError::Bomb { .. })
-        ),
+        matches!(outcome, ScanOutcome::Unreadable(ReadError::TooLong { .. } | ReadError::Bomb { .. })),
         "{outcome:?}"
     );
-    let behind = Builder::new(Encoding::ExplicitLe)
-        .identified()
-        .put(tags::PIXEL_DATA, vec![0; 20 << 20]);
+    let behind = Builder::new(Encoding::ExplicitLe).identified().put(tags::PIXEL_DATA, vec![0; 20 << 20]);
     let scan = scan(&deflate(&behind.bytes), uids::DEFLATED_LE);
     assert!(is_complete(&scan));
     assert_identified(&scan, "bomb behind");
     // The stream itself is damaged.
     let mut broken = Builder::new(Encoding::DeflatedLe).identified().build();
     broken[3] ^= 0xFF;
-    assert!(matches!(
-        self::scan(&broken, uids::DEFLATED_LE).outcome,
-        ScanOutcome::Unreadable(_)
-    ));
+    assert!(matches!(self::scan(&broken, uids::DEFLATED_LE).outcome, ScanOutcome::Unreadable(_)));
     assert!(started.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
 fn endless_headers_end_at_the_limit() {
     // Empty elements for ever, and zeros for ever.
-    let empty = Builder::new(Encoding::ExplicitLe)
-        .put_as(Tag(0x0009, 0x1001), b"LO", "")
-        .bytes;
+    let empty = Builder::new(Encoding::ExplicitLe).put_as(Tag(0x0009, 0x1001), b"LO", "").bytes;
     let outcome = scan(&empty.repeat(3 << 20), uids::EXPLICIT_LE).outcome;
-    assert!(
-        matches!(outcome, ScanOutcome::Unreadable(ReadError::TooLong { .. })),
-        "{outcome:?}"
-    );
-    let outcome = scan_header(
-        std::io::repeat(0),
-        &syntax(uids::IMPLICIT_LE),
-        true,
-        &CharacterSet::ascii(),
-    )
-    .outcome;
-    assert!(
-        matches!(outcome, ScanOutcome::Unreadable(ReadError::TooLong { .. })),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, ScanOutcome::Unreadable(ReadError::TooLong { .. })), "{outcome:?}");
+    let outcome = scan_header(std::io::repeat(0), &syntax(uids::IMPLICIT_LE), true, &CharacterSet::ascii()).outcome;
+    assert!(matches!(outcome, ScanOutcome::Unreadable(ReadError::TooLong { .. })), "{outcome:?}");
 }
 
 proptest::proptest! {
