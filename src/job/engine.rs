@@ -175,8 +175,10 @@ impl Engine {
 
     /// What keeps the job from going on just now, in words for its page; sets limits on the way.
     fn look_around(&self, work: &Work) -> Option<String> {
-        let room = self.store.check_room();
-        work.suspend(room.is_err());
+        // A disk may have room for nothing but what was just refused: whoever was told so waits a while as well.
+        let room = self.store.check_room().map_err(|error| super::words(&error));
+        let crowded = room.err().or_else(|| work.storage.pause().map(|(_, why)| why));
+        work.suspend(crowded.is_some());
         if !work.is_configured() {
             work.halt(JobError::NoSource(work.source_name.clone()).to_string());
             return None;
@@ -184,8 +186,8 @@ impl Engine {
         let source = work.source();
         let limits = source.limits_at(&jiff::Zoned::now());
         work.gate.throttle.set_rate(limits.rate);
-        if let Err(error) = room {
-            return Some(format!("waiting: {}", super::words(&error)));
+        if let Some(why) = crowded {
+            return Some(format!("waiting: {why}"));
         }
         if limits.associations == 0 {
             return Some(format!("waiting: the hours of {} allow no association now", source.name));

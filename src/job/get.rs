@@ -121,10 +121,12 @@ pub(super) fn store(work: &Arc<Work>, source: &Source) -> Retrieve {
             let may_answer_early =
                 |identity: &Identity| early && work.engine.catalog.pull_open(&name, &identity.study).unwrap_or(false);
             let stored = work.engine.intake.store(stream, charset, &may_answer_early).await;
+            let answer = answer_of(&stored);
             if let Err(failure) = &stored {
                 tracing::error!(error = failure as &dyn std::error::Error, "an object of a C-GET was refused");
+                work.gate.refused(answer.0, failure);
             }
-            answer_of(&stored)
+            answer
         })
     }))
 }

@@ -14,7 +14,7 @@ use super::pull::{Cause, Known};
 use super::reconcile::Listing;
 use super::work::{Link, Work};
 use crate::catalog::{Item, NewCheckpoint, Progress, Reason};
-use crate::config::{Retrieve, Source};
+use crate::config::{Retrieve, Retry, Source};
 use crate::dicom::{Category, SeriesInstanceUid, SopInstanceUid};
 use crate::dimse::Counters;
 use crate::object::Disposition;
@@ -26,6 +26,8 @@ const MANY: u32 = 30_000;
 /// in one request are not understood everywhere (and some sources then send only the first).
 const FEW: usize = 10;
 const CHECKPOINT: Duration = Duration::from_secs(1);
+/// When this machine could not take objects: how long until one study is tried again.
+const STORAGE_RETRY: Retry = Retry { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// How asking ended.
 #[derive(Debug)]
@@ -168,6 +170,7 @@ async fn one(
         scu::Retrieve::Move { destination: work.engine.config.borrow().receiver.ae_title.clone() }
     };
     let refusals = work.gate.refusal().map_or(0, |(count, _)| count);
+    let troubles = work.gate.trouble().map_or(0, |(count, _)| count);
     let ended = {
         let said = Arc::clone(&counters);
         let mut progress = move |now: scu::Progress| *lock(&said) = now.counters;
@@ -209,6 +212,15 @@ async fn one(
     // An object that the source has sent may still be on its way through the filing batch.
     work.engine.intake.flush().await?;
     catalog.close_checkpoint(checkpoint, progress_row(phase, &last)).await?;
+    if let Some((count, why)) = work.gate.trouble()
+        && count > troubles
+    {
+        // Our own trouble costs the study no attempt, and nobody asks for more until it may be over.
+        work.storage.failed(&STORAGE_RETRY, why);
+        work.suspend(true);
+        return Ok(Asked::Stopped);
+    }
+    work.storage.answered();
     match ended {
         Ok(end) => Ok(said(work, source, &end, gets, refusals)),
         Err(error) => {

@@ -32,6 +32,8 @@ pub(super) struct Work {
     /// As it was configured when the job began here: what holds if it is taken out meanwhile.
     begun_with: Source,
     pub(super) health: Health,
+    /// How this machine is doing at taking objects.
+    pub(super) storage: Health,
     pub(super) gate: Arc<Gate>,
     /// Everything ends: paused, cancelled, halted, or the process stops.
     pub(super) stop: CancellationToken,
@@ -69,6 +71,7 @@ impl Work {
             source_name,
             begun_with,
             health: Health::default(),
+            storage: Health::default(),
             pulls: Mutex::new(stop.child_token()),
             stop,
             news: Notify::new(),

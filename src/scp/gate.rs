@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::assoc::Throttle;
+use crate::dicom::Status;
+use crate::intake::IntakeError;
+use crate::object::{Disposition, Fault};
 
 /// The gate of one source in this process.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub struct Gate {
     open: AtomicUsize,
     arrivals: AtomicU64,
     refusal: Mutex<Option<(u64, String)>>,
+    trouble: Mutex<Option<(u64, String)>>,
 }
 
 impl Gate {
@@ -27,6 +31,7 @@ impl Gate {
             open: AtomicUsize::new(0),
             arrivals: AtomicU64::new(0),
             refusal: Mutex::new(None),
+            trouble: Mutex::new(None),
         }
     }
 
@@ -56,20 +61,35 @@ impl Gate {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The last of these refusals that no object could have escaped (a full disk, a folder that is not mounted), and
+    /// how many there were: asking for more makes it worse.
+    pub fn trouble(&self) -> Option<(u64, String)> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn arrived(&self) {
         self.arrivals.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn refused(&self, why: String) {
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = refusal.as_ref().map_or(0, |(n, _)| *n);
-        *refusal = Some((count + 1, why));
+    /// Notes that an object of the source was refused for this failure.
+    pub fn refused(&self, status: Status, failure: &IntakeError) {
+        let why = format!("{status}: {failure}");
+        if failure.fault() == Fault::Local && failure.disposition() == Disposition::Halt {
+            count(&self.trouble, failure.to_string());
+        }
+        count(&self.refusal, why);
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> Entered {
         self.open.fetch_add(1, Ordering::Relaxed);
         Entered(Arc::clone(self))
     }
+}
+
+fn count(last: &Mutex<Option<(u64, String)>>, why: String) {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = last.as_ref().map_or(0, |(n, _)| *n);
+    *last = Some((count + 1, why));
 }
 
 /// An open association, counted for as long as this lives.

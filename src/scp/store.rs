@@ -71,7 +71,7 @@ pub(super) async fn receive(
         Ok(stored) => debug!(sop_instance.uid = %instance, ?stored, "object received"),
         Err(failure) => {
             error!(sop_instance.uid = %instance, %status, error = failure as &dyn std::error::Error, "an object was refused");
-            sender.gate.refused(format!("{status}: {failure}"));
+            sender.gate.refused(status, failure);
         }
     }
     let mut response = Command::response(command, status);
