@@ -329,7 +329,12 @@ mod tests {
     fn a_described_archive_is_the_same_each_time_and_costs_no_memory_for_pixels() {
         let make = || {
             Archive::with(|b| {
-                b.study("20240102").patient("X1", "Doe^Jane").series("CT").instances(3, 1 << 33).series("SR").instances(1, 500);
+                b.study("20240102")
+                    .patient("X1", "Doe^Jane")
+                    .series("CT")
+                    .instances(3, 1 << 33)
+                    .series("SR")
+                    .instances(1, 500);
                 b.study("").series("MR").instances(2, 100).fate(1, Fate::Unlisted);
             })
         };

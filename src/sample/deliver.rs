@@ -46,7 +46,8 @@ pub(crate) fn shares(objects: Vec<SampleObject>, profile: &Profile) -> Vec<Vec<S
         Delivery::PerSeries => {
             let mut series: Vec<Vec<SampleObject>> = Vec::new();
             for object in objects {
-                match series.iter_mut().find(|s| s.first().is_some_and(|o| o.identity.series == object.identity.series)) {
+                match series.iter_mut().find(|s| s.first().is_some_and(|o| o.identity.series == object.identity.series))
+                {
                     Some(one) => one.push(object),
                     None => series.push(vec![object]),
                 }
@@ -169,7 +170,12 @@ impl Delivering {
     }
 
     /// Sends one object and waits for the response.
-    async fn store(&self, session: &mut Session, object: &SampleObject, message_id: u16) -> Result<Option<Status>, DimseError> {
+    async fn store(
+        &self,
+        session: &mut Session,
+        object: &SampleObject,
+        message_id: u16,
+    ) -> Result<Option<Status>, DimseError> {
         let originator = self.originator.as_ref().map(|(ae, id)| (ae.as_str(), *id));
         if !send_object(session, object, message_id, originator).await? {
             return Ok(None);

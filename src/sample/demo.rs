@@ -140,13 +140,7 @@ impl Study {
             .put(tags::PATIENT_NAME, name)
             .put(tags::PATIENT_SEX, sex)
             .put(tags::PATIENT_BIRTH_DATE, birth);
-        Study {
-            study: Arc::new(study),
-            noise: Noise::new(noise.next()),
-            uid,
-            series_made: 0,
-            objects: Vec::new(),
-        }
+        Study { study: Arc::new(study), noise: Noise::new(noise.next()), uid, series_made: 0, objects: Vec::new() }
     }
 
     /// The objects of an examination of this kind.
@@ -352,7 +346,9 @@ mod tests {
             *syntaxes.entry(object.transfer_syntax.as_str()).or_default() += 1;
             dates.insert(object.attribute(tags::STUDY_DATE).map(<[u8]>::to_vec));
         }
-        for syntax in [uids::IMPLICIT_LE, uids::EXPLICIT_BE, uids::DEFLATED_LE, RLE, JPEG_BASELINE, JPEG_2000, RETIRED_JPEG] {
+        for syntax in
+            [uids::IMPLICIT_LE, uids::EXPLICIT_BE, uids::DEFLATED_LE, RLE, JPEG_BASELINE, JPEG_2000, RETIRED_JPEG]
+        {
             assert!(syntaxes.contains_key(syntax), "{syntax}");
         }
         for date in ["", "2010.01.05"] {

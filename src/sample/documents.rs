@@ -15,9 +15,11 @@ fn code(value: &str, scheme: &str, meaning: &str) -> Vec<DataSet> {
 /// A content item with a name.
 fn content(relationship: &str, kind: &str, name: Vec<DataSet>) -> DataSet {
     let mut item = DataSet::new();
-    item.put(tags::RELATIONSHIP_TYPE, relationship)
-        .put(tags::VALUE_TYPE, kind)
-        .put_sequence(tags::CONCEPT_NAME_CODE_SEQUENCE, name, false);
+    item.put(tags::RELATIONSHIP_TYPE, relationship).put(tags::VALUE_TYPE, kind).put_sequence(
+        tags::CONCEPT_NAME_CODE_SEQUENCE,
+        name,
+        false,
+    );
     item
 }
 
@@ -31,13 +33,13 @@ fn reference(class: &str, instance: &str) -> DataSet {
 /// Where the referenced instance is to be found: study, series, instance.
 fn evidence(study: &str, series: &str, class: &str, instance: &str) -> Vec<DataSet> {
     let mut in_series = DataSet::new();
-    in_series
-        .put(tags::SERIES_INSTANCE_UID, series)
-        .put_sequence(tags::REFERENCED_SOP_SEQUENCE, vec![reference(class, instance)], true);
+    in_series.put(tags::SERIES_INSTANCE_UID, series).put_sequence(
+        tags::REFERENCED_SOP_SEQUENCE,
+        vec![reference(class, instance)],
+        true,
+    );
     let mut in_study = DataSet::new();
-    in_study
-        .put(tags::STUDY_INSTANCE_UID, study)
-        .put_sequence(tags::REFERENCED_SERIES_SEQUENCE, vec![in_series], true);
+    in_study.put(tags::STUDY_INSTANCE_UID, study).put_sequence(tags::REFERENCED_SERIES_SEQUENCE, vec![in_series], true);
     vec![in_study]
 }
 
@@ -79,10 +81,11 @@ pub(crate) fn basic_text(subject: &Subject<'_>, sentence: &str) -> DataSet {
 /// The content of a Key Object Selection Document (PS3.3 §A.35.4).
 pub(crate) fn key_objects(subject: &Subject<'_>) -> DataSet {
     let mut image = DataSet::new();
-    image
-        .put(tags::RELATIONSHIP_TYPE, "CONTAINS")
-        .put(tags::VALUE_TYPE, "IMAGE")
-        .put_sequence(tags::REFERENCED_SOP_SEQUENCE, vec![reference(subject.class, subject.instance)], false);
+    image.put(tags::RELATIONSHIP_TYPE, "CONTAINS").put(tags::VALUE_TYPE, "IMAGE").put_sequence(
+        tags::REFERENCED_SOP_SEQUENCE,
+        vec![reference(subject.class, subject.instance)],
+        false,
+    );
     let mut document = DataSet::new();
     document
         .put(tags::CONTENT_DATE, "20240101")
@@ -145,9 +148,11 @@ fn pdf(line: &str) -> Vec<u8> {
 /// A private group with a creator, a nested private sequence and a value of unknown VR, as modalities write them.
 pub(crate) fn private_group(data_set: &mut DataSet, number: u64) {
     let mut inner = DataSet::new();
-    inner
-        .put_bytes(Tag(0x0009, 0x0010), VR::LO, b"PACSFERRY SAMPLE".to_vec())
-        .put_bytes(Tag(0x0009, 0x1002), VR::DS, format!("{number}.5").into_bytes());
+    inner.put_bytes(Tag(0x0009, 0x0010), VR::LO, b"PACSFERRY SAMPLE".to_vec()).put_bytes(
+        Tag(0x0009, 0x1002),
+        VR::DS,
+        format!("{number}.5").into_bytes(),
+    );
     data_set
         .put_bytes(Tag(0x0009, 0x0010), VR::LO, b"PACSFERRY SAMPLE".to_vec())
         .put_bytes(Tag(0x0009, 0x1001), VR::UN, number.to_le_bytes().to_vec())

@@ -53,15 +53,15 @@ pub(crate) async fn serve(session: &mut Session, context: u8, command: &Command,
     let rows = match level {
         Some(QueryLevel::Patient) if !patient_root => Err(Unanswerable("no such level in this model")),
         None => Err(Unanswerable("no level")),
-        Some(level) => {
-            Query { level, keys: &keys, profile: &profile, ae_title: shared.ae_title.as_str() }.rows(shared)
-        }
+        Some(level) => Query::new(level, &keys, &profile, shared.ae_title.as_str()).rows(shared),
     };
     let (status, sent, comment) = match rows {
         Err(Unanswerable(why)) => (Status::MISMATCH_REFUSED, 0, Some(why.to_owned())),
         Ok(rows) => {
             let (take, status) = cut(rows.len(), &profile);
-            match send_rows(session, context, command, encoding, rows.get(..take).unwrap_or_default(), &profile, shared).await {
+            match send_rows(session, context, command, encoding, rows.get(..take).unwrap_or_default(), &profile, shared)
+                .await
+            {
                 Ok(sent) if sent == take => (status, sent, None),
                 Ok(sent) => (Status::CANCEL, sent, None),
                 Err(error) => return Next::Over(lost(&error)),

@@ -36,7 +36,9 @@ pub(crate) async fn serve(session: &mut Session, context: u8, command: &Command,
     let to = AeTitle::new(&name).ok().and_then(|ae| shared.destination(ae.as_str()).map(|address| (ae, address)));
     let Some((destination, address)) = to else {
         return match profile.unknown_destination {
-            UnknownDestination::Refused => end(session, context, command, Status::MOVE_DESTINATION_UNKNOWN, shared).await,
+            UnknownDestination::Refused => {
+                end(session, context, command, Status::MOVE_DESTINATION_UNKNOWN, shared).await
+            }
             UnknownDestination::Aborted => Next::Abort,
             UnknownDestination::Silence => silence(session).await,
         };
@@ -93,7 +95,13 @@ async fn end(session: &mut Session, context: u8, command: &Command, status: Stat
 }
 
 /// Says success, and that there was nothing to do.
-async fn nothing_done(session: &mut Session, context: u8, command: &Command, profile: &Profile, shared: &Shared) -> Next {
+async fn nothing_done(
+    session: &mut Session,
+    context: u8,
+    command: &Command,
+    profile: &Profile,
+    shared: &Shared,
+) -> Next {
     shared.note(session.association().id(), Event::RetrieveEnded { status: Status::SUCCESS });
     let (response, _) = Tally::default().last(command, Status::SUCCESS, profile, Encoding::ImplicitLe);
     reply(session, context, &response).await
@@ -263,4 +271,3 @@ async fn deliver_all(delivering: Arc<Delivering>, objects: Vec<SampleObject>, ou
     }
     open.join_all().await;
 }
-

@@ -1,6 +1,6 @@
 //! Matching of C-FIND keys (PS3.4 §C.2.2.2) against the sample archive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
 use dicom_core::VR;
@@ -19,10 +19,22 @@ pub(crate) struct Unanswerable(pub(crate) &'static str);
 /// A query, as it was asked.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
-    pub(crate) level: QueryLevel,
-    pub(crate) keys: &'a Elements,
-    pub(crate) profile: &'a Profile,
-    pub(crate) ae_title: &'a str,
+    level: QueryLevel,
+    keys: &'a Elements,
+    profile: &'a Profile,
+    ae_title: &'a str,
+    /// The keys that have a value and are not ignored.
+    values: BTreeMap<Tag, String>,
+}
+
+impl<'a> Query<'a> {
+    /// A query with these keys.
+    pub(crate) fn new(level: QueryLevel, keys: &'a Elements, profile: &'a Profile, ae_title: &'a str) -> Self {
+        // Decoded once, not for each study; without a value a key matches everything.
+        let named = keys.iter().filter(|(tag, _)| !profile.ignored_keys.contains(tag));
+        let values = named.filter_map(|(tag, _)| Some((tag, keys.text(tag)?))).collect();
+        Query { level, keys, profile, ae_title, values }
+    }
 }
 
 /// What is grouped into one row: the objects of a patient, a study, a series, or one object.
@@ -58,12 +70,12 @@ impl Query<'_> {
         if profile.needed_keys.iter().any(|tag| !self.keys.contains(*tag)) {
             return Err(Unanswerable("a key is missing"));
         }
-        let values = || self.keys.iter().map(|(tag, ..)| (tag, self.value(tag)));
-        if profile.rejects_wildcards && values().any(|(_, value)| value.contains('*')) {
+        if profile.rejects_wildcards && self.values.values().any(|value| value.contains('*')) {
             return Err(Unanswerable("no wildcards here"));
         }
-        let is_time = |tag| matches!(vr_of(tag), VR::DA | VR::TM | VR::DT);
-        if profile.rejects_ranges && values().any(|(tag, value)| is_time(tag) && value.contains('-')) {
+        let is_range =
+            |(tag, value): (&Tag, &String)| matches!(vr_of(*tag), VR::DA | VR::TM | VR::DT) && value.contains('-');
+        if profile.rejects_ranges && self.values.iter().any(is_range) {
             return Err(Unanswerable("no ranges here"));
         }
         if self.level == QueryLevel::Image && !profile.image_level {
@@ -80,17 +92,14 @@ impl Query<'_> {
         Ok(())
     }
 
-    /// The value of a key, decoded; empty for universal matching.
-    fn value(&self, tag: Tag) -> String {
-        self.keys.text(tag).unwrap_or_default()
+    /// The value of a key, decoded; empty for universal matching and for a key that is ignored.
+    fn value(&self, tag: Tag) -> &str {
+        self.values.get(&tag).map(String::as_str).unwrap_or_default()
     }
 
-    /// The values of a UID key, none of them for universal matching or when the key is ignored.
+    /// The values of a UID key, none of them for universal matching.
     fn uids(&self, tag: Tag) -> Vec<String> {
-        if self.profile.ignored_keys.contains(&tag) {
-            return Vec::new();
-        }
-        split_uids(&self.value(tag))
+        split_uids(self.value(tag))
     }
 
     fn groups<'s>(&self, shared: &'s Shared) -> Vec<Group<'s>> {
@@ -118,8 +127,12 @@ impl Query<'_> {
                     }
                 }
                 QueryLevel::Study => groups.push(listed),
-                QueryLevel::Series => groups.extend(by(&listed, |o| &o.identity.series).filter(|g| self.matches_lower(g))),
-                QueryLevel::Image => groups.extend(by(&listed, |o| &o.identity.instance).filter(|g| self.matches_lower(g))),
+                QueryLevel::Series => {
+                    groups.extend(by(&listed, |o| &o.identity.series).filter(|g| self.matches_lower(g)))
+                }
+                QueryLevel::Image => {
+                    groups.extend(by(&listed, |o| &o.identity.instance).filter(|g| self.matches_lower(g)))
+                }
             }
         }
         groups
@@ -128,11 +141,8 @@ impl Query<'_> {
     fn matches_study(&self, first: &SampleObject, listed: &Group<'_>) -> bool {
         let modalities = self.value(tags::MODALITIES_IN_STUDY);
         let has_modality = modalities.is_empty()
-            || self.profile.ignored_keys.contains(&tags::MODALITIES_IN_STUDY)
             || listed.iter().any(|o| modalities.split('\\').any(|m| wildcard(m, &text(o, tags::MODALITY))));
-        has_modality
-            && self.matches_times(first)
-            && STUDY_KEYS.iter().all(|&tag| self.matches(tag, first))
+        has_modality && self.matches_times(first) && STUDY_KEYS.iter().all(|&tag| self.matches(tag, first))
     }
 
     fn matches_lower(&self, group: &Group<'_>) -> bool {
@@ -148,24 +158,26 @@ impl Query<'_> {
 
     fn matches(&self, tag: Tag, object: &SampleObject) -> bool {
         let wanted = self.value(tag);
-        if wanted.is_empty() || self.profile.ignored_keys.contains(&tag) {
+        if wanted.is_empty() {
             return true;
         }
         let held = text(object, tag);
         match vr_of(tag) {
-            VR::PN => wildcard(&fold_person_name(&wanted), &fold_person_name(&held)),
-            _ => wildcard(&wanted, &held),
+            VR::PN => wildcard(&fold_person_name(wanted), &fold_person_name(&held)),
+            _ => wildcard(wanted, &held),
         }
     }
 
     /// Study date and time, each by itself, or as one when that was agreed.
     fn matches_times(&self, object: &SampleObject) -> bool {
-        let ignored = &self.profile.ignored_keys;
-        let key = |tag| if ignored.contains(&tag) { String::new() } else { self.value(tag) };
-        let (date, time) = (key(tags::STUDY_DATE), key(tags::STUDY_TIME));
+        let (date, time) = (self.value(tags::STUDY_DATE), self.value(tags::STUDY_TIME));
+        if date.is_empty() && time.is_empty() {
+            return true;
+        }
         let (held_date, held_time) = (text(object, tags::STUDY_DATE), text(object, tags::STUDY_TIME));
         if self.profile.combined_times
-            && let (Some((from_date, to_date)), Some((from_time, to_time))) = (date.split_once('-'), time.split_once('-'))
+            && let (Some((from_date, to_date)), Some((from_time, to_time))) =
+                (date.split_once('-'), time.split_once('-'))
         {
             let join = |date: &str, time: &str| format!("{date}-{time}");
             let moment = join(&held_date, &held_time);
@@ -180,7 +192,7 @@ impl Query<'_> {
         };
         let time_fits = match time.split_once('-') {
             _ if time.is_empty() => true,
-            None => held_time.starts_with(&time),
+            None => held_time.starts_with(time),
             Some((from, to)) => {
                 !held_time.is_empty() && *from <= *held_time && (to.is_empty() || *held_time <= *late(to))
             }
@@ -199,7 +211,8 @@ impl Query<'_> {
             }
         }
         // The unique keys of the level and those above come with every answer, asked for or not.
-        let depth = [QueryLevel::Study, QueryLevel::Series, QueryLevel::Image].into_iter().take_while(|l| *l <= self.level);
+        let depth =
+            [QueryLevel::Study, QueryLevel::Series, QueryLevel::Image].into_iter().take_while(|l| *l <= self.level);
         let unique = [tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID];
         for (_, tag) in depth.zip(unique) {
             row.put_bytes(tag, VR::UI, first.attribute(tag).unwrap_or_default().to_vec());
@@ -225,9 +238,7 @@ impl Query<'_> {
 
     /// What follows from the objects of the group; every other key comes back empty.
     fn put_computed(&self, row: &mut DataSet, tag: Tag, group: &Group<'_>, shared: &Shared) {
-        let distinct = |key: fn(&SampleObject) -> &Uid| {
-            group.iter().map(|o| key(o)).collect::<BTreeSet<_>>().len()
-        };
+        let distinct = |key: fn(&SampleObject) -> &Uid| group.iter().map(|o| key(o)).collect::<BTreeSet<_>>().len();
         let count = match tag {
             tags::NUMBER_OF_STUDY_RELATED_SERIES => distinct(|o| &o.identity.series),
             tags::NUMBER_OF_STUDY_RELATED_INSTANCES => {
@@ -280,7 +291,10 @@ const LOWER_KEYS: [Tag; 5] =
     [tags::MODALITY, tags::SERIES_NUMBER, tags::SERIES_DESCRIPTION, tags::INSTANCE_NUMBER, tags::SOP_CLASS_UID];
 
 /// The objects in groups of the same UID, in order of first appearance.
-fn by<'a, U: Eq + Hash + 'a>(objects: &Group<'a>, key: fn(&'a SampleObject) -> &'a U) -> impl Iterator<Item = Group<'a>> {
+fn by<'a, U: Eq + Hash + 'a>(
+    objects: &Group<'a>,
+    key: fn(&'a SampleObject) -> &'a U,
+) -> impl Iterator<Item = Group<'a>> {
     let mut places: HashMap<&U, usize> = HashMap::new();
     let mut groups: Vec<Group<'a>> = Vec::new();
     for &object in objects {

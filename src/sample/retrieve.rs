@@ -10,9 +10,7 @@ use super::profile::{Profile, UidLists};
 use super::query::split_uids;
 use super::shared::Shared;
 use crate::dataset::Elements;
-use crate::dicom::{
-    Encoding, QueryLevel, SeriesInstanceUid, SopInstanceUid, Status, StudyInstanceUid, tags,
-};
+use crate::dicom::{Encoding, QueryLevel, SeriesInstanceUid, SopInstanceUid, Status, StudyInstanceUid, tags};
 use crate::dimse::{Command, Counters};
 
 /// Reads what is asked for.
@@ -70,7 +68,8 @@ fn renumber(objects: &mut [SampleObject], seed: u64) {
     for object in objects {
         let identity = &mut object.identity;
         let old = [identity.study.as_str(), identity.series.as_str(), identity.instance.as_str()].map(str::to_owned);
-        let new = old.clone().map(|uid| fresh.entry(uid).or_insert_with_key(|uid| other_digits(uid, &mut noise)).clone());
+        let new =
+            old.clone().map(|uid| fresh.entry(uid).or_insert_with_key(|uid| other_digits(uid, &mut noise)).clone());
         for (old, new) in old.iter().zip(&new) {
             object.body.replace(old.as_bytes(), new.as_bytes());
         }
@@ -149,7 +148,13 @@ impl Tally {
     }
 
     /// The last response, and its identifier with the list of what failed.
-    pub(crate) fn last(&self, request: &Command, status: Status, profile: &Profile, encoding: Encoding) -> (Command, Option<Vec<u8>>) {
+    pub(crate) fn last(
+        &self,
+        request: &Command,
+        status: Status,
+        profile: &Profile,
+        encoding: Encoding,
+    ) -> (Command, Option<Vec<u8>>) {
         let mut response = Command::response(request, status);
         if profile.counters {
             response.counters = self.counters(status == Status::CANCEL);
@@ -176,7 +181,13 @@ mod tests {
     #[test]
     fn a_request_names_its_objects_as_far_as_the_profile_understands_it() {
         let archive = Archive::with(|b| {
-            b.study("20240101").series("CT").instances(3, 10).fate(1, Fate::Unlisted).series("MR").instances(1, 10).fate(1, Fate::Later(1));
+            b.study("20240101")
+                .series("CT")
+                .instances(3, 10)
+                .fate(1, Fate::Unlisted)
+                .series("MR")
+                .instances(1, 10)
+                .fate(1, Fate::Later(1));
         });
         let shared = Shared::new(archive, Profile::default(), AeTitle::new("OLD").unwrap(), HashMap::new());
         let object = &shared.archive.objects()[0].identity;
@@ -197,7 +208,10 @@ mod tests {
         wanted.instances = vec![object.instance.to_string(), other.instance.to_string()];
         assert_eq!(count(&wanted, Profile::default()), Ok(2));
         assert_eq!(count(&wanted, Profile { uid_lists: UidLists::FirstOnly, ..Profile::default() }), Ok(1));
-        assert_eq!(count(&wanted, Profile { uid_lists: UidLists::Refused, ..Profile::default() }), Err(Status::MISMATCH_REFUSED));
+        assert_eq!(
+            count(&wanted, Profile { uid_lists: UidLists::Refused, ..Profile::default() }),
+            Err(Status::MISMATCH_REFUSED)
+        );
 
         let fresh = resolve(&wanted, &Profile { fresh_uids: true, ..Profile::default() }, &shared).unwrap();
         assert_ne!(fresh[0].identity.instance, object.instance);
@@ -219,6 +233,9 @@ mod tests {
         assert_eq!(tally.status(true, &Profile::default()), Status::CANCEL);
         assert_eq!(tally.status(false, &Profile { success_always: true, ..Profile::default() }), Status::SUCCESS);
         let counters = tally.counters(true);
-        assert_eq!((counters.remaining, counters.completed, counters.failed, counters.warning), (Some(0), Some(1), Some(1), Some(1)));
+        assert_eq!(
+            (counters.remaining, counters.completed, counters.failed, counters.warning),
+            (Some(0), Some(1), Some(1), Some(1))
+        );
     }
 }

@@ -106,9 +106,6 @@ mod tests {
         assert_eq!(encode("ISO_IR 100", "a谷"), b"a?");
         assert_eq!(encode("\\ISO 2022 IR 87", "A=\u{8c37}^\u{6625}"), b"A=\x1b$BC+\x1b(B^\x1b$B=U\x1b(B");
         assert_eq!(encode("ISO 2022 IR 13\\ISO 2022 IR 87", "=\u{8c37}"), b"=\x1b$BC+\x1b(J");
-        assert_eq!(
-            encode("\\ISO 2022 IR 149", "Choi=\u{cd5c}^\u{bbfc}"),
-            b"Choi=\x1b$)C\xC3\xD6^\x1b$)C\xB9\xCE"
-        );
+        assert_eq!(encode("\\ISO 2022 IR 149", "Choi=\u{cd5c}^\u{bbfc}"), b"Choi=\x1b$)C\xC3\xD6^\x1b$)C\xB9\xCE");
     }
 }

@@ -8,21 +8,37 @@ use crate::sample::{Archive, Fate};
 
 fn shared() -> Shared {
     let archive = Archive::with(|b| {
-        b.study("20240102").time("235000").patient("P1", "Müller^Änne").series("CT").instances(3, 10).series("SR").instances(1, 10);
-        b.study("20240103").time("000500").patient("P2", "Moller^Jan").series("MR").instances(2, 10).fate(1, Fate::Unlisted);
+        b.study("20240102")
+            .time("235000")
+            .patient("P1", "Müller^Änne")
+            .series("CT")
+            .instances(3, 10)
+            .series("SR")
+            .instances(1, 10);
+        b.study("20240103")
+            .time("000500")
+            .patient("P2", "Moller^Jan")
+            .series("MR")
+            .instances(2, 10)
+            .fate(1, Fate::Unlisted);
         b.study("").patient("P1", "Müller^Änne").series("CR").instances(1, 10);
         b.study("2010.01.05").patient("X_1", "Later").series("US").instances(2, 10).fate(1, Fate::Later(1));
     });
     Shared::new(archive, Profile::default(), AeTitle::new("OLD").unwrap(), HashMap::new())
 }
 
-fn ask(shared: &Shared, profile: &Profile, level: QueryLevel, keys: &[(Tag, &str)]) -> Result<Vec<DataSet>, Unanswerable> {
+fn ask(
+    shared: &Shared,
+    profile: &Profile,
+    level: QueryLevel,
+    keys: &[(Tag, &str)],
+) -> Result<Vec<DataSet>, Unanswerable> {
     let mut identifier = Elements::new();
     identifier.put(tags::SPECIFIC_CHARACTER_SET, "ISO_IR 192");
     for (tag, value) in keys {
         identifier.put(*tag, value);
     }
-    Query { level, keys: &identifier, profile, ae_title: "OLD" }.rows(shared)
+    Query::new(level, &identifier, profile, "OLD").rows(shared)
 }
 
 fn studies(shared: &Shared, keys: &[(Tag, &str)]) -> Vec<usize> {
@@ -45,7 +61,9 @@ fn dates_match_as_days_and_ranges_and_times_by_themselves() {
     assert_eq!(studies(&shared, &[(tags::STUDY_DATE, "")]), [0, 1, 2, 3]);
     assert_eq!(studies(&shared, &[(tags::STUDY_DATE, "2010.01.05")]), [3]);
     assert_eq!(studies(&shared, &[(tags::STUDY_DATE, "20240102-20240103"), (tags::STUDY_TIME, "2345-2350")]), [0]);
-    assert!(studies(&shared, &[(tags::STUDY_DATE, "20240102-20240103"), (tags::STUDY_TIME, "234500-001500")]).is_empty());
+    assert!(
+        studies(&shared, &[(tags::STUDY_DATE, "20240102-20240103"), (tags::STUDY_TIME, "234500-001500")]).is_empty()
+    );
     let combined = Profile { combined_times: true, ..Profile::default() };
     let keys = [(tags::STUDY_DATE, "20240102-20240103"), (tags::STUDY_TIME, "234500-001500")];
     assert_eq!(ask(&shared, &combined, QueryLevel::Study, &keys).unwrap().len(), 2);
@@ -70,11 +88,20 @@ fn levels_below_the_study_need_their_parents_and_unlisted_objects_are_not_there(
     let rows = ask(&shared, &well, QueryLevel::Series, &[(tags::STUDY_INSTANCE_UID, &uid)]).unwrap();
     let series = rows[0].uid(tags::SERIES_INSTANCE_UID).to_string();
     assert_eq!(rows.len(), 1);
-    let parents = [(tags::STUDY_INSTANCE_UID, uid.as_str()), (tags::SERIES_INSTANCE_UID, series.as_str()), (tags::SOP_INSTANCE_UID, "")];
+    let parents = [
+        (tags::STUDY_INSTANCE_UID, uid.as_str()),
+        (tags::SERIES_INSTANCE_UID, series.as_str()),
+        (tags::SOP_INSTANCE_UID, ""),
+    ];
     assert_eq!(ask(&shared, &well, QueryLevel::Image, &parents).unwrap().len(), 1);
     assert!(ask(&shared, &well, QueryLevel::Image, &parents[..1]).is_err());
     let relational = Profile { relational: true, ..Profile::default() };
-    assert_eq!(ask(&shared, &relational, QueryLevel::Image, &[(tags::STUDY_INSTANCE_UID, &shared.studies()[0].to_string())]).unwrap().len(), 4);
+    assert_eq!(
+        ask(&shared, &relational, QueryLevel::Image, &[(tags::STUDY_INSTANCE_UID, &shared.studies()[0].to_string())])
+            .unwrap()
+            .len(),
+        4
+    );
     let careless = Profile { ignored_keys: BTreeSet::from([tags::STUDY_INSTANCE_UID]), ..Profile::default() };
     assert_eq!(ask(&shared, &careless, QueryLevel::Series, &parents[..1]).unwrap().len(), 5);
     let coarse = Profile { image_level: false, ..Profile::default() };
@@ -105,8 +132,10 @@ fn counts_follow_the_profile_and_what_has_come_since() {
 #[test]
 fn rows_may_come_more_than_once_for_other_patients_or_without_a_uid() {
     let shared = shared();
-    let profile = Profile { rows_each: 2, conflicting_patients: true, without_uid_every: Some(4), ..Profile::default() };
-    let rows = ask(&shared, &profile, QueryLevel::Study, &[(tags::STUDY_INSTANCE_UID, ""), (tags::PATIENT_ID, "")]).unwrap();
+    let profile =
+        Profile { rows_each: 2, conflicting_patients: true, without_uid_every: Some(4), ..Profile::default() };
+    let rows =
+        ask(&shared, &profile, QueryLevel::Study, &[(tags::STUDY_INSTANCE_UID, ""), (tags::PATIENT_ID, "")]).unwrap();
     assert_eq!(rows.len(), 8);
     assert_eq!(rows[1].uid(tags::PATIENT_ID).as_str(), "OTHER-1");
     assert_eq!(rows.iter().filter(|row| row.uid(tags::STUDY_INSTANCE_UID).is_empty()).count(), 1);
@@ -120,7 +149,10 @@ fn answers_say_what_the_profile_says_of_their_character_set() {
     let label = |character_set| {
         let profile = Profile { character_set, ..Profile::default() };
         let rows = ask(&shared, &profile, QueryLevel::Study, &[(tags::PATIENT_NAME, "")]).unwrap();
-        assert_eq!(rows[0].bytes(tags::PATIENT_NAME), Some("Müller^Änne ".as_bytes()).filter(|b| b.len() % 2 == 0).or(Some("Müller^Änne".as_bytes())));
+        assert_eq!(
+            rows[0].bytes(tags::PATIENT_NAME),
+            Some("Müller^Änne ".as_bytes()).filter(|b| b.len() % 2 == 0).or(Some("Müller^Änne".as_bytes()))
+        );
         rows[0].bytes(tags::SPECIFIC_CHARACTER_SET).map(<[u8]>::to_vec)
     };
     assert_eq!(label(TextLabel::Right), Some(b"ISO_IR 192".to_vec()));

@@ -1,4 +1,4 @@
-//! C-FIND.
+//! C-FIND: rows, their end, and silence.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! C-GET.
+//! C-GET: what is proposed, taken and told.
 
 use super::*;
 
