@@ -8,11 +8,17 @@
     reason = "a test fails by panicking, and writes what it likes into its temporary folder"
 )]
 
+mod chaos;
 mod cli;
+mod demo;
+mod enumerate;
+mod full;
 mod headers;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod peers;
+mod resume;
+mod retrieve;
 mod scale;
 mod support;
 mod tidy;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// No file is longer than this, save those below.
 const LONGEST: usize = 400;
 /// Files that have one thing to say, at length.
-const LONG_FILES: [&str; 0] = [];
+const LONG_FILES: [&str; 1] = ["src/store/tests.rs"];
 
 /// Who alone may name a library (I9).
 const OWNERS: [(&str, &[&str]); 3] = [("dicom_ul", &["assoc"]), ("rusqlite", &["db", "catalog"]), ("clap", &["cli"])];

@@ -29,6 +29,8 @@ pub(crate) struct Source<'a> {
 pub(crate) struct Ferry {
     folder: tempfile::TempDir,
     config: PathBuf,
+    storage: PathBuf,
+    minimum_free: &'static str,
     /// The port of its receiver, which sources must know.
     pub(crate) receiver: u16,
 }
@@ -51,16 +53,25 @@ impl Ferry {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("pacsferry.toml");
-        Self { folder, config, receiver: free_port() }
+        let storage = folder.path().join("storage");
+        Self { folder, config, storage, minimum_free: "64 MiB", receiver: free_port() }
+    }
+
+    /// Another storage folder, of which so much is kept free.
+    pub(crate) fn store_in(&mut self, storage: &Path, minimum_free: &'static str) {
+        self.storage = storage.to_owned();
+        self.minimum_free = minimum_free;
     }
 
     /// Writes the configuration, with these sources.
     pub(crate) fn configure(&self, sources: &[Source<'_>]) {
         let root = self.folder.path().display();
         let mut toml = format!(
-            "[storage]\nfolder = \"{root}/storage\"\ncatalog = \"sqlite:{root}/catalog.db\"\nminimum_free = \"64 MiB\"\n\
+            "[storage]\nfolder = \"{}\"\ncatalog = \"sqlite:{root}/catalog.db\"\nminimum_free = \"{}\"\n\
              [node]\nlisten = \"127.0.0.1:{}\"\n\
              [receiver]\nae_title = \"{}\"\nlisten = \"127.0.0.1:{}\"\n",
+            self.storage.display(),
+            self.minimum_free,
             free_port(),
             Self::AE_TITLE,
             self.receiver,
@@ -160,12 +171,18 @@ impl Ferry {
         found
     }
 
-    /// The storage folder.
-    pub(crate) fn storage(&self) -> PathBuf {
-        self.folder.path().join("storage")
+    /// The folder that holds everything else.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The storage folder.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.storage.clone()
+    }
+
+    /// The program with these arguments, in the folder of the test.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pacsferry"));
         command.args(arguments).arg("--config").arg(&self.config).current_dir(self.folder.path());
         command
