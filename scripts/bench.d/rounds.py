@@ -92,13 +92,13 @@ def table(result):
     experiment = result.experiment
     lines = [
         f"### {experiment.title}", "",
-        "| | objects | files/s, median (least to most) | MB/s | peak memory | pacsferry is | target |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| | objects | files/s, median (least to most) | MB/s | CPU, ms an object | peak memory | pacsferry is | target |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, runs in result.runs.items():
         done = [run for run in runs if run]
         if not done:
-            lines.append(f"| {name} | | failed: {result.failures[name]} | | | | |")
+            lines.append(f"| {name} | | failed: {result.failures[name]} | | | | | |")
             continue
         rates = [run.rate for run in done]
         speed = median([run.size / run.seconds for run in done]) / 1e6
@@ -111,10 +111,12 @@ def table(result):
             if wanted and value:
                 target = f"{wanted:g} × {'met' if value >= wanted else 'MISSED'}"
         note = f" ({len(done)} of {len(runs)} runs: {result.failures[name]})" if name in result.failures else ""
+        cpu = median([run.cpu / run.files * 1000 for run in done])
+        cpu = f"{cpu:.2f}" if cpu else ""
         peak = f"{memory / 2**20:.0f} MiB" if memory else ""
         lines.append(
             f"| {name}{note} | {done[0].files:,} | {figure(median(rates))} ({figure(min(rates))} to {figure(max(rates))})"
-            f" | {figure(speed)} | {peak} | {times} | {target} |"
+            f" | {figure(speed)} | {cpu} | {peak} | {times} | {target} |"
         )
     return lines + [""]
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import limit
-from servers import HOST, Failure, Orthanc, Pacsferry, Storescp, free_port, peak_memory, run
+from servers import HOST, Failure, Orthanc, Pacsferry, Storescp, cpu_time, free_port, peak_memory, run
 
 PATIENCE = 1800
 
@@ -23,6 +23,7 @@ class Run:
     size: int
     seconds: float
     memory: int = 0  # peak resident memory of the process that is measured, in bytes
+    cpu: float = 0.0  # processor time of the receiver or puller, in seconds
 
     @property
     def rate(self):
@@ -50,7 +51,7 @@ def into(make, corpus, associations, prompt=True):
         with server:
             seconds = dcmsend(server.port, corpus.parts(associations), server.ae_title, prompt)
             expect(server, corpus)
-        return Run(len(corpus.files), corpus.size, seconds, server.peak)
+        return Run(len(corpus.files), corpus.size, seconds, server.peak, server.cpu)
 
     return way
 
@@ -83,7 +84,7 @@ def migrate(binary, source, corpus, associations=4):
         ferry.prepare()
         with source:
             started = time.monotonic()
-            peak = watched([binary, "migrate", source.name.lower(), "--config", ferry.config], folder)
+            peak, cpu = watched([binary, "migrate", source.name.lower(), "--config", ferry.config], folder)
             seconds = time.monotonic() - started
         report = json.loads(run([binary, "report", "last", "--format", "json", "--config", ferry.config], 600))
         items = report["items"]
@@ -91,20 +92,20 @@ def migrate(binary, source, corpus, associations=4):
             raise Failure(f"not everything is proven: {items}")
         if report["objects"]["filed"] != len(corpus.files):
             raise Failure(f"filed {report['objects']} of {len(corpus.files)}")
-        return Run(len(corpus.files), corpus.size, seconds, peak)
+        return Run(len(corpus.files), corpus.size, seconds, peak, cpu)
 
     return way
 
 
 def watched(command, folder):
-    """Runs pacsferry to its end, and returns its peak memory."""
+    """Runs pacsferry to its end; its peak memory and processor time."""
     with open(folder / "migrate.log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + PATIENCE
-        peak = 0
+        peak, cpu = 0, 0.0
         try:
             while process.poll() is None:
-                peak = max(peak, peak_memory(process.pid))
+                peak, cpu = max(peak, peak_memory(process.pid)), max(cpu, cpu_time(process.pid))
                 if time.monotonic() > deadline:
                     raise Failure(f"pacsferry migrate took more than {PATIENCE} s")
                 time.sleep(0.02)
@@ -115,7 +116,7 @@ def watched(command, folder):
     if process.returncode:
         tail = (folder / "migrate.log").read_bytes()[-500:].decode(errors="replace")
         raise Failure(f"pacsferry migrate ended with {process.returncode}: {tail}")
-    return peak
+    return peak, cpu
 
 
 def movescu_command(source, destination, study, *more):
@@ -135,7 +136,7 @@ def movescu_into_storescp(source, corpus, at_once=4):
                 lambda study: run(movescu_command(source, receiver.ae_title, study), PATIENCE), corpus.studies))
             seconds = time.monotonic() - started
             expect(receiver, corpus)
-        return Run(len(corpus.files), corpus.size, seconds)
+        return Run(len(corpus.files), corpus.size, seconds, cpu=receiver.cpu)
 
     return way
 
@@ -187,7 +188,7 @@ def orthanc_pulls(source, corpus, prompt=True):
                 }))
             seconds = time.monotonic() - started
             expect(puller, corpus)
-        return Run(len(corpus.files), corpus.size, seconds)
+        return Run(len(corpus.files), corpus.size, seconds, puller.peak, puller.cpu)
 
     return way
 
