@@ -39,7 +39,7 @@ class Server:
         self.prompt = prompt
         self.process = None
         self.peak = 0  # resident memory at its most, where one process does all the work
-        self.cpu = 0.0  # seconds of processor time, children included
+        self.cpu = 0.0  # seconds of processor time, likewise
 
     def command(self):
         raise NotImplementedError
@@ -77,8 +77,8 @@ class Server:
     def stop(self):
         if self.process is None:
             return
-        self.cpu = cpu_time(self.process.pid)
         if not self.forks:
+            self.cpu = cpu_time(self.process.pid)
             self.peak = max(self.peak, peak_memory(self.process.pid))
         if self.process.poll() is None:
             self.process.terminate()
@@ -113,12 +113,12 @@ def peak_memory(pid):
 
 
 def cpu_time(pid):
-    """Seconds of processor time, with those of the children that have ended; 0 when the process is gone."""
+    """Seconds of processor time; 0 when the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 class Storescp(Server):
