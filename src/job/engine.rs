@@ -192,7 +192,9 @@ impl Engine {
         if limits.associations == 0 {
             return Some(format!("waiting: the hours of {} allow no association now", source.name));
         }
-        work.health.pause().map(|(left, why)| format!("waiting for {}: {why}; next try within {} s", source.name, round_up(left)))
+        work.health
+            .pause()
+            .map(|(left, why)| format!("waiting for {}: {why}; next try within {} s", source.name, round_up(left)))
     }
 
     /// After a stop: the source's own associations end after the object in flight, and the job says `stopping` until

@@ -105,9 +105,9 @@ pub(super) fn purposes(classes: Vec<SopClassUid>) -> Vec<Purpose> {
 fn associations<'a>(classes: &'a [SopClassUid], syntaxes: &[&str]) -> impl Iterator<Item = Purpose> + use<'a> {
     let per_association = MOST_STORAGE_CONTEXTS / syntaxes.len();
     let syntaxes: Vec<_> = syntaxes.iter().map(|s| TransferSyntaxUid::new(s)).collect();
-    classes.chunks(per_association).map(move |group| {
-        Purpose::Get(group.iter().map(|class| (class.clone(), syntaxes.clone())).collect())
-    })
+    classes
+        .chunks(per_association)
+        .map(move |group| Purpose::Get(group.iter().map(|class| (class.clone(), syntaxes.clone())).collect()))
 }
 
 /// Files what arrives on the association of a C-GET through the same intake as everything else.

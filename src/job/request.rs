@@ -253,7 +253,10 @@ fn said(work: &Work, source: &Source, end: &RetrieveEnd, gets: bool, refusals: u
     let some_failed = end.counters.failed.is_some_and(|n| n > 0) || !end.failed.is_empty();
     let reason = match work.gate.refusal() {
         Some((count, why)) if some_failed && count > refusals => {
-            return Asked::Ended(Cause { reason: Some(Reason::RefusedByUs), detail: format!("{words}; we refused: {why}") });
+            return Asked::Ended(Cause {
+                reason: Some(Reason::RefusedByUs),
+                detail: format!("{words}; we refused: {why}"),
+            });
         }
         _ if refused => Some(Reason::RefusedBySource),
         _ if some_failed || end.status.category() == Category::Warning => Some(Reason::ShortCount),

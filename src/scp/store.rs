@@ -43,9 +43,8 @@ pub(super) async fn receive(
     let early = config.receiver.answer == AnswerPolicy::Received;
     // Only an object of a study that is being pulled from this very source may be acknowledged before it is durable:
     // the source keeps it, and the pull is judged by what is filed. When in doubt, durable.
-    let may_answer_early = |identity: &Identity| {
-        early && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false)
-    };
+    let may_answer_early =
+        |identity: &Identity| early && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false);
     let pump = async {
         // Dropped when the pump ends, however it ends: without `End` the object was cut short.
         let sending = sending;
@@ -67,7 +66,9 @@ pub(super) async fn receive(
     sender.gate.arrived();
     let (status, comment) = answer_of(&stored);
     match &stored {
-        Ok(Stored::Recorded(Recorded::Quarantined(reason))) => warn!(sop_instance.uid = %instance, reason, "kept in quarantine"),
+        Ok(Stored::Recorded(Recorded::Quarantined(reason))) => {
+            warn!(sop_instance.uid = %instance, reason, "kept in quarantine")
+        }
         Ok(stored) => debug!(sop_instance.uid = %instance, ?stored, "object received"),
         Err(failure) => {
             error!(sop_instance.uid = %instance, %status, error = failure as &dyn std::error::Error, "an object was refused");
