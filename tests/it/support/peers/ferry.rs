@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -98,7 +98,8 @@ impl Ferry {
     }
 
     /// Runs one command that dies at a fail point, if it passes it.
-    pub(crate) fn run_until_fail_point(&self, arguments: &[&str], point: &str) -> Output {
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn run_until_fail_point(&self, arguments: &[&str], point: &str) -> std::process::Output {
         let mut command = self.command(arguments);
         command.env("PACSFERRY_FAILPOINT", point);
         finish(command, MIGRATION)
@@ -117,6 +118,7 @@ impl Ferry {
     }
 
     /// Starts a worker that dies at a fail point.
+    #[cfg(feature = "failpoints")]
     pub(crate) fn work_until_fail_point(&self, point: &str) -> Server {
         let mut command = self.command(&["work"]);
         command.env("PACSFERRY_FAILPOINT", point);
@@ -124,6 +126,7 @@ impl Ferry {
     }
 
     /// Starts a command that is killed when it is dropped, if it still runs.
+    #[cfg(feature = "failpoints")]
     pub(crate) fn start(&self, arguments: &[&str]) -> Server {
         Server::start(self.command(arguments), &self.folder.path().join("start.log"), || true)
     }
