@@ -156,7 +156,11 @@ impl Engine {
             }
             let trouble = self.look_around(work);
             if trouble != told {
-                if let Some(trouble) = &trouble {
+                // The countdown to the next try is for the job's page; the log has each cause once.
+                let cause = |text: &Option<String>| {
+                    text.as_deref().and_then(|t| t.split("; next try").next().map(str::to_owned))
+                };
+                if trouble.is_some() && cause(&trouble) != cause(&told) {
                     warn!(trouble, "waiting");
                 }
                 self.catalog.set_job_state(work.job.id, JobState::Running, trouble.as_deref()).await?;

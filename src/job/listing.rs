@@ -51,6 +51,8 @@ pub(super) struct Asked {
     pub(super) answer: Answer,
     pub(super) studies: HashSet<u64>,
     pub(super) without_uid: usize,
+    /// A row told no Modalities in Study.
+    pub(super) without_modalities: bool,
 }
 
 /// Asks for the studies of a window and lists those that belong to the job.
@@ -66,6 +68,7 @@ pub(super) async fn ask(work: &Work, link: &mut Link, keys: &Keys, hasher: &Rand
         answer: Answer { rows: 0, distinct: 0, outside_days: 0, outside_times: 0, untimed: 0, status: None, known: 0 },
         studies: HashSet::new(),
         without_uid: 0,
+        without_modalities: false,
     };
     let mut page = Vec::new();
     let mut find = session.find(QueryLevel::Study, &query, source.timeout.find, &stop).await?;
@@ -98,6 +101,10 @@ pub(super) async fn ask(work: &Work, link: &mut Link, keys: &Keys, hasher: &Rand
     }
     work.engine.catalog.add_studies(work.job.id, page).await?;
     work.news.notify_waiters();
+    if asked.without_modalities && !work.job.spec.modalities.is_empty() {
+        let text = "the source does not tell the modalities of its studies: whether it matched them is its word alone";
+        work.engine.catalog.append_note(work.job.id, "modalities", text).await?;
+    }
     asked.answer.distinct = asked.studies.len();
     Ok(asked)
 }
@@ -108,6 +115,7 @@ impl Asked {
             self.without_uid += 1;
             return None;
         };
+        self.without_modalities |= study.modalities.is_empty();
         self.studies.insert(hasher.hash_one(&study.study_uid));
         if study.study_date.is_some_and(|date| !keys.range.contains(date)) {
             self.answer.outside_days += 1;

@@ -22,9 +22,10 @@ use crate::scu::{self, Limits, Purpose, Retrieval, RetrieveEnd, ScuError, Servic
 
 /// Sub-operation counters are 16 bits wide, and many a source counts in signed ones: larger studies go by series.
 const MANY: u32 = 30_000;
-/// From the third attempt on, or when so few are missing in a series, objects are asked for one by one. Lists of UIDs
+/// In a series that is partly here, objects are asked for one by one, unless more than these and more than half of it
+/// are missing; from the third attempt on they are in any case. Lists of UIDs
 /// in one request are not understood everywhere (and some sources then send only the first).
-const FEW: usize = 10;
+const FEW: usize = 500;
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// When this machine could not take objects: how long until one study is tried again.
 const STORAGE_RETRY: Retry = Retry { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
@@ -110,7 +111,8 @@ fn retrievals(item: &Item, known: Option<&Known>) -> Vec<Retrieval> {
     let mut retrievals = Vec::new();
     for (series, instances) in by_series {
         let whole = all.values().filter(|s| *s == series).count();
-        let one_by_one = item.attempt >= 2 || (instances.len() < whole && instances.len() <= FEW);
+        let one_by_one =
+            item.attempt >= 2 || (instances.len() < whole && (instances.len() <= FEW || instances.len() * 2 <= whole));
         if one_by_one {
             retrievals.extend(instances.into_iter().map(|i| at(Some(series), vec![i.clone()])));
         } else {

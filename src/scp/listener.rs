@@ -22,6 +22,11 @@ use crate::intake::Intake;
 
 /// Sockets beyond the configured associations that may be waiting for negotiation or for being told "not now".
 const SPARE_SOCKETS: usize = 64;
+/// Associations of peers that are no source: they may only ask whether we are here. They have these to themselves, so
+/// that nobody can lock the old PACS out.
+const STRANGERS: usize = 8;
+/// Their sockets, those that wait for negotiation included.
+const STRANGERS_SOCKETS: usize = 32;
 /// How long to wait after the system refused to accept (out of file descriptors) before trying again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -77,6 +82,8 @@ impl Receiver {
         let most = self.config.borrow().receiver.max_associations;
         let associations = Arc::new(Semaphore::new(most));
         let sockets = Arc::new(Semaphore::new(most + SPARE_SOCKETS));
+        let strangers = Arc::new(Semaphore::new(STRANGERS));
+        let strangers_sockets = Arc::new(Semaphore::new(STRANGERS_SOCKETS));
         let tasks = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -85,13 +92,16 @@ impl Receiver {
             };
             match accepted {
                 Ok((socket, address)) => {
-                    let Ok(room) = Arc::clone(&sockets).try_acquire_owned() else {
+                    let known = self.config.borrow().sources.iter().any(|source| source.may_send_from(address.ip()));
+                    let (associations, sockets) =
+                        if known { (&associations, &sockets) } else { (&strangers, &strangers_sockets) };
+                    let Ok(room) = Arc::clone(sockets).try_acquire_owned() else {
                         // So many wait for negotiation that even a rejection would cost too much.
                         warn!(peer.address = %address, "closed a connection: too many are waiting");
                         continue;
                     };
                     let span = info_span!("association", peer.address = %address);
-                    let work = self.clone().one(socket, address, Arc::clone(&associations), room, stop.clone());
+                    let work = self.clone().one(socket, address, Arc::clone(associations), room, stop.clone());
                     tasks.spawn(work.instrument(span));
                 }
                 Err(error) => {

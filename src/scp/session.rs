@@ -14,6 +14,8 @@ use crate::dimse::{Command, CommandField, DimseError, Session};
 
 /// How long an association may lie idle between two messages: a source that reads from tape pauses for long.
 const IDLE: Duration = Duration::from_secs(15 * 60);
+/// The same for a peer that is no source.
+const STRANGER_IDLE: Duration = Duration::from_secs(30);
 /// How long the next fragment of a message may take.
 pub(super) const FRAGMENT: Duration = Duration::from_secs(60);
 /// How long a response may take to be taken.
@@ -37,12 +39,13 @@ pub(super) async fn serve(
     if let Some(sender) = &sender {
         session.association_mut().set_throttle(Some(Arc::clone(&sender.gate.throttle)));
     }
+    let idle = if sender.is_some() { IDLE } else { STRANGER_IDLE };
     loop {
         let next = tokio::select! {
             biased;
             () = stop.cancelled() => None,
             () = stopped(sender.as_ref()) => None,
-            received = session.receive(IDLE) => Some(received?),
+            received = session.receive(idle) => Some(received?),
         };
         match next {
             None => {
