@@ -80,6 +80,7 @@ async fn verify(
     item.state = on(item.state, Event::PullEnded)?;
     item.attempt += 1;
     if !catalog.update_item(item.id, item.fence, ItemUpdate::to(item.state, item.attempt)).await? {
+        lease_lost(&item);
         return Ok(());
     }
     work.engine.intake.flush().await?;
@@ -231,9 +232,13 @@ pub(super) async fn give_back(work: &Work, item: &Item, cause: &Cause) -> Result
 
 pub(super) async fn write(work: &Work, item: &Item, update: ItemUpdate) -> Result<(), JobError> {
     if !work.engine.catalog.update_item(item.id, item.fence, update).await? {
-        warn!(study.uid = %item.study.study_uid, "the lease on a study was lost; whoever holds it now goes on");
+        lease_lost(item);
     }
     Ok(())
+}
+
+fn lease_lost(item: &Item) {
+    warn!(study.uid = %item.study.study_uid, "the lease on a study was lost; whoever holds it now goes on");
 }
 
 /// What is here of a study.

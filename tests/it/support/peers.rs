@@ -8,11 +8,13 @@ mod ferry;
 mod orthanc;
 mod samples;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 pub(crate) use dcmtk::{Dcmqrscp, Storescp, dcmsend, get_study, move_study};
@@ -25,8 +27,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port on loopback that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-    probe.local_addr().expect("a bound address").port()
+    // The system may name a port again that nobody has bound yet.
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        let port = probe.local_addr().expect("a bound address").port();
+        if TAKEN.lock().expect("no test panics here").insert(port) {
+            return port;
+        }
+    }
 }
 
 /// True when somebody listens on the port.
