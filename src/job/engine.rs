@@ -12,7 +12,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::keeper::Keeper;
 use super::state::InvalidTransition;
-use super::work::{Link, Work};
+use super::work::{self, Link, Work};
 use super::{planner, pull};
 use crate::catalog::{Catalog, CatalogError, Control, Job, JobState};
 use crate::config::Config;
@@ -256,6 +256,7 @@ async fn worker(work: Arc<Work>) {
             continue;
         }
         let Some(mut link) = work.link(false).await else { return };
+        let began = Instant::now();
         let result = turn(&work, &mut link).await;
         link.close().await;
         if let Err(error) = result {
@@ -269,8 +270,9 @@ async fn worker(work: Arc<Work>) {
         if work.suspended() {
             continue;
         }
-        // Whoever waits for a slot gets a chance.
-        work.sleep(SUPERVISION / 4).await;
+        // Whoever waits for a slot gets a chance: after a whole turn, for as long as they take to look.
+        let whole_turn = began.elapsed() >= work::LONGEST_TURN;
+        work.sleep(if whole_turn { work::SLOT_POLL * 3 / 2 } else { SUPERVISION / 4 }).await;
     }
 }
 

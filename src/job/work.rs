@@ -16,9 +16,9 @@ use crate::scp::{Gate, charset_of};
 use crate::scu::{Purpose, ScuError, SourceSession, Target};
 
 /// How often a free slot of the source is looked for.
-const SLOT_POLL: Duration = Duration::from_millis(100);
+pub(super) const SLOT_POLL: Duration = Duration::from_millis(100);
 /// A link is given back after this long when somebody else waits for a slot.
-const LONGEST_TURN: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// How long the planner keeps the only slot of a source before a worker has it.
 const PLANNER_TURN: Duration = Duration::from_secs(2);
 /// Studies that may wait for their last objects at the same time.

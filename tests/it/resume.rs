@@ -137,7 +137,8 @@ fn two_workers_share_a_job_within_the_limits_of_the_source() {
     let archive = Archive::with(|b| {
         b.studies("20240105", 40, 6);
     });
-    let profile = Profile { max_associations: 3, store_pause: Duration::from_millis(4), ..Profile::default() };
+    // Longer than one turn of a worker, after which the others have theirs.
+    let profile = Profile { max_associations: 3, store_pause: Duration::from_millis(120), ..Profile::default() };
     let scene = Scene::keyed(archive, profile, &[("associations", "3")]);
     let first = Running::start(&scene.ferry, &["work"]);
     until("a receiver", LONG, || listens(scene.ferry.receiver).then_some(()));
