@@ -248,3 +248,25 @@ fn a_source_that_goes_on_sending_to_nobody_does_no_harm() {
     let verified = scene.ferry.json(&["verify", "--all", "--files", "--json"]);
     assert_eq!(verified["findings"], Value::Array(Vec::new()), "{verified}");
 }
+
+#[test]
+fn a_rate_holds_and_can_be_changed_while_running() {
+    let archive = Archive::with(|b| {
+        b.studies("20240105", 4, 1);
+        b.study("20230105").series("CT").instances(40, 50_000);
+    });
+    let slow = [("rate", "\"100 KiB/s\"")];
+    let scene = Scene::keyed(archive, Profile::default(), &slow);
+    let mut migration = Running::start(&scene.ferry, &["migrate", SOURCE]);
+    until("the large study", LONG, || (scene.pacs.objects_sent() > 6).then_some(()));
+    let (began, before) = (Instant::now(), scene.pacs.objects_sent());
+    until("some objects more", LONG, || (scene.pacs.objects_sent() >= before + 8).then_some(()));
+    // Eight objects of 50 kB at 100 KiB/s are four seconds; what waits in buffers on the way comes on top.
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(migration.is_running(), "{}", migration.said());
+    let changed = Instant::now();
+    scene.configure(scene.pacs.addr().port(), &[]);
+    assert_eq!(migration.ends(LONG), Some(0), "{}", migration.said());
+    assert!(changed.elapsed() < Duration::from_secs(10), "{:?}", changed.elapsed());
+    scene.has_everything();
+}
