@@ -67,6 +67,17 @@ impl Db {
         wait::block_on(self.write(work))
     }
 
+    /// Queues a write and returns; `done` is told, on the writing thread, what became of it once that is on disk. It
+    /// must not wait for anything. For a thread that may wait, for room in the queue.
+    pub fn write_then<T, F, D>(&self, work: F, done: D) -> Result<(), DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+        D: FnOnce(Result<T, DbError>) + Send + 'static,
+    {
+        wait::block_on(self.0.writer.write_then(work, done))
+    }
+
     /// Reads on one of the query-only connections: one snapshot for everything inside.
     pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
     where

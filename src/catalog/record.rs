@@ -149,6 +149,17 @@ impl Catalog {
         Ok(self.db.write_blocking(move |tx| batch::record(tx, &batch, now()))?)
     }
 
+    /// The same without waiting for it: `done` is told the outcome on the thread that writes the catalog, and must not
+    /// wait for anything. An error here means that it is never told.
+    pub fn record_then(
+        &self,
+        batch: Vec<NewInstance>,
+        done: impl FnOnce(Result<Vec<Recorded>, CatalogError>) + Send + 'static,
+    ) -> Result<(), CatalogError> {
+        let done = |outcome: Result<_, DbError>| done(outcome.map_err(CatalogError::from));
+        Ok(self.db.write_then(move |tx| batch::record(tx, &batch, now()), done)?)
+    }
+
     /// What is filed under this UID. Blocking; for the filing thread.
     pub fn existing(&self, uid: &SopInstanceUid) -> Result<Option<Existing>, CatalogError> {
         Ok(self.db.read_blocking(|c| existing(c, uid))?)

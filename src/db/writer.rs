@@ -19,16 +19,17 @@ trait Work: Send {
     fn answer(self: Box<Self>, committed: Result<(), DbError>);
 }
 
-struct Queued<T, F> {
+struct Queued<T, F, D> {
     work: Option<F>,
     result: Option<Result<T, DbError>>,
-    caller: oneshot::Sender<Result<T, DbError>>,
+    done: D,
 }
 
-impl<T, F> Work for Queued<T, F>
+impl<T, F, D> Work for Queued<T, F, D>
 where
     T: Send,
     F: FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send,
+    D: FnOnce(Result<T, DbError>) + Send,
 {
     fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), DbError> {
         let Some(work) = self.work.take() else { return Err(DbError::Stopped) };
@@ -45,8 +46,7 @@ where
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(DbError::Stopped),
         };
-        // A caller that has gone away does not want to know.
-        let _gone = self.caller.send(answer);
+        (self.done)(answer);
     }
 }
 
@@ -71,10 +71,22 @@ impl Writer {
         F: FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
     {
         let (caller, receiver) = oneshot::channel();
-        let work = Box::new(Queued { work: Some(work), result: None, caller });
+        // A caller that has gone away does not want to know.
+        let done = |answer| drop(caller.send(answer));
+        let work = Box::new(Queued { work: Some(work), result: None, done });
         let queue = self.queue.as_ref().ok_or(DbError::Stopped)?;
         queue.send(work).await.map_err(|_| DbError::Stopped)?;
         receiver.await.map_err(|_| DbError::Stopped)?
+    }
+
+    pub(super) async fn write_then<T, F, D>(&self, work: F, done: D) -> Result<(), DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+        D: FnOnce(Result<T, DbError>) + Send + 'static,
+    {
+        let queue = self.queue.as_ref().ok_or(DbError::Stopped)?;
+        queue.send(Box::new(Queued { work: Some(work), result: None, done })).await.map_err(|_| DbError::Stopped)
     }
 }
 

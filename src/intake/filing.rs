@@ -1,38 +1,34 @@
-//! The filing thread, and the one that records behind it.
+//! The filing thread.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use super::IntakeError;
 use super::compare::{self, Comparison};
 use super::decide::{Decision, decide, fault};
-use super::inbox::{Inbox, Item, Message, Ticket};
+use super::inbox::{Back, Done, Inbox, Item, Message, Ticket};
 use crate::catalog::{Catalog, CatalogError, Copy, NewInstance, Receipt, Recorded};
 use crate::dicom::SopInstanceUid;
 use crate::failpoint;
-use crate::object::Origin;
-use crate::store::{Destination, Filed, RelativePath, Store, StoreError};
+use crate::store::{Destination, Store, StoreError};
 
 /// The most objects in a batch.
 const BATCH: usize = 128;
+/// Batches that may be on their way to the catalog while the next one is settled.
+const RECORDING: usize = 2;
 /// How often an object is settled again because the catalog changed under its UID.
 const REFUSALS: u32 = 3;
 
 /// Starts the threads.
 pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result<Inbox, IntakeError> {
     let (inbox, messages) = Inbox::new();
-    let (to_record, batches) = sync_channel(0);
     let (to_compare, comparisons) = channel();
-    let recorder = Recorder { store: store.clone(), catalog: catalog.clone(), process, inbox: inbox.sender() };
     let (comparing_store, back) = (store.clone(), inbox.sender());
-    let helpers = vec![
-        spawn("record", move || recorder.run(&batches))?,
-        spawn("compare", move || compare::run(&comparing_store, &comparisons, &back))?,
-    ];
-    let filing = Filing { store, catalog, to_record, to_compare, state: State::default() };
-    inbox.runs(spawn("file", move || filing.run(&messages, helpers))?);
+    let comparing = spawn("compare", move || compare::run(&comparing_store, &comparisons, &back))?;
+    let filing = Filing { store, catalog, process, inbox: inbox.sender(), to_compare, state: State::default() };
+    inbox.runs(spawn("file", move || filing.run(&messages, comparing))?);
     Ok(inbox)
 }
 
@@ -66,7 +62,8 @@ impl Drop for DieWithMe {
 struct Filing {
     store: Store,
     catalog: Catalog,
-    to_record: SyncSender<Batch>,
+    process: Arc<str>,
+    inbox: Sender<Message>,
     to_compare: Sender<Comparison>,
     state: State,
 }
@@ -81,76 +78,73 @@ struct State {
     waiting: Vec<Item>,
     /// Objects that are being compared.
     comparing: usize,
+    /// Batches that are being recorded.
+    recording: usize,
     closing: bool,
-}
-
-/// Settled objects on their way to the catalog.
-struct Batch {
-    number: Option<u64>,
-    objects: Vec<(Ticket, Origin, Filed)>,
-    /// All UIDs of the batch, those that failed as well.
-    uids: Vec<SopInstanceUid>,
 }
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.in_flight.is_empty() && self.waiting.is_empty() && self.comparing == 0
+        self.ready.is_empty() && self.waiting.is_empty() && self.comparing == 0 && self.recording == 0
+    }
+
+    fn may_file(&self) -> bool {
+        !self.ready.is_empty() && self.recording < RECORDING
+    }
+}
+
+impl Filing {
+    fn run(mut self, messages: &Receiver<Message>, comparing: JoinHandle<()>) {
+        while self.collect(messages) {
+            self.file();
+        }
+        drop(self);
+        // A panic of the helper has ended the process.
+        let _ = comparing.join();
     }
 
     fn take(&mut self, message: Message) {
         match message {
             Message::Item(item) => {
                 if item.ticket.verdict.is_some() {
-                    self.comparing = self.comparing.saturating_sub(1);
+                    self.state.comparing = self.state.comparing.saturating_sub(1);
                 }
-                self.ready.push(*item);
+                self.state.ready.push(*item);
             }
-            Message::Done(uids) => {
-                for uid in &uids {
-                    self.in_flight.remove(uid);
+            Message::Done(done) => {
+                for uid in &done.uids {
+                    self.state.in_flight.remove(uid);
                 }
-                self.ready.append(&mut self.waiting);
+                self.state.recording = self.state.recording.saturating_sub(1);
+                let mut settled = true;
+                for (ticket, back) in done.refused {
+                    settled &= self.take_back(ticket, back);
+                }
+                if let Some(number) = done.number.filter(|_| settled) {
+                    self.store.recorded(number);
+                }
+                self.state.ready.append(&mut self.state.waiting);
             }
-            Message::Close => self.closing = true,
-        }
-    }
-}
-
-impl Filing {
-    fn run(mut self, messages: &Receiver<Message>, helpers: Vec<JoinHandle<()>>) {
-        loop {
-            if self.state.closing && self.state.is_idle() {
-                break;
-            }
-            if !self.collect(messages) {
-                break;
-            }
-            if !self.state.ready.is_empty() {
-                self.file();
-            }
-        }
-        let Filing { to_record, to_compare, .. } = self;
-        drop((to_record, to_compare));
-        for helper in helpers {
-            // A panic of a helper has ended the process.
-            let _ = helper.join();
+            Message::Close => self.state.closing = true,
         }
     }
 
-    /// Waits for something to do, then takes all that has queued up; `false` when nobody can send any more.
+    /// Waits until there is something to file, then takes all that has queued up; `false` when there is nothing more
+    /// to wait for.
     fn collect(&mut self, messages: &Receiver<Message>) -> bool {
-        if self.state.ready.is_empty() {
+        while !self.state.may_file() {
+            if self.state.closing && self.state.is_idle() {
+                return false;
+            }
             match messages.recv() {
-                Ok(message) => self.state.take(message),
+                Ok(message) => self.take(message),
                 Err(_) => return false,
             }
         }
-        while self.state.ready.len() < BATCH {
-            match messages.try_recv() {
-                Ok(message) => self.state.take(message),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return !self.state.ready.is_empty(),
-            }
+        while self.state.ready.len() < BATCH
+            && let Ok(message) = messages.try_recv()
+        {
+            self.take(message);
         }
         true
     }
@@ -194,15 +188,47 @@ impl Filing {
         }
         failpoint!("intake-decided");
         let settled = self.store.settle(to_settle);
-        let mut objects = Vec::with_capacity(tickets.len());
+        let mut rows = Vec::with_capacity(tickets.len());
+        let mut waiting = Vec::with_capacity(tickets.len());
         for (((ticket, origin), outcome), uid) in tickets.into_iter().zip(settled.outcomes).zip(&uids) {
             match outcome {
-                Ok(filed) => objects.push((ticket, origin, filed)),
+                Ok(filed) => {
+                    rows.push(NewInstance::of(&filed, Receipt::of(filed.origin(), &self.process)));
+                    waiting.push((ticket, Back::of(&filed, origin)));
+                }
                 Err(error) => ticket.answer(uid, Err(error.into())),
             }
         }
-        // Waits while the batch before the last one is being recorded; the recorder ends after this thread.
-        let _ = self.to_record.send(Batch { number: settled.number, objects, uids });
+        self.state.recording += 1;
+        let done = Done { uids, refused: Vec::new(), number: settled.number };
+        let recording = Recording { inbox: self.inbox.clone(), waiting, done: Some(done) };
+        failpoint!("record-begin");
+        if rows.is_empty() {
+            recording.end(Ok(Vec::new()));
+        } else if let Err(error) = self.catalog.record_then(rows, move |outcome| recording.end(outcome)) {
+            // Whoever waits has been told that the door is closed.
+            tracing::error!(%error, "the catalog takes no more");
+        }
+    }
+
+    /// Takes back what the catalog refused, to be settled again; `false` when bytes stay under a final name that the
+    /// catalog does not know.
+    fn take_back(&mut self, mut ticket: Ticket, back: Back) -> bool {
+        ticket.refused += 1;
+        ticket.verdict = None;
+        if ticket.refused > REFUSALS || !back.kept {
+            ticket.answer(&back.uid, Err(IntakeError::Contested));
+            return !back.kept;
+        }
+        let charset = ticket.charset.clone();
+        match self.store.take_back(&back.place, back.origin, &|_| charset.clone()) {
+            Ok(incoming) => self.state.ready.push(Item { incoming, ticket }),
+            Err(error) => {
+                ticket.answer(&back.uid, Err(error.into()));
+                return false;
+            }
+        }
+        true
     }
 
     fn decide(&self, item: &Item) -> Result<Decision, IntakeError> {
@@ -223,91 +249,47 @@ impl Filing {
     }
 }
 
-/// Records batches and tells whoever waits for them.
-struct Recorder {
-    store: Store,
-    catalog: Catalog,
-    process: Arc<str>,
+/// A batch that is being recorded. However it ends, the filing thread is told.
+struct Recording {
     inbox: Sender<Message>,
+    waiting: Vec<(Ticket, Back)>,
+    done: Option<Done>,
 }
 
-impl Recorder {
-    fn run(&self, batches: &Receiver<Batch>) {
-        for batch in batches {
-            let uids = self.record(batch);
-            // The filing thread reads until nothing is in flight.
-            let _ = self.inbox.send(Message::Done(uids));
-        }
-    }
-
-    fn record(&self, batch: Batch) -> Vec<SopInstanceUid> {
-        let Batch { number, objects, uids } = batch;
-        let mut rows = Vec::with_capacity(objects.len());
-        let mut tickets = Vec::with_capacity(objects.len());
-        for (ticket, origin, filed) in objects {
-            let kept = !matches!(filed.destination(), Destination::Discard { .. });
-            let back = Back { origin, place: filed.place().clone(), uid: filed.identity().instance.clone(), kept };
-            rows.push(NewInstance::of(&filed, Receipt::of(filed.origin(), &self.process)));
-            tickets.push((ticket, back));
-        }
-        if rows.is_empty() {
-            return uids;
-        }
-        failpoint!("record-begin");
-        match self.catalog.record(rows) {
+impl Recording {
+    /// Tells whoever waits. Runs on the thread that writes the catalog, and keeps it from nothing.
+    fn end(mut self, outcome: Result<Vec<Recorded>, CatalogError>) {
+        failpoint!("record-committed");
+        let waiting = std::mem::take(&mut self.waiting);
+        match outcome {
             Ok(outcomes) => {
-                failpoint!("record-committed");
-                let mut done = true;
-                for ((ticket, back), outcome) in tickets.into_iter().zip(outcomes) {
-                    done &= self.answer(ticket, back, outcome);
-                }
-                if let Some(number) = number.filter(|_| done) {
-                    self.store.recorded(number);
+                for ((ticket, back), outcome) in waiting.into_iter().zip(outcomes) {
+                    match (outcome, &mut self.done) {
+                        (Recorded::Contested, Some(done)) => done.refused.push((ticket, back)),
+                        (outcome, _) => ticket.answer(&back.uid, Ok(outcome)),
+                    }
                 }
             }
-            Err(error) => fail(tickets, &error),
+            Err(error) => {
+                // The bytes stay where they are: they are durable, the manifest names them, and the same object that
+                // comes again finds them.
+                if let Some(done) = &mut self.done {
+                    done.number = None;
+                }
+                for (ticket, back) in waiting {
+                    ticket.answer(&back.uid, Err(error.clone().into()));
+                }
+            }
         }
         failpoint!("record-answered");
-        uids
-    }
-
-    /// `false` when bytes stay under a final name that the catalog does not know.
-    fn answer(&self, mut ticket: Ticket, back: Back, outcome: Recorded) -> bool {
-        if outcome != Recorded::Contested {
-            ticket.answer(&back.uid, Ok(outcome));
-            return true;
-        }
-        ticket.refused += 1;
-        ticket.verdict = None;
-        if ticket.refused > REFUSALS || !back.kept {
-            ticket.answer(&back.uid, Err(IntakeError::Contested));
-            return !back.kept;
-        }
-        let charset = ticket.charset.clone();
-        match self.store.take_back(&back.place, back.origin, &|_| charset.clone()) {
-            // The filing thread reads until nothing is in flight.
-            Ok(incoming) => self.inbox.send(Message::Item(Box::new(Item { incoming, ticket }))).is_ok(),
-            Err(error) => {
-                ticket.answer(&back.uid, Err(error.into()));
-                false
-            }
-        }
     }
 }
 
-/// What is needed to take an object back that the catalog refused.
-struct Back {
-    origin: Origin,
-    place: RelativePath,
-    uid: SopInstanceUid,
-    /// Whether there are bytes of its own.
-    kept: bool,
-}
-
-/// The bytes stay where they are: they are durable, the manifest names them, and the same object that comes again
-/// finds them.
-fn fail(tickets: Vec<(Ticket, Back)>, error: &CatalogError) {
-    for (ticket, back) in tickets {
-        ticket.answer(&back.uid, Err(error.clone().into()));
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            // The filing thread reads until nothing is being recorded.
+            let _ = self.inbox.send(Message::Done(done));
+        }
     }
 }

@@ -14,7 +14,8 @@ use super::compare::Verdict;
 use crate::catalog::Recorded;
 use crate::dataset::CharacterSet;
 use crate::dicom::SopInstanceUid;
-use crate::store::Incoming;
+use crate::object::Origin;
+use crate::store::{Destination, Filed, Incoming, RelativePath};
 
 /// Objects between their first byte and their row, each an open file.
 const QUEUED: usize = 256;
@@ -44,11 +45,36 @@ pub(super) struct Ticket {
 pub(super) enum Message {
     /// A new object, one that has been compared, or one that must be settled again.
     Item(Box<Item>),
-    /// These are recorded, or have failed; objects with the same UIDs may follow.
-    Done(Vec<SopInstanceUid>),
-    /// Say so when everything before this is done.
+    /// A batch is recorded, or has failed.
+    Done(Done),
     /// Finish what is queued, then end.
     Close,
+}
+
+/// What became of a batch.
+pub(super) struct Done {
+    /// Objects with these UIDs may follow.
+    pub(super) uids: Vec<SopInstanceUid>,
+    /// What the catalog did not accept where it was settled.
+    pub(super) refused: Vec<(Ticket, Back)>,
+    /// By which the store knows it, unless it is left to the sweep.
+    pub(super) number: Option<u64>,
+}
+
+/// What is needed to take an object back that the catalog refused.
+pub(super) struct Back {
+    pub(super) origin: Origin,
+    pub(super) place: RelativePath,
+    pub(super) uid: SopInstanceUid,
+    /// Whether there are bytes of its own.
+    pub(super) kept: bool,
+}
+
+impl Back {
+    pub(super) fn of(filed: &Filed, origin: Origin) -> Back {
+        let kept = !matches!(filed.destination(), Destination::Discard { .. });
+        Back { origin, place: filed.place().clone(), uid: filed.identity().instance.clone(), kept }
+    }
 }
 
 /// The way to the filing thread.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::error::Doing;
-use super::incoming::PartFile;
+use super::incoming::{Content, PartFile};
 use super::manifest::OriginText;
 use super::read::{digest_of, read_head};
 use super::receive::{Scanned, scan_file};
@@ -74,7 +74,7 @@ impl Examined {
             origin,
             mismatch,
             restores: None,
-            file,
+            content: Content::Part(file),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::dataset::Header;
 use crate::dicom::{Identity, TransferSyntaxUid};
 use crate::object::Origin;
 
-use super::incoming::PartFile;
+use super::incoming::Content;
 use super::{Digest, RelativePath};
 
 /// An instance that is whole, in the incoming folder. Not durable. Its file goes when this is dropped.
@@ -31,8 +31,8 @@ pub struct Incoming {
     pub mismatch: Option<String>,
     /// Where the same bytes should be and are not, if so.
     pub(super) restores: Option<RelativePath>,
-    /// The file, open from the first byte until it is settled.
-    pub(super) file: PartFile,
+    /// The bytes; a file is open from its first one until it is settled.
+    pub(super) content: Content,
 }
 
 impl Incoming {

@@ -6,6 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bytes::Bytes;
+
 use super::StoreError;
 use super::error::Doing;
 use super::manifest::{MANIFEST, Manifest};
@@ -125,6 +127,32 @@ impl DeadFolder {
         }
         self.folder.remove_file(LOCK)?;
         self.incoming.remove_folder(&self.name)
+    }
+}
+
+/// Where the bytes of an incoming instance are.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// In memory, as long as it is small.
+    Held(Held),
+    /// In the folder of this process.
+    Part(PartFile),
+}
+
+/// An object in memory, to be written as it is: preamble and file meta group first.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) process: Arc<ProcessFolder>,
+    pub(super) pieces: Vec<Bytes>,
+}
+
+impl Content {
+    /// The file, once there is one.
+    pub(super) fn part(&self) -> Option<&PartFile> {
+        match self {
+            Content::Held(_) => None,
+            Content::Part(part) => Some(part),
+        }
     }
 }
 

@@ -160,10 +160,10 @@ pub(super) fn read(folder: &Folder) -> io::Result<Vec<Entry>> {
 }
 
 impl Entry {
-    /// `None` for what is not kept.
+    /// `None` for what is not kept, and has no file.
     pub(super) fn of(incoming: &Incoming, destination: &Destination, places: &[RelativePath]) -> Option<Entry> {
         Some(Entry {
-            file: incoming.file.name().to_owned(),
+            file: incoming.content.part()?.name().to_owned(),
             digest: incoming.digest.to_string(),
             origin: OriginText::of(&incoming.origin),
             places: places.iter().map(RelativePath::to_string).collect(),

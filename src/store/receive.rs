@@ -9,10 +9,10 @@ use bytes::{Buf, Bytes};
 use tokio::sync::mpsc::Receiver;
 
 use super::error::{Doing, is_full};
-use super::incoming::{PartFile, ProcessFolder};
+use super::incoming::{Content, Held, PartFile, ProcessFolder};
 use super::manifest::OriginText;
 use super::os::start_writing_out;
-use super::{Incoming, Store, StoreError};
+use super::{Digest, Incoming, Store, StoreError};
 use crate::dataset::{CharacterSet, Header, Scan, ScanOutcome, scan_header, write_part10_head};
 use crate::dicom::{
     Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid, uids,
@@ -20,25 +20,52 @@ use crate::dicom::{
 use crate::failpoint;
 use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream};
 
-/// How much is gathered before a thread is asked to write: a small object is whole by then, and costs one hand-over.
-/// At least what a header usually takes, since it is read from these bytes.
+/// How much is gathered before a thread is asked to write. At least what a header usually takes, since it is read from
+/// these bytes.
 const GATHERED: usize = 128 * 1024;
+/// An object of this size is held in memory until it is settled: whoever makes it durable writes it too, and it
+/// changes hands once instead of thrice. Bounded by the number of associations.
+const HELD: u64 = 64 * 1024;
 
 impl Store {
-    /// Takes an object in. It is whole when this returns, and not durable.
+    /// Takes an object in. It is whole when this returns, and not durable; a small one is not even on disk
+    /// ([`Store::put_down`]).
     ///
     /// When the sender goes away before [`Fragment::End`], or the disk has no room, nothing is left behind.
     pub async fn receive(&self, mut stream: ObjectStream, charset: CharacterSet) -> Result<Incoming, StoreError> {
         self.check_room()?;
         let (first, whole) = gather(&mut stream.fragments).await?;
-        let store = self.clone();
-        let write = tokio::task::spawn_blocking(move || store.write(stream, first, whole, &charset));
-        match write.await {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime is going down, and with it the association.
-            Err(_) => Err(StoreError::CutShort),
+        let length = first.iter().map(|bytes| bytes.len() as u64).sum();
+        if whole
+            && length <= HELD
+            && let Some(filing) = self.0.filing.get()
+        {
+            return self.hold(Arc::clone(&filing.process), stream, first, length, &charset);
         }
+        let store = self.clone();
+        in_a_thread(move || store.write(stream, first, whole, &charset)).await
+    }
+
+    /// Keeps a small object in memory.
+    fn hold(
+        &self,
+        process: Arc<ProcessFolder>,
+        stream: ObjectStream,
+        fragments: Vec<Bytes>,
+        length: u64,
+        charset: &CharacterSet,
+    ) -> Result<Incoming, StoreError> {
+        self.root().check_room(length)?;
+        let head = Bytes::from(head_of(&stream)?);
+        let mut hasher = blake3::Hasher::new();
+        for bytes in &fragments {
+            hasher.update(bytes);
+        }
+        let scan = scan_header(Fragments::of(&fragments), &stream.transfer_syntax, true, charset);
+        let arrived = Arrived { digest: hasher.finalize().into(), length, file_size: head.len() as u64 + length };
+        let mut pieces = vec![head];
+        pieces.extend(fragments);
+        Ok(arrived.incoming(stream, scan, Content::Held(Held { process, pieces })))
     }
 
     /// Writes the object, in the thread that is its own until it is whole.
@@ -49,8 +76,8 @@ impl Store {
         whole: bool,
         charset: &CharacterSet,
     ) -> Result<Incoming, StoreError> {
-        let process = self.process()?;
-        let mut writer = Writer::new(self, process, &stream)?;
+        let head = Bytes::from(head_of(&stream)?);
+        let mut writer = Writer::new(self, self.process()?, head)?;
         writer.write(first.clone())?;
         failpoint!("receive-first");
         let mut scan = scan_header(Fragments::of(&first), &stream.transfer_syntax, whole, charset);
@@ -60,26 +87,74 @@ impl Store {
         }
         failpoint!("receive-written");
         if !whole && matches!(scan.outcome, ScanOutcome::NeedMore) {
-            let rest = DataSet { file: writer.part.file(), offset: writer.head };
-            scan = scan_header(BufReader::with_capacity(64 * 1024, rest), &stream.transfer_syntax, true, charset);
+            scan = scan_file(writer.part.file(), writer.head, &stream.transfer_syntax, charset);
         }
+        let Writer { part, hasher, length, head, .. } = writer;
+        let arrived = Arrived { digest: hasher.finalize().into(), length, file_size: head + length };
+        Ok(arrived.incoming(stream, scan, Content::Part(part)))
+    }
+
+    /// Writes an object that is held in memory to the incoming folder; any other one is there. Blocking.
+    pub fn put_down(&self, incoming: &mut Incoming) -> Result<(), StoreError> {
+        let Content::Held(Held { process, pieces }) = &mut incoming.content else { return Ok(()) };
+        let part = process.new_part().map_err(|error| self.or_full(error))?;
+        let written = write_all(part.file(), pieces);
+        written.map_err(|error| self.or_full(StoreError::io("write the incoming file", part.name(), error)))?;
+        start_writing_out(part.file(), 0, incoming.file_size);
+        incoming.content = Content::Part(part);
+        failpoint!("receive-put-down");
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The same for a task that may not block.
+    pub async fn put_down_in_a_thread(&self, mut incoming: Incoming) -> Result<Incoming, StoreError> {
+        if incoming.content.part().is_some() {
+            return Ok(incoming);
+        }
+        let store = self.clone();
+        in_a_thread(move || store.put_down(&mut incoming).map(|()| incoming)).await
+    }
+}
+
+/// Runs what blocks in a thread of its own.
+async fn in_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is going down, and with it the association.
+        Err(_) => Err(StoreError::CutShort),
+    }
+}
+
+/// What is known of an object's bytes once they are all here.
+struct Arrived {
+    digest: Digest,
+    length: u64,
+    file_size: u64,
+}
+
+impl Arrived {
+    fn incoming(self, stream: ObjectStream, scan: Scan, content: Content) -> Incoming {
+        let Arrived { digest, length, file_size } = self;
         let ObjectStream { class, instance, transfer_syntax, origin, .. } = stream;
-        let digest = writer.hasher.finalize().into();
-        let Writer { part, length, head, .. } = writer;
-        let scanned = Scanned::of(scan, class, instance);
-        Ok(Incoming {
-            identity: scanned.identity,
-            header: scanned.header,
-            scan: scanned.outcome,
+        let Scanned { identity, header, outcome, mismatch } = Scanned::of(scan, class, instance);
+        Incoming {
+            identity,
+            header,
+            scan: outcome,
             digest,
             length,
-            file_size: head + length,
+            file_size,
             transfer_syntax,
             origin,
-            mismatch: scanned.mismatch,
+            mismatch,
             restores: None,
-            file: part,
-        })
+            content,
+        }
     }
 }
 
@@ -148,8 +223,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(store: &'a Store, process: &Arc<ProcessFolder>, stream: &ObjectStream) -> Result<Writer<'a>, StoreError> {
-        let head = Bytes::from(head_of(stream)?);
+    fn new(store: &'a Store, process: &Arc<ProcessFolder>, head: Bytes) -> Result<Writer<'a>, StoreError> {
         let part = process.new_part().map_err(|error| store.or_full(error))?;
         Ok(Writer {
             store,
@@ -291,8 +365,11 @@ impl Read for DataSet<'_> {
 
 impl Incoming {
     /// Reads its data set, from the first byte.
-    pub fn data_set(&self) -> impl Read + '_ {
-        DataSet { file: self.file.file(), offset: self.file_size - self.length }
+    pub fn data_set(&self) -> Box<dyn Read + '_> {
+        match &self.content {
+            Content::Held(held) => Box::new(Fragments::of(held.pieces.get(1..).unwrap_or_default())),
+            Content::Part(part) => Box::new(DataSet { file: part.file(), offset: self.file_size - self.length }),
+        }
     }
 }
 

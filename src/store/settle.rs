@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 
 use super::error::Doing;
+use super::incoming::Content;
 use super::journal::JournalEntry;
 use super::manifest::Entry;
 use super::os::Folder;
@@ -87,7 +88,12 @@ impl Store {
 
     /// Writes manifest and journal, and syncs them together with the files.
     fn sync_files(&self, steps: &mut [Step]) -> Option<u64> {
-        let written = self.root().check_mounted().and_then(|()| self.write_down(steps));
+        let written = self.root().check_mounted().and_then(|()| {
+            for step in steps.iter_mut().filter(|step| step.is_kept()) {
+                step.outcome = self.put_down(&mut step.incoming);
+            }
+            self.write_down(steps)
+        });
         let (number, mut targets) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -97,12 +103,13 @@ impl Store {
         };
         failpoint!("settle-written");
         let common = targets.len();
-        let kept: Vec<_> = (0..steps.len()).filter(|index| steps.get(*index).is_some_and(Step::is_kept)).collect();
-        targets.extend(
-            kept.iter()
-                .filter_map(|index| steps.get(*index))
-                .map(|s| Target::Part(Arc::clone(&s.incoming.file.handle))),
-        );
+        let mut kept = Vec::new();
+        for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.is_kept() && step.outcome.is_ok()) {
+            if let Some(part) = step.incoming.content.part() {
+                kept.push(index);
+                targets.push(Target::Part(Arc::clone(&part.handle)));
+            }
+        }
         let mut outcomes = self.sync(targets).into_iter();
         let io = |source, what: &str| StoreError::io("sync", what, source);
         for outcome in outcomes.by_ref().take(common) {
@@ -112,7 +119,7 @@ impl Store {
         }
         for (index, outcome) in kept.into_iter().zip(outcomes) {
             if let (Some(step), Err(source)) = (steps.get_mut(index), outcome) {
-                step.outcome = Err(self.or_full(io(source, step.incoming.file.name())));
+                step.outcome = Err(self.or_full(io(source, "an incoming file")));
             }
         }
         number
@@ -120,14 +127,15 @@ impl Store {
 
     fn write_down(&self, steps: &[Step]) -> Result<(Option<u64>, Vec<Target>), StoreError> {
         let entry = |s: &Step| Entry::of(&s.incoming, &s.destination, &s.places);
-        let entries: Vec<_> = steps.iter().filter_map(entry).collect();
+        let sound = || steps.iter().filter(|step| step.outcome.is_ok());
+        let entries: Vec<_> = sound().filter_map(entry).collect();
         if entries.is_empty() {
             return Ok((None, Vec::new()));
         }
         let manifest = &self.process()?.manifest;
         let number = manifest.begin(entries).doing("write the manifest of the batch", String::new)?;
         let mut targets = vec![Target::Data(manifest.file())];
-        let journal: Vec<_> = steps.iter().filter_map(Step::journal_entry).collect();
+        let journal: Vec<_> = sound().filter_map(Step::journal_entry).collect();
         if !journal.is_empty() {
             let file = self.journal().write(&journal).doing("write to the journal", String::new)?;
             targets.push(Target::Data(file));
@@ -167,10 +175,13 @@ impl Store {
     }
 
     fn rename(&self, step: &mut Step, place: &RelativePath, folder: &Folder) -> io::Result<()> {
+        let Content::Part(part) = &mut step.incoming.content else {
+            return Err(io::Error::other("it was not written"));
+        };
         if step.incoming.restores.is_some() {
-            return step.incoming.file.rename_over(folder, place.name());
+            return part.rename_over(folder, place.name());
         }
-        match step.incoming.file.rename(folder, place.name()) {
+        match part.rename(folder, place.name()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Somebody removed a folder that we hold open. All of them are looked for again.
                 let mut folders = self.folders().lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +190,7 @@ impl Store {
                 for (_, above) in &again.above {
                     above.sync()?;
                 }
-                step.incoming.file.rename(&again.folder, place.name())?;
+                part.rename(&again.folder, place.name())?;
                 again.folder.sync()
             }
             other => other,

@@ -77,7 +77,10 @@ impl Fixture {
 
     async fn receive(&self, study: &str, instance: &str, pixels: &[u8]) -> Incoming {
         let data = data_set(study, instance, pixels);
-        self.store.receive(stream(instance, &data, 1000, false), CharacterSet::ascii()).await.unwrap()
+        let stream = stream(instance, &data, 1000, false);
+        let mut incoming = self.store.receive(stream, CharacterSet::ascii()).await.unwrap();
+        self.store.put_down(&mut incoming).unwrap();
+        incoming
     }
 
     fn settle(&self, incoming: Incoming, destination: Destination) -> Result<Filed, StoreError> {
@@ -334,7 +337,7 @@ async fn the_sweep_takes_over_what_is_whole_and_removes_what_is_not() {
     let fixture = Fixture::new();
     let one = fixture.receive("1.2.3", "1.2.3.4.5", &[1; 10]).await;
     let two = fixture.receive("1.2.3", "1.2.3.4.6", &[1; 10]).await;
-    let torn = two.file.name().to_owned();
+    let torn = two.content.part().unwrap().name().to_owned();
     let unanswered = fixture.receive("1.2.3", "1.2.3.4.7", &[1; 10]).await;
     let digest = one.digest;
     kill(&fixture, vec![(one, Destination::Image), (two, Destination::Image)], false);

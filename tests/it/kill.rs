@@ -57,7 +57,7 @@ fn each<T: Send>(cases: impl IntoIterator<Item = T>, try_it: impl Fn(T) + Sync) 
 fn archive() -> Archive {
     Archive::with(|archive| {
         archive.study("20240501").instances(5, 3_000);
-        archive.study("20230202").instances(2, 5_000_000).instance("not.a.uid", 2_000);
+        archive.study("20230202").instances(4, 1_500_000).instance("not.a.uid", 2_000);
         archive.study("").instances(3, 3_000);
     })
 }
