@@ -18,6 +18,7 @@ mod record;
 #[doc(hidden)]
 pub mod synthetic;
 mod totals;
+mod uid_locks;
 mod windows;
 
 use std::path::Path;
@@ -36,6 +37,7 @@ pub use leases::Lease;
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
+pub use uid_locks::UidLocks;
 pub use windows::{Window, WindowState};
 
 /// The catalog of one archive. A clone is another handle on the same connections.

@@ -7,6 +7,7 @@
 mod backup;
 mod connect;
 mod error;
+mod locks;
 mod migrate;
 mod place;
 mod readers;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction};
 
 pub use error::DbError;
+pub use locks::Locks;
 use readers::Readers;
 use writer::Writer;
 
@@ -106,6 +108,11 @@ impl Db {
     /// Copies the database as it is now into a new file, while others write on.
     pub fn backup(&self, to: &Path) -> Result<(), DbError> {
         backup::run(&self.0.path, to)
+    }
+
+    /// A new holder of locks on names, which no transaction knows of.
+    pub fn locks(&self) -> Result<Locks, DbError> {
+        Locks::open(&self.0.path)
     }
 
     /// Waits until everything that is queued has been written.

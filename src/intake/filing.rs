@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use super::IntakeError;
 use super::compare::{self, Comparison};
 use super::decide::{Decision, decide, fault};
 use super::inbox::{Back, Done, Inbox, Item, Message, Ticket};
-use crate::catalog::{Catalog, CatalogError, Copy, NewInstance, Receipt, Recorded};
+use crate::catalog::{Catalog, CatalogError, Copy, NewInstance, Receipt, Recorded, UidLocks};
 use crate::dicom::SopInstanceUid;
 use crate::failpoint;
 use crate::store::{Destination, Store, StoreError};
@@ -20,6 +21,8 @@ const BATCH: usize = 128;
 const RECORDING: usize = 2;
 /// How often an object is settled again because the catalog changed under its UID.
 const REFUSALS: u32 = 3;
+/// How soon an object is looked at again whose UID another process is filing.
+pub(super) const LOCKED: Duration = Duration::from_millis(5);
 
 /// Starts the threads.
 pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result<Inbox, IntakeError> {
@@ -27,7 +30,8 @@ pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result
     let (to_compare, comparisons) = channel();
     let (comparing_store, back) = (store.clone(), inbox.sender());
     let comparing = spawn("compare", move || compare::run(&comparing_store, &comparisons, &back))?;
-    let filing = Filing { store, catalog, process, inbox: inbox.sender(), to_compare, state: State::default() };
+    let locks = catalog.uid_locks()?;
+    let filing = Filing { store, catalog, locks, process, inbox: inbox.sender(), to_compare, state: State::default() };
     inbox.runs(spawn("file", move || filing.run(&messages, comparing))?);
     Ok(inbox)
 }
@@ -62,6 +66,7 @@ impl Drop for DieWithMe {
 struct Filing {
     store: Store,
     catalog: Catalog,
+    locks: UidLocks,
     process: Arc<str>,
     inbox: Sender<Message>,
     to_compare: Sender<Comparison>,
@@ -73,9 +78,11 @@ struct Filing {
 struct State {
     /// For the next batch.
     ready: Vec<Item>,
-    /// UIDs that are settled and not yet recorded: whoever has one of them waits.
+    /// UIDs that are locked, settled and not yet recorded: whoever has one of them waits.
     in_flight: HashSet<SopInstanceUid>,
     waiting: Vec<Item>,
+    /// Objects whose UID another process has locked.
+    elsewhere: Vec<Item>,
     /// Objects that are being compared.
     comparing: usize,
     /// Batches that are being recorded.
@@ -85,7 +92,11 @@ struct State {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.waiting.is_empty() && self.comparing == 0 && self.recording == 0
+        self.ready.is_empty()
+            && self.waiting.is_empty()
+            && self.elsewhere.is_empty()
+            && self.comparing == 0
+            && self.recording == 0
     }
 
     fn may_file(&self) -> bool {
@@ -112,9 +123,6 @@ impl Filing {
                 self.state.ready.push(*item);
             }
             Message::Done(done) => {
-                for uid in &done.uids {
-                    self.state.in_flight.remove(uid);
-                }
                 self.state.recording = self.state.recording.saturating_sub(1);
                 let mut settled = true;
                 for (ticket, back) in done.refused {
@@ -123,7 +131,13 @@ impl Filing {
                 if let Some(number) = done.number.filter(|_| settled) {
                     self.store.recorded(number);
                 }
+                // Not before: what is taken back must be nobody else's.
+                for uid in &done.uids {
+                    self.state.in_flight.remove(uid);
+                    self.release(uid);
+                }
                 self.state.ready.append(&mut self.state.waiting);
+                self.state.ready.append(&mut self.state.elsewhere);
             }
             Message::Close => self.state.closing = true,
         }
@@ -136,9 +150,15 @@ impl Filing {
             if self.state.closing && self.state.is_idle() {
                 return false;
             }
-            match messages.recv() {
+            let message = if self.state.elsewhere.is_empty() {
+                messages.recv().map_err(RecvTimeoutError::from)
+            } else {
+                messages.recv_timeout(LOCKED)
+            };
+            match message {
                 Ok(message) => self.take(message),
-                Err(_) => return false,
+                Err(RecvTimeoutError::Timeout) => self.state.ready.append(&mut self.state.elsewhere),
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
         while self.state.ready.len() < BATCH
@@ -160,6 +180,17 @@ impl Filing {
                 self.state.waiting.push(item);
                 continue;
             }
+            match self.locks.try_lock(&uid) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.state.elsewhere.push(item);
+                    continue;
+                }
+                Err(error) => {
+                    item.ticket.answer(&uid, Err(error.into()));
+                    continue;
+                }
+            }
             let destination = match self.decide(&item) {
                 Ok(Decision::Settle(destination)) => destination,
                 Ok(Decision::Restore(place)) => {
@@ -167,12 +198,14 @@ impl Filing {
                     Destination::Image
                 }
                 Ok(Decision::Compare(with)) => {
+                    self.release(&uid);
                     self.state.comparing += 1;
                     // The comparing thread ends after this one.
                     let _ = self.to_compare.send(Comparison { item, with });
                     continue;
                 }
                 Err(error) => {
+                    self.release(&uid);
                     item.ticket.answer(&uid, Err(error));
                     continue;
                 }
@@ -229,6 +262,12 @@ impl Filing {
             }
         }
         true
+    }
+
+    fn release(&self, uid: &SopInstanceUid) {
+        if let Err(error) = self.locks.unlock(uid) {
+            tracing::error!(sop.uid = %uid, %error, "other processes cannot file this UID until this one ends");
+        }
     }
 
     fn decide(&self, item: &Item) -> Result<Decision, IntakeError> {

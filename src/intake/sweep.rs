@@ -1,12 +1,14 @@
 //! At the start: what dead processes left in the incoming folder goes the way of everything else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::filing::LOCKED;
 use super::inbox::Item;
 use super::{Intake, IntakeError};
-use crate::catalog::{Catalog, NewInstance, Receipt, Recorded};
+use crate::catalog::{Catalog, NewInstance, Receipt, Recorded, UidLocks};
 use crate::dataset::CharacterSet;
 use crate::object::Origin;
 use crate::store::{Filed, Incoming};
@@ -58,6 +60,8 @@ impl Intake {
         finished: Vec<Filed>,
         charset: &dyn Fn(&Origin) -> CharacterSet,
     ) -> Result<(usize, Vec<Incoming>), IntakeError> {
+        // Until the end of this function nobody else files one of them.
+        let _locks = lock_all(&self.catalog, &finished)?;
         let mut unknown = Vec::new();
         for filed in finished {
             if !is_known(&self.catalog, &filed)? {
@@ -85,6 +89,19 @@ impl Intake {
         self.inbox.put(Item::new(incoming, charset, Some(reply), permit))?;
         outcome.await.map_err(|_| IntakeError::Closed)?
     }
+}
+
+/// Takes hold of the UIDs of all these, as soon as whoever is filing one of them is done with it. In their order: two
+/// sweeps do not wait for each other.
+fn lock_all(catalog: &Catalog, filed: &[Filed]) -> Result<UidLocks, IntakeError> {
+    let locks = catalog.uid_locks()?;
+    let uids: BTreeSet<_> = filed.iter().map(|filed| &filed.identity().instance).collect();
+    for uid in uids {
+        while !locks.try_lock(uid)? {
+            std::thread::sleep(LOCKED);
+        }
+    }
+    Ok(locks)
 }
 
 /// Whether the crash came after the commit. What is in quarantine is recorded again, which changes nothing.

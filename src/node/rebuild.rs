@@ -101,11 +101,20 @@ impl Rebuild<'_> {
             }
         }
         again.extend(self.record(&batch, &reasons, false)?);
-        // A variant may lie in a folder that comes before the one of its instance.
-        for places in again.chunks(BATCH) {
-            for place in self.record(places, &reasons, true)? {
-                self.problem(&format!("{place} has the SOP Instance UID of another file"));
+        // A variant may lie in a folder that comes before the one of its instance, or be the first of several that
+        // are left of it: as long as that helps, what was refused is tried again.
+        loop {
+            let mut refused = Vec::new();
+            for places in again.chunks(BATCH) {
+                refused.extend(self.record(places, &reasons, true)?);
             }
+            if refused.len() == again.len() {
+                break;
+            }
+            again = refused;
+        }
+        for place in again {
+            self.problem(&format!("{place} has the SOP Instance UID of another file"));
         }
         Ok(self.done)
     }

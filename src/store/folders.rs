@@ -51,6 +51,11 @@ impl Folders {
         Ok(Opened { folder, above })
     }
 
+    /// The folder with this path, if it is held open.
+    pub(super) fn known(&self, path: &str) -> Option<&Folder> {
+        self.durable.get(path)
+    }
+
     /// The path, and all above it, were synced.
     pub(super) fn is_durable(&mut self, path: &str, folder: &Folder) {
         if self.durable.len() >= MOST {

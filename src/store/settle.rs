@@ -76,7 +76,12 @@ impl Store {
     pub fn is_taken(&self, incoming: &Incoming) -> Result<bool, StoreError> {
         let places = places_of(incoming, &Destination::Image);
         let Some(place) = places.first() else { return Ok(false) };
-        self.root().folder.holds(place.as_str()).doing("look for", || place.to_string())
+        let folders = self.folders().lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = match folders.known(place.folder()) {
+            Some(folder) => folder.holds(place.name()),
+            None => self.root().folder.holds(place.as_str()),
+        };
+        taken.doing("look for", || place.to_string())
     }
 
     /// Everything that was filed in this batch is in the catalog: the sweep has no business with it any more.
