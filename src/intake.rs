@@ -7,6 +7,7 @@
 
 mod compare;
 mod decide;
+mod files;
 mod filing;
 mod inbox;
 mod sweep;
@@ -22,9 +23,13 @@ use crate::failpoint;
 use crate::object::{Disposition, Fault, ObjectStream};
 use crate::store::{Store, StoreError};
 
+use files::Readers;
 use inbox::{Inbox, Item};
 
+pub use files::How;
 pub use sweep::SweepReport;
+
+pub use crate::store::SourceFile;
 
 /// The door. A clone is another handle on the same threads; they end when the last one goes, or with
 /// [`Intake::close`].
@@ -34,6 +39,7 @@ pub struct Intake {
     catalog: Catalog,
     process: Arc<str>,
     inbox: Arc<Inbox>,
+    readers: Arc<Readers>,
 }
 
 /// What became of an object, as far as the sender may know.
@@ -87,7 +93,9 @@ impl Intake {
     pub fn start(store: Store, catalog: Catalog, process: String) -> Result<Intake, IntakeError> {
         let process: Arc<str> = process.into();
         let inbox = filing::start(store.clone(), catalog.clone(), Arc::clone(&process))?;
-        Ok(Intake { store, catalog, process, inbox: Arc::new(inbox) })
+        let inbox = Arc::new(inbox);
+        let readers = Arc::new(Readers::new(store.clone(), Arc::clone(&inbox)));
+        Ok(Intake { store, catalog, process, inbox, readers })
     }
 
     /// Takes an object in.
@@ -126,9 +134,13 @@ impl Intake {
 
     /// Takes no more objects, finishes those that are queued, and ends the threads.
     pub async fn close(self) -> Result<(), IntakeError> {
-        let inbox = Arc::clone(&self.inbox);
+        let (inbox, readers) = (Arc::clone(&self.inbox), Arc::clone(&self.readers));
         drop(self);
-        tokio::task::spawn_blocking(move || inbox.close()).await.map_err(|_| IntakeError::Closed)
+        let end = move || {
+            readers.close();
+            inbox.close();
+        };
+        tokio::task::spawn_blocking(end).await.map_err(|_| IntakeError::Closed)
     }
 }
 

@@ -12,6 +12,7 @@
 //! others ([`Store::settle`]), and from then on never changed (I3). What a crash leaves is found by its manifest
 //! ([`Store::sweep`]).
 
+mod copy;
 mod digest;
 mod error;
 mod examine;
@@ -27,6 +28,7 @@ mod read;
 mod receive;
 mod root;
 mod settle;
+mod source;
 mod sweep;
 mod walk;
 
@@ -47,6 +49,7 @@ pub use filed::{Destination, Filed, Incoming};
 pub use journal::{Journal, JournalEntry, QuarantineReasons};
 pub use place::{InvalidPlace, RelativePath};
 pub use settle::Settled;
+pub use source::SourceFile;
 pub use sweep::Swept;
 pub use walk::{Walk, WalkedFile};
 

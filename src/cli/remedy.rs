@@ -25,6 +25,10 @@ pub(super) fn of_store(error: &StoreError) -> &'static str {
         StoreError::InUse(_) => "end the other pacsferry first",
         StoreError::Full(_) => "make room on the disk, or lower `[storage] minimum_free`",
         StoreError::Io { .. } => "see that this user may read and write there, and that the disk is healthy",
+        StoreError::SourceChanged { .. } => "import the folder again when nothing is written to it any more",
+        StoreError::SourceUnreadable { .. } => {
+            "see that this user may read the file, and that its medium is there and healthy"
+        }
         StoreError::CutShort | StoreError::Missing { .. } | StoreError::Damaged { .. } => {
             "`pacsferry verify --all --files` finds every file that is not as it was filed"
         }

@@ -23,6 +23,9 @@ pub(super) fn is_valid(incoming: &Incoming) -> bool {
 
 /// Why it cannot be filed, whatever else is here.
 pub(super) fn fault(incoming: &Incoming) -> Option<String> {
+    if let Some(reason) = &incoming.set_aside {
+        return Some(reason.clone());
+    }
     if let Some(mismatch) = &incoming.mismatch {
         return Some(format!("UIDs contradict the command: {mismatch}"));
     }

@@ -36,7 +36,7 @@ pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result
     Ok(inbox)
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, IntakeError> {
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, IntakeError> {
     let guarded = move || {
         let _guard = DieWithMe;
         work();

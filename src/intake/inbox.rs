@@ -130,11 +130,14 @@ impl Inbox {
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     }
 
+    /// Whether anything more is taken in.
+    pub(super) fn check_open(&self) -> Result<(), IntakeError> {
+        if self.closed.load(Ordering::Acquire) { Err(IntakeError::Closed) } else { Ok(()) }
+    }
+
     /// Waits for room for one more object.
     pub(super) async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, IntakeError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(IntakeError::Closed);
-        }
+        self.check_open()?;
         Arc::clone(&self.permits).acquire_owned().await.map(Some).map_err(|_| IntakeError::Closed)
     }
 

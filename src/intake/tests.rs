@@ -13,6 +13,8 @@ use crate::dataset::Elements;
 use crate::dicom::{Encoding, SopClassUid, SopInstanceUid, StudyInstanceUid, Tag, TransferSyntaxUid, tags, uids};
 use crate::object::{Fragment, Origin};
 
+mod files;
+
 const CLASS: &str = "1.2.840.10008.5.1.4.1.1.2";
 const UID: &str = "1.2.3.4.5";
 

@@ -24,6 +24,20 @@ pub enum StoreError {
     /// The sender went away before the last fragment.
     #[error("the object was cut short before its last fragment")]
     CutShort,
+    /// A file that was to be taken in is not what it was when it was scanned.
+    #[error("{} changed while it was read: it is still being written", .path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that was to be taken in cannot be read.
+    #[error("could not read {}", .path.display())]
+    SourceUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
     /// A file of the catalog is not where it should be, or has another size.
     #[error("{place} is missing or has another size than the catalog says")]
     Missing {
@@ -55,7 +69,9 @@ impl StoreError {
     pub fn fault(&self) -> Fault {
         match self {
             StoreError::CutShort => Fault::Peer,
-            StoreError::Damaged { .. } => Fault::Object,
+            StoreError::Damaged { .. } | StoreError::SourceChanged { .. } | StoreError::SourceUnreadable { .. } => {
+                Fault::Object
+            }
             _ => Fault::Local,
         }
     }

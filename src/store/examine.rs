@@ -73,6 +73,8 @@ impl Examined {
             transfer_syntax,
             origin,
             mismatch,
+            set_aside: None,
+            entry: None,
             restores: None,
             content: Content::Part(file),
         }
@@ -81,7 +83,7 @@ impl Examined {
     pub(super) fn filed(self, place: RelativePath, destination: Destination) -> Filed {
         let Examined { scanned, digest, length, file_size, transfer_syntax, origin } = self;
         let Scanned { identity, header, .. } = scanned;
-        Filed { identity, header, digest, length, file_size, transfer_syntax, origin, place, destination }
+        Filed { identity, header, digest, length, file_size, transfer_syntax, origin, place, destination, entry: None }
     }
 }
 

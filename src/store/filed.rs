@@ -29,6 +29,10 @@ pub struct Incoming {
     pub origin: Origin,
     /// How the UIDs of the data set contradict those of the command, if they do.
     pub mismatch: Option<String>,
+    /// Why it is to go to quarantine whatever else is known of it, if so.
+    pub set_aside: Option<String>,
+    /// The row of a list of files that it is offered for, if there is one.
+    pub entry: Option<i64>,
     /// Where the same bytes should be and are not, if so.
     pub(super) restores: Option<RelativePath>,
     /// The bytes; a file is open from its first one until it is settled.
@@ -86,13 +90,14 @@ pub struct Filed {
     pub(super) origin: Origin,
     pub(super) place: RelativePath,
     pub(super) destination: Destination,
+    pub(super) entry: Option<i64>,
 }
 
 impl Filed {
     /// Whoever calls this has just made the bytes at `place` durable, or found them so.
     pub(super) fn new(incoming: Incoming, destination: Destination, place: RelativePath, file_size: u64) -> Filed {
-        let Incoming { identity, header, digest, length, transfer_syntax, origin, .. } = incoming;
-        Filed { identity, header, digest, length, file_size, transfer_syntax, origin, place, destination }
+        let Incoming { identity, header, digest, length, transfer_syntax, origin, entry, .. } = incoming;
+        Filed { identity, header, digest, length, file_size, transfer_syntax, origin, place, destination, entry }
     }
 
     /// Its UIDs: class and instance of the command, study and series of the header (empty if it has none).
@@ -128,6 +133,11 @@ impl Filed {
     /// Who sent it.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The row of a list of files that it was offered for.
+    pub fn entry(&self) -> Option<i64> {
+        self.entry
     }
 
     /// Where its bytes are.

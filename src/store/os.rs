@@ -171,6 +171,11 @@ pub(super) fn start_writing_out(file: &File, from: u64, to: u64) {
     }
 }
 
+/// Makes an empty file share the blocks of another one, where the file system can; `false` where it cannot.
+pub(super) fn clone_file(from: &File, to: &File) -> bool {
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
 fn kind_of(file_type: FileType) -> Kind {
     match file_type {
         FileType::RegularFile => Kind::File,

@@ -18,14 +18,14 @@ use crate::dicom::{
     Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid, uids,
 };
 use crate::failpoint;
-use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream};
+use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream, Origin};
 
 /// How much is gathered before a thread is asked to write. At least what a header usually takes, since it is read from
 /// these bytes.
 const GATHERED: usize = 128 * 1024;
 /// An object of this size is held in memory until it is settled: whoever makes it durable writes it too, and it
 /// changes hands once instead of thrice. Bounded by the number of associations.
-const HELD: u64 = 64 * 1024;
+pub(super) const HELD: u64 = 64 * 1024;
 
 impl Store {
     /// Takes an object in. It is whole when this returns, and not durable; a small one is not even on disk
@@ -56,7 +56,7 @@ impl Store {
         charset: &CharacterSet,
     ) -> Result<Incoming, StoreError> {
         self.root().check_room(length)?;
-        let head = Bytes::from(head_of(&stream)?);
+        let head = Bytes::from(head_of(&stream.class, &stream.instance, &stream.transfer_syntax, &stream.origin)?);
         let mut hasher = blake3::Hasher::new();
         for bytes in &fragments {
             hasher.update(bytes);
@@ -76,7 +76,7 @@ impl Store {
         whole: bool,
         charset: &CharacterSet,
     ) -> Result<Incoming, StoreError> {
-        let head = Bytes::from(head_of(&stream)?);
+        let head = Bytes::from(head_of(&stream.class, &stream.instance, &stream.transfer_syntax, &stream.origin)?);
         let mut writer = Writer::new(self, self.process()?, head)?;
         writer.write(first.clone())?;
         failpoint!("receive-first");
@@ -152,6 +152,8 @@ impl Arrived {
             transfer_syntax,
             origin,
             mismatch,
+            set_aside: None,
+            entry: None,
             restores: None,
             content,
         }
@@ -285,12 +287,16 @@ impl<'a> Writer<'a> {
 
 /// The preamble and file meta group: what the command and the negotiation said, and who sent it, so that a catalog
 /// that is made anew from the files knows that too.
-fn head_of(stream: &ObjectStream) -> Result<Vec<u8>, StoreError> {
-    let origin = serde_json::to_vec(&OriginText::of(&stream.origin))
-        .doing("write down the origin of", || stream.instance.to_string())?;
+pub(super) fn head_of(
+    class: &SopClassUid,
+    instance: &SopInstanceUid,
+    syntax: &TransferSyntaxUid,
+    origin: &Origin,
+) -> Result<Vec<u8>, StoreError> {
+    let origin =
+        serde_json::to_vec(&OriginText::of(origin)).doing("write down the origin of", || instance.to_string())?;
     let extra = Some((uids::IMPLEMENTATION_CLASS, origin.as_slice()));
-    let (class, instance, syntax) = (stream.class.as_str(), stream.instance.as_str(), stream.transfer_syntax.as_str());
-    Ok(write_part10_head(class, instance, syntax, extra))
+    Ok(write_part10_head(class.as_str(), instance.as_str(), syntax.as_str(), extra))
 }
 
 fn write_all(mut file: &File, pieces: &mut Vec<Bytes>) -> io::Result<()> {

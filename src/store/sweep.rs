@@ -65,7 +65,9 @@ impl Store {
         match examine(&file, &entry.file, Some(origin), charset) {
             Ok(examined) if Some(examined.digest) == entry.digest() => {
                 let part = self.process()?.adopt(&dead.folder, &entry.file)?;
-                Ok(Some(examined.incoming(part)))
+                let mut incoming = examined.incoming(part);
+                incoming.entry = entry.entry;
+                Ok(Some(incoming))
             }
             // A power cut took some of its bytes; nobody was told that it was here.
             Ok(_) | Err(StoreError::Damaged { .. }) => Ok(None),
@@ -88,7 +90,9 @@ impl Store {
             }
             file.sync_data().doing("sync", || place.to_string())?;
             self.sync_chain(&place).doing("sync the folders of", || place.to_string())?;
-            return Ok(Some(examined.filed(place, Destination::from(entry.destination))));
+            let mut filed = examined.filed(place, Destination::from(entry.destination));
+            filed.entry = entry.entry;
+            return Ok(Some(filed));
         }
         Ok(None)
     }

@@ -1,0 +1,84 @@
+//! Files of other folders: what is known of one before it is taken in, and how it is opened. They are read and nothing
+//! else; never altered, moved or removed.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, Mode, OFlags};
+
+use super::StoreError;
+use crate::dataset::{CharacterSet, Header};
+use crate::dicom::{Identity, TransferSyntaxUid};
+use crate::object::Origin;
+
+/// A file of a folder that was scanned: what its header said, and what the file was like then.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Where it is. Any bytes; shown to people, never written anywhere but as data.
+    pub path: PathBuf,
+    /// Bytes of the file.
+    pub size: u64,
+    /// When it was modified, in nanoseconds of unix time.
+    pub modified: i64,
+    /// Where its data set begins.
+    pub offset: u64,
+    /// The transfer syntax of the data set.
+    pub transfer_syntax: TransferSyntaxUid,
+    /// Its UIDs. Study and series are empty where the header does not tell.
+    pub identity: Identity,
+    /// What the catalog needs of its header.
+    pub header: Header,
+    /// What its texts mean where it names no character set.
+    pub charset: CharacterSet,
+    /// Whether preamble and file meta group may stand before the copy as they are (a preamble that is not zero is
+    /// zeroed all the same). If not, they are written anew.
+    pub head_is_sound: bool,
+    /// Who brings it.
+    pub origin: Origin,
+    /// The row of a list of files that it is offered for, which the catalog tells what became of it.
+    pub entry: Option<i64>,
+}
+
+impl SourceFile {
+    /// Bytes of the data set.
+    pub fn length(&self) -> u64 {
+        self.size.saturating_sub(self.offset)
+    }
+
+    /// Opens it, and sees that it is a regular file and still what it was.
+    pub(super) fn open(&self) -> Result<File, StoreError> {
+        open_regular(&self.path).and_then(|file| self.check(&file).map(|()| file))
+    }
+
+    /// Whether the open file is what it was when it was scanned.
+    pub(super) fn check(&self, file: &File) -> Result<(), StoreError> {
+        let now = file.metadata().map_err(|error| unreadable(&self.path, error))?;
+        if (now.len(), modified(&now)) == (self.size, self.modified) {
+            return Ok(());
+        }
+        Err(StoreError::SourceChanged { path: self.path.clone() })
+    }
+}
+
+/// When a file was modified, in nanoseconds of unix time.
+pub(super) fn modified(of: &Metadata) -> i64 {
+    of.mtime().saturating_mul(1_000_000_000).saturating_add(of.mtime_nsec())
+}
+
+/// Opens a file of another folder for reading. It is no link, and nothing that could block.
+pub(super) fn open_regular(path: &Path) -> Result<File, StoreError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = rustix::fs::openat(CWD, path, flags, Mode::empty());
+    let file = File::from(file.map_err(|error| unreadable(path, error.into()))?);
+    if !file.metadata().map_err(|error| unreadable(path, error))?.is_file() {
+        return Err(unreadable(path, io::Error::other("it is no regular file")));
+    }
+    Ok(file)
+}
+
+pub(super) fn unreadable(path: &Path, source: io::Error) -> StoreError {
+    StoreError::SourceUnreadable { path: path.to_owned(), source: Arc::new(source) }
+}
