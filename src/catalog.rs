@@ -13,6 +13,7 @@ mod item;
 mod items;
 mod jobs;
 mod leases;
+mod places;
 mod query;
 mod record;
 #[doc(hidden)]
@@ -81,7 +82,8 @@ const FLAG_COLLISION: i64 = 1;
 const FLAG_PATIENTS: i64 = 2;
 
 /// The numbered changes of the schema: append, never alter one that has been released.
-const MIGRATIONS: &[&str] = &[include_str!("catalog/schema/001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("catalog/schema/001_first.sql"), include_str!("catalog/schema/002_links.sql")];
 
 impl Catalog {
     /// Opens the catalog, makes it when there is none, and brings an older one up to date.

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row};
 
 use super::codes::unsigned;
-use super::record::place_of;
+use super::places::stored_place;
 use super::{Catalog, CatalogError, Outcome};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use crate::store::{Digest, RelativePath};
@@ -105,7 +105,7 @@ impl Catalog {
                     series: SeriesInstanceUid::new(row.get_ref(1)?.as_str()?),
                     reason: row.get(2)?,
                     collision: row.get(3)?,
-                    place: place_of(row.get_ref(4)?.as_str()?)?,
+                    place: stored_place(row.get_ref(4)?.as_str()?)?,
                     at: row.get(5)?,
                     length: unsigned(row.get(6)?),
                     digest: Digest::from_bytes(row.get(7)?),

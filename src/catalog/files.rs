@@ -2,23 +2,22 @@
 
 use rusqlite::{Row, params};
 
-use super::codes::unsigned;
-use super::record::place_of;
+use super::places::{Bytes, copy_bytes, instance_bytes, quarantine_bytes};
 use super::{Catalog, CatalogError};
 use crate::dicom::{SopInstanceUid, StudyInstanceUid};
-use crate::store::{Digest, RelativePath};
+use crate::store::{Digest, Place, RelativePath};
 
 /// A file that the catalog knows: an instance, a variant of one, or an object in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownFile {
     /// Its SOP Instance UID.
     pub instance: SopInstanceUid,
-    /// Its place in the storage folder.
-    pub place: RelativePath,
+    /// Where it is.
+    pub place: Place,
     /// Length of the data set.
     pub length: u64,
-    /// BLAKE3 of the data set.
-    pub digest: Digest,
+    /// BLAKE3 of the data set; of a linked file it may not be known.
+    pub digest: Option<Digest>,
     position: (i64, i64),
 }
 
@@ -52,13 +51,9 @@ impl Catalog {
         self.read(move |c| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let file = |row: &Row<'_>| {
-                Ok(KnownFile {
-                    position: (row.get(0)?, row.get(1)?),
-                    instance: SopInstanceUid::new(row.get_ref(2)?.as_str()?),
-                    place: place_of(row.get_ref(3)?.as_str()?)?,
-                    length: unsigned(row.get(4)?),
-                    digest: Digest::from_bytes(row.get(5)?),
-                })
+                let Bytes { place, length, digest, .. } = Bytes::read(row, 3)?;
+                let instance = SopInstanceUid::new(row.get_ref(2)?.as_str()?);
+                Ok(KnownFile { position: (row.get(0)?, row.get(1)?), instance, place, length, digest })
             };
             let mut statement = c.prepare_cached(FILES)?;
             let rows = statement.query_map(params![study.as_str(), kind, id, limit], file)?;
@@ -75,24 +70,30 @@ impl Catalog {
     }
 }
 
-pub(super) const FILES: &str = "SELECT * FROM (
-        SELECT 0 AS kind, i.id AS id, i.uid, coalesce(i.place, se.folder || '/' || i.uid || '.dcm'), i.length, i.digest
-        FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN instances i ON i.series = se.id
+pub(super) const FILES: &str = concat!(
+    "SELECT * FROM (
+        SELECT 0 AS kind, i.id AS id, i.uid, ",
+    instance_bytes!(),
+    "   FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN instances i ON i.series = se.id
+            LEFT JOIN folders f ON f.id = i.link_folder
         WHERE st.uid = ?1
         UNION ALL
-        SELECT 1, c.id, i.uid, c.place, c.length, c.digest
-        FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN copies c ON c.series = se.id
-            CROSS JOIN instances i ON i.id = c.instance
+        SELECT 1, c.id, i.uid, ",
+    copy_bytes!(),
+    "   FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN copies c ON c.series = se.id
+            CROSS JOIN instances i ON i.id = c.instance LEFT JOIN folders f ON f.id = c.link_folder
         WHERE st.uid = ?1
         UNION ALL
-        SELECT 2, q.id, q.uid, q.place, q.length, q.digest
-        FROM studies st CROSS JOIN quarantine q ON q.study = st.id
+        SELECT 2, q.id, q.uid, ",
+    quarantine_bytes!(),
+    "   FROM studies st CROSS JOIN quarantine q ON q.study = st.id
         WHERE st.uid = ?1
-    ) WHERE (kind, id) > (?2, ?3) ORDER BY kind, id LIMIT ?4";
+    ) WHERE (kind, id) > (?2, ?3) ORDER BY kind, id LIMIT ?4"
+);
 
 pub(super) const KNOWN: &str = "SELECT 1 FROM copies WHERE place = ?1
     UNION ALL
     SELECT 1 FROM quarantine WHERE place = ?1
     UNION ALL
     SELECT 1 FROM instances i CROSS JOIN series se ON se.id = i.series
-        WHERE i.uid = ?2 AND coalesce(i.place, se.folder || '/' || i.uid || '.dcm') = ?1";
+        WHERE i.uid = ?2 AND i.link_folder IS NULL AND coalesce(i.place, se.folder || '/' || i.uid || '.dcm') = ?1";

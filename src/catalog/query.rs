@@ -6,11 +6,10 @@ mod matching;
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
-use super::codes::unsigned;
-use super::record::place_of;
+use super::places::{Bytes, instance_bytes};
 use super::{Catalog, CatalogError};
 use crate::dicom::QueryLevel;
-use crate::store::{Digest, RelativePath};
+use crate::store::{Digest, Place};
 use columns::Column;
 
 #[cfg(test)]
@@ -37,12 +36,12 @@ pub struct FoundRow {
 /// The bytes of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
-    /// The place in the storage folder.
-    pub file: RelativePath,
+    /// The place in the storage folder, or the whole path of a linked file.
+    pub file: Place,
     /// Bytes of the file.
     pub size: u64,
-    /// BLAKE3 of the data set.
-    pub digest: Digest,
+    /// BLAKE3 of the data set; of a linked file it may not be known.
+    pub digest: Option<Digest>,
 }
 
 /// Why a query could not be asked.
@@ -130,7 +129,7 @@ pub(super) fn statement(
         conditions.push("se.instances > 0".into());
     }
     if level == QueryLevel::Image {
-        selected.extend(["coalesce(i.place, se.folder || '/' || i.uid || '.dcm')", "i.file_size", "i.digest"]);
+        selected.push(instance_bytes!());
     }
     let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
     parameters.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
@@ -145,7 +144,8 @@ pub(super) fn statement(
 const STUDIES: &str = "studies st JOIN patients p ON p.id = st.patient";
 const SERIES: &str = "studies st JOIN patients p ON p.id = st.patient JOIN series se ON se.study = st.id";
 const INSTANCES: &str = "studies st JOIN patients p ON p.id = st.patient JOIN series se ON se.study = st.id \
-    JOIN instances i ON i.series = se.id JOIN uids c ON c.id = i.class JOIN uids t ON t.id = i.transfer_syntax";
+    JOIN instances i ON i.series = se.id JOIN uids c ON c.id = i.class JOIN uids t ON t.id = i.transfer_syntax \
+    LEFT JOIN folders f ON f.id = i.link_folder";
 
 fn found(row: &Row<'_>, columns: &[&'static Column]) -> rusqlite::Result<FoundRow> {
     let mut attributes = Vec::with_capacity(columns.len());
@@ -162,9 +162,6 @@ fn found(row: &Row<'_>, columns: &[&'static Column]) -> rusqlite::Result<FoundRo
 }
 
 fn file_of(row: &Row<'_>, at: usize) -> rusqlite::Result<FoundFile> {
-    Ok(FoundFile {
-        file: place_of(row.get_ref(at)?.as_str()?)?,
-        size: unsigned(row.get(at + 1)?),
-        digest: Digest::from_bytes(row.get(at + 2)?),
-    })
+    let Bytes { place, file_size, digest, .. } = Bytes::read(row, at)?;
+    Ok(FoundFile { file: place, size: file_size, digest })
 }

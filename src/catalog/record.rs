@@ -3,19 +3,21 @@
 pub(super) mod batch;
 mod hierarchy;
 mod names;
+mod replace;
 pub(super) mod tally;
 
 use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::codes::{now, unsigned};
+use super::codes::now;
+use super::places::{Bytes, copy_bytes, instance_bytes};
 use super::{Catalog, CatalogError};
 use crate::dataset::Header;
 use crate::db::DbError;
 use crate::dicom::{Identity, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid};
 use crate::object::Origin;
-use crate::store::{Destination, Digest, Filed, RelativePath};
+use crate::store::{Destination, Digest, Filed, Place};
 
 /// Who brought an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,11 +39,12 @@ pub struct Receipt {
 pub struct NewInstance {
     pub(super) identity: Identity,
     pub(super) header: Header,
-    pub(super) digest: Digest,
+    pub(super) digest: Option<Digest>,
     pub(super) length: u64,
     pub(super) file_size: u64,
     pub(super) transfer_syntax: TransferSyntaxUid,
-    pub(super) place: String,
+    pub(super) place: Place,
+    pub(super) replaces: Option<Place>,
     pub(super) destination: Destination,
     pub(super) receipt: Receipt,
 }
@@ -99,10 +102,10 @@ pub struct Existing {
 /// One set of bytes that is filed under a UID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
-    /// Its place in the storage folder.
-    pub place: RelativePath,
-    /// BLAKE3 of the data set.
-    pub digest: Digest,
+    /// Where it is.
+    pub place: Place,
+    /// BLAKE3 of the data set; of a linked file it may not be known.
+    pub digest: Option<Digest>,
     /// Length of the data set.
     pub length: u64,
     /// Its transfer syntax.
@@ -132,7 +135,8 @@ impl NewInstance {
             length: filed.length(),
             file_size: filed.file_size(),
             transfer_syntax: filed.transfer_syntax().clone(),
-            place: filed.place().as_str().to_owned(),
+            place: filed.place().clone(),
+            replaces: filed.replaces().cloned(),
             destination: filed.destination().clone(),
             receipt,
         }
@@ -160,26 +164,41 @@ impl Catalog {
         Ok(self.db.write_then(move |tx| batch::record(tx, &batch, now()), done)?)
     }
 
+    /// Remembers the digest of a linked file that was not known, if the row still points to that file. Blocking; for the
+    /// filing thread.
+    pub fn learn_digest(&self, uid: &SopInstanceUid, place: &Place, digest: Digest) -> Result<(), CatalogError> {
+        let (uid, place) = (uid.clone(), place.clone());
+        Ok(self.db.write_blocking(move |tx| replace::learn(tx, &uid, &place, digest))?)
+    }
+
     /// What is filed under this UID. Blocking; for the filing thread.
     pub fn existing(&self, uid: &SopInstanceUid) -> Result<Option<Existing>, CatalogError> {
         Ok(self.db.read_blocking(|c| existing(c, uid))?)
     }
 }
 
-pub(super) const EXISTING: &str =
-    "SELECT coalesce(i.place, se.folder || '/' || i.uid || '.dcm'), i.digest, i.length, t.uid, i.id, st.uid, se.uid
+pub(super) const EXISTING: &str = concat!(
+    "SELECT ",
+    instance_bytes!(),
+    ", t.uid, i.id, st.uid, se.uid
      FROM instances i CROSS JOIN uids t ON t.id = i.transfer_syntax
-     CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study WHERE i.uid = ?1";
-pub(super) const VARIANTS: &str = "SELECT c.place, c.digest, c.length, t.uid FROM copies c
-     CROSS JOIN uids t ON t.id = c.transfer_syntax WHERE c.instance = ?1";
+     CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
+     LEFT JOIN folders f ON f.id = i.link_folder WHERE i.uid = ?1"
+);
+pub(super) const VARIANTS: &str = concat!(
+    "SELECT ",
+    copy_bytes!(),
+    ", t.uid FROM copies c CROSS JOIN uids t ON t.id = c.transfer_syntax
+     LEFT JOIN folders f ON f.id = c.link_folder WHERE c.instance = ?1"
+);
 
 fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, DbError> {
     let found = c
         .prepare_cached(EXISTING)?
         .query_row([uid.as_str()], |row| {
-            let study = StudyInstanceUid::new(row.get_ref(5)?.as_str()?);
-            let series = SeriesInstanceUid::new(row.get_ref(6)?.as_str()?);
-            Ok((copy_of(row)?, row.get::<_, i64>(4)?, study, series))
+            let study = StudyInstanceUid::new(row.get_ref(Bytes::COLUMNS + 2)?.as_str()?);
+            let series = SeriesInstanceUid::new(row.get_ref(Bytes::COLUMNS + 3)?.as_str()?);
+            Ok((copy_of(row)?, row.get::<_, i64>(Bytes::COLUMNS + 1)?, study, series))
         })
         .optional()?;
     let Some((current, id, study, series)) = found else { return Ok(None) };
@@ -188,16 +207,7 @@ fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, Db
 }
 
 fn copy_of(row: &Row<'_>) -> rusqlite::Result<Copy> {
-    Ok(Copy {
-        place: place_of(row.get_ref(0)?.as_str()?)?,
-        digest: Digest::from_bytes(row.get(1)?),
-        length: unsigned(row.get(2)?),
-        transfer_syntax: TransferSyntaxUid::new(row.get_ref(3)?.as_str()?),
-    })
-}
-
-/// A place as the catalog keeps it.
-pub(super) fn place_of(text: &str) -> rusqlite::Result<RelativePath> {
-    RelativePath::parse(text)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into()))
+    let Bytes { place, digest, length, .. } = Bytes::read(row, 0)?;
+    let transfer_syntax = TransferSyntaxUid::new(row.get_ref(Bytes::COLUMNS)?.as_str()?);
+    Ok(Copy { place, digest, length, transfer_syntax })
 }

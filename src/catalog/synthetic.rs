@@ -12,7 +12,7 @@ use crate::dataset::Header;
 use crate::dicom::{
     Date, Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, uids,
 };
-use crate::store::{Destination, Digest};
+use crate::store::{Destination, Digest, RelativePath};
 
 /// The source that everything here comes from.
 pub const SOURCE: &str = "synthetic";
@@ -64,6 +64,7 @@ pub fn listed(study: u64, instances: u32) -> ListedStudy {
 pub fn instance(study: u64, number: u32) -> NewInstance {
     let Model { uid, date, time, patient } = model(study);
     let place = date.map_or_else(|| "0000/00/00".to_owned(), |date| date.iso().replace('-', "/"));
+    let place = RelativePath::parse(&format!("images/{place}/{uid}/{uid}.1/{uid}.1.{number}.dcm"));
     NewInstance {
         identity: Identity {
             study: StudyInstanceUid::new(&uid),
@@ -85,11 +86,12 @@ pub fn instance(study: u64, number: u32) -> NewInstance {
             columns: Some(512),
             ..Header::default()
         },
-        digest: Digest::from_bytes(*blake3::hash(format!("{uid}.{number}").as_bytes()).as_bytes()),
+        digest: Some(Digest::from_bytes(*blake3::hash(format!("{uid}.{number}").as_bytes()).as_bytes())),
         length: 525_000,
         file_size: 525_400,
         transfer_syntax: TransferSyntaxUid::new(uids::EXPLICIT_LE),
-        place: format!("images/{place}/{uid}/{uid}.1/{uid}.1.{number}.dcm"),
+        place: place.expect("digits and dots").into(),
+        replaces: None,
         destination: Destination::Image,
         receipt: Receipt {
             source: Some(SOURCE.into()),
@@ -155,12 +157,15 @@ fn fill_all(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), Catal
                     per_study,
                     first.header.study_time,
                 ])?;
-                let folder = first.place.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let place = first.place.to_string();
+                let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
                 tx.prepare_cached("INSERT INTO series VALUES (?1, ?1, ?2, 'CT', '1', '', '', '', '', ?4, ?3)")?
                     .execute(params![id, first.identity.series.as_str(), per_study, folder])?;
                 tx.prepare_cached(
                     "WITH RECURSIVE n (k) AS (VALUES (1) UNION ALL SELECT k + 1 FROM n WHERE k < ?2)
-                     INSERT INTO instances SELECT (?1 - 1) * ?2 + k, ?3 || '.' || k, ?1, 1, 2, k, 512, 512, '', NULL,
+                     INSERT INTO instances (id, uid, series, class, transfer_syntax, number, rows, columns, frames, place,
+                        length, file_size, digest, origin, at)
+                     SELECT (?1 - 1) * ?2 + k, ?3 || '.' || k, ?1, 1, 2, k, 512, 512, '', NULL,
                         525000, 525400, randomblob(32), 1, ?4 FROM n",
                 )?
                 .execute(params![id, per_study, first.identity.series.as_str(), now()])?;

@@ -17,6 +17,11 @@ const LONG: Duration = Duration::from_secs(60);
 /// A lease that has run out when the next statement looks at it.
 const OVER: Duration = Duration::ZERO;
 
+/// A place in the storage folder.
+fn stored(place: &str) -> crate::store::Place {
+    crate::store::RelativePath::parse(place).unwrap().into()
+}
+
 fn catalog() -> (tempfile::TempDir, Catalog) {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::open(&folder.path().join("catalog.db")).unwrap();

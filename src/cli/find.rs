@@ -15,6 +15,7 @@ use crate::dataset::{CharacterSet, Elements};
 use crate::dicom::{QueryLevel, Status, tags};
 use crate::job::report::escape;
 use crate::scu::{Purpose, SourceSession};
+use crate::store::Place;
 
 /// Query a source, or what is filed here, by example
 ///
@@ -75,9 +76,14 @@ async fn in_catalog(global: &Global, config: &Config, args: &Args, limit: usize)
         let mut row: Row =
             found.attributes.into_iter().map(|(keyword, value)| (keyword.to_owned(), Value::String(value))).collect();
         if let Some(file) = found.file {
-            row.insert("file".into(), config.storage.folder.join(file.file.as_str()).display().to_string().into());
+            let path = match &file.file {
+                Place::Stored(place) => config.storage.folder.join(place.as_str()),
+                Place::Linked(link) => link.path.clone(),
+            };
+            row.insert("file".into(), path.display().to_string().into());
+            row.insert("linked".into(), file.file.linked().is_some().into());
             row.insert("size".into(), file.size.into());
-            row.insert("digest".into(), file.digest.to_string().into());
+            row.insert("digest".into(), file.digest.map(|digest| digest.to_string()).into());
         }
         row
     });

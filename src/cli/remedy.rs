@@ -29,6 +29,7 @@ pub(super) fn of_store(error: &StoreError) -> &'static str {
         StoreError::SourceUnreadable { .. } => {
             "see that this user may read the file, and that its medium is there and healthy"
         }
+        StoreError::LinkChanged { .. } => "import its folder again, so that it is read anew",
         StoreError::CutShort | StoreError::Missing { .. } | StoreError::Damaged { .. } => {
             "`pacsferry verify --all --files` finds every file that is not as it was filed"
         }

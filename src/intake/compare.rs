@@ -4,11 +4,13 @@
 use std::io::{BufReader, Read};
 use std::sync::mpsc::{Receiver, Sender};
 
+use super::IntakeError;
+use super::decide::Chore;
 use super::inbox::{Item, Message};
-use crate::catalog::Copy;
+use crate::catalog::{Catalog, Copy};
 use crate::dataset::{ValueDigest, value_digest};
 use crate::dicom::TransferSyntaxUid;
-use crate::store::{Digest, Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -25,42 +27,65 @@ pub(super) enum Likeness {
 }
 
 /// What a comparison has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// The digest of what was filed when it was compared.
-    pub(super) against: Digest,
+    /// What was filed when it was compared. Bytes at a place do not change; a linked file that does is another place.
+    pub(super) against: Place,
     pub(super) likeness: Likeness,
 }
 
-/// An object and what it is to be compared with.
-pub(super) struct Comparison {
+/// An object and what is to be done before it can be filed.
+pub(super) struct Errand {
     pub(super) item: Item,
-    pub(super) with: Copy,
+    pub(super) chore: Chore,
 }
 
-/// The thread that compares. It reads both objects as a stream, in constant memory, and gives the item back.
-pub(super) fn run(store: &Store, work: &Receiver<Comparison>, back: &Sender<Message>) {
-    for mut comparison in work {
-        let likeness = match compare(store, &comparison) {
-            Ok(likeness) => likeness,
+/// The thread that runs errands: it compares, digests and copies, in constant memory, and gives the item back.
+pub(super) fn run(store: &Store, catalog: &Catalog, work: &Receiver<Errand>, back: &Sender<Message>) {
+    for Errand { mut item, chore } in work {
+        let message = match run_one(store, catalog, &mut item, chore) {
+            Ok(()) => Message::Back(Some(Box::new(item))),
             Err(error) => {
-                tracing::warn!(sop.uid = %comparison.item.incoming.identity.instance, %error,
-                    "could not compare an object with the one that is filed under its UID; both are kept");
-                Likeness::Different
+                let uid = item.incoming.identity.instance.clone();
+                item.ticket.answer(&uid, Err(error));
+                Message::Back(None)
             }
         };
-        comparison.item.ticket.verdict = Some(Verdict { against: comparison.with.digest, likeness });
-        if back.send(Message::Item(Box::new(comparison.item))).is_err() {
+        if back.send(message).is_err() {
             return;
         }
     }
 }
 
-fn compare(store: &Store, comparison: &Comparison) -> Result<Likeness, StoreError> {
-    let incoming = &comparison.item.incoming;
-    let (filed, _) = store.open_data_set(&comparison.with.place)?;
-    let Some(filed) = digest(filed, &comparison.with.transfer_syntax) else { return Ok(Likeness::Different) };
-    let Some(arrived) = digest(incoming.data_set(), &incoming.transfer_syntax) else { return Ok(Likeness::Different) };
+fn run_one(store: &Store, catalog: &Catalog, item: &mut Item, chore: Chore) -> Result<(), IntakeError> {
+    match chore {
+        Chore::Digest => store.digest_incoming(&mut item.incoming)?,
+        Chore::Fetch => store.fetch(&mut item.incoming)?,
+        Chore::Learn(copy) => match store.digest(&copy.place) {
+            Ok((digest, _)) => catalog.learn_digest(&item.incoming.identity.instance, &copy.place, digest)?,
+            // It has changed, or is gone, and is no obstacle any more; the next look sees that.
+            Err(StoreError::Missing { .. } | StoreError::LinkChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        },
+        Chore::Compare(with) => {
+            let likeness = compare(store, item, &with).unwrap_or_else(|error| {
+                tracing::warn!(sop.uid = %item.incoming.identity.instance, %error,
+                    "could not compare an object with the one that is filed under its UID; both are kept");
+                Likeness::Different
+            });
+            item.ticket.verdict = Some(Verdict { against: with.place, likeness });
+        }
+    }
+    Ok(())
+}
+
+fn compare(store: &Store, item: &Item, with: &Copy) -> Result<Likeness, StoreError> {
+    let incoming = &item.incoming;
+    let (filed, _) = store.open_data_set(&with.place)?;
+    let Some(filed) = digest(filed, &with.transfer_syntax) else { return Ok(Likeness::Different) };
+    let Some(arrived) = digest(incoming.data_set()?, &incoming.transfer_syntax) else {
+        return Ok(Likeness::Different);
+    };
     Ok(match (filed.pixels == arrived.pixels, filed.header == arrived.header) {
         (true, true) => Likeness::SameValues,
         (true, false) => Likeness::SamePixels,

@@ -3,17 +3,31 @@
 use super::IntakeError;
 use super::compare::{Likeness, Verdict};
 use crate::catalog::{Copy, Existing};
-use crate::store::{Destination, Incoming, RelativePath};
+use crate::store::{Destination, Incoming, Place};
 
 /// What is to be done with an object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// It belongs there.
     Settle(Destination),
-    /// The same bytes are filed at this place, and their file is damaged or gone: it takes their name.
-    Restore(RelativePath),
+    /// Its bytes should be at this place and are not, or what was there was never known: it takes that row over. It is
+    /// settled as this.
+    Restore(Place, Destination),
+    /// Something must be found out first, which may take long.
+    First(Chore),
+}
+
+/// What is to be found out, or done, before it can be said where an object belongs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chore {
     /// What is filed under its UID has other bytes: compare the values with these.
     Compare(Copy),
+    /// The digest of the object itself, which was to be linked without.
+    Digest,
+    /// The digest of what is filed and linked without.
+    Learn(Copy),
+    /// Its bytes were to stay where they are, and cannot: copy them.
+    Fetch,
 }
 
 /// Whether it can be filed as far as its own header goes.
@@ -43,31 +57,62 @@ pub(super) fn fault(incoming: &Incoming) -> Option<String> {
     }
 }
 
-/// Where it belongs. `is_whole` tells whether a file that the catalog speaks of is there, with its length.
+/// Where it belongs. `is_whole` tells whether a file that the catalog speaks of is there, and is what it was.
 pub(super) fn decide(
     incoming: &Incoming,
     existing: Option<&Existing>,
     verdict: Option<&Verdict>,
+    is_whole: impl FnMut(&Copy) -> Result<bool, IntakeError>,
+) -> Result<Decision, IntakeError> {
+    let decision = match (fault(incoming), existing) {
+        (Some(reason), _) => Decision::Settle(Destination::Quarantine { reason }),
+        (None, None) => Decision::Settle(Destination::Image),
+        (None, Some(existing)) => beside(incoming, existing, verdict, is_whole)?,
+    };
+    // Quarantine is in the storage folder; and where a file of ours is lost, a link is no substitute.
+    let needs_a_copy = match &decision {
+        Decision::Settle(destination) => destination.is_quarantine(),
+        Decision::Restore(place, _) => place.stored().is_some(),
+        Decision::First(_) => false,
+    };
+    let stays = incoming.stays_at().is_some();
+    Ok(if needs_a_copy && stays { Decision::First(Chore::Fetch) } else { decision })
+}
+
+/// Where an object belongs beside what is filed under its UID.
+fn beside(
+    incoming: &Incoming,
+    existing: &Existing,
+    verdict: Option<&Verdict>,
     mut is_whole: impl FnMut(&Copy) -> Result<bool, IntakeError>,
 ) -> Result<Decision, IntakeError> {
-    if let Some(reason) = fault(incoming) {
-        return Ok(Decision::Settle(Destination::Quarantine { reason }));
-    }
-    let Some(existing) = existing else {
-        return Ok(Decision::Settle(Destination::Image));
-    };
     let current = &existing.current;
+    let copies = || std::iter::once(current).chain(&existing.variants);
     let discard = |of: &Copy| Decision::Settle(Destination::Discard { of: of.place.clone(), length: of.length });
-    let mut copies = std::iter::once(current).chain(&existing.variants);
-    if let Some(same) = copies.find(|copy| copy.digest == incoming.digest) {
-        return Ok(if is_whole(same)? { discard(same) } else { Decision::Restore(same.place.clone()) });
+    let restore = |of: &Copy| {
+        let destination = if of.place == current.place { Destination::Image } else { Destination::Variant };
+        Decision::Restore(of.place.clone(), destination)
+    };
+    if let Some(itself) = incoming.stays_at().and_then(|there| copies().find(|copy| copy.place == there)) {
+        let tells_more = itself.digest.is_none() && incoming.digest.is_some();
+        return Ok(if tells_more { restore(itself) } else { discard(itself) });
+    }
+    let Some(digest) = incoming.digest else { return Ok(Decision::First(Chore::Digest)) };
+    if let Some(same) = copies().find(|copy| copy.digest == Some(digest)) {
+        return Ok(if is_whole(same)? { discard(same) } else { restore(same) });
+    }
+    for unknown in copies().filter(|copy| copy.digest.is_none() && copy.length == incoming.length) {
+        if is_whole(unknown)? {
+            return Ok(Decision::First(Chore::Learn(unknown.clone())));
+        }
     }
     if !is_whole(current)? {
-        // Nothing to compare with: both are kept, and a person decides.
-        return Ok(Decision::Settle(Destination::Collision));
+        // Of a linked file that was never digested nothing is left. Else there is nothing to compare with: both are
+        // kept, and a person decides.
+        return Ok(if current.digest.is_none() { restore(current) } else { Decision::Settle(Destination::Collision) });
     }
-    Ok(match verdict.filter(|verdict| verdict.against == current.digest) {
-        None => Decision::Compare(current.clone()),
+    Ok(match verdict.filter(|verdict| verdict.against == current.place) {
+        None => Decision::First(Chore::Compare(current.clone())),
         Some(Verdict { likeness: Likeness::SameValues, .. }) => discard(current),
         Some(Verdict { likeness: Likeness::SamePixels, .. }) => Decision::Settle(Destination::Variant),
         Some(Verdict { likeness: Likeness::Different, .. }) => Decision::Settle(Destination::Collision),

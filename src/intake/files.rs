@@ -28,6 +28,13 @@ const LARGE: u32 = 16;
 pub enum How {
     /// Its bytes are copied into the storage folder.
     Copy,
+    /// Its bytes stay where they are, and the catalog points to them. They are digested only when something else comes
+    /// with the same UID. What cannot be filed is copied into quarantine all the same.
+    Link,
+    /// The same, and its bytes are digested at once.
+    LinkHashed,
+    /// It lies in the storage folder already: its bytes are digested and stay there.
+    Owned,
 }
 
 /// The threads that read, and the way to them.
@@ -163,6 +170,9 @@ fn run(work: &Mutex<Receiver<Work>>, store: &Store, inbox: &Inbox) {
 fn take(store: &Store, file: SourceFile, from: From) -> Result<Incoming, StoreError> {
     match from {
         From::Path(How::Copy) => store.copy(file),
+        From::Path(How::Link) => store.link(file, false),
+        From::Path(How::LinkHashed) => store.link(file, true),
+        From::Path(How::Owned) => store.own(file),
         From::Reader(mut reader) => store.copy_member(file, &mut *reader),
     }
 }

@@ -7,13 +7,13 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::IntakeError;
-use super::compare::{self, Comparison};
+use super::compare::{self, Errand};
 use super::decide::{Decision, decide, fault};
-use super::inbox::{Back, Done, Inbox, Item, Message, Ticket};
+use super::inbox::{Back, Before, Done, Inbox, Item, Message, OwnBytes, Ticket};
 use crate::catalog::{Catalog, CatalogError, Copy, NewInstance, Receipt, Recorded, UidLocks};
 use crate::dicom::SopInstanceUid;
 use crate::failpoint;
-use crate::store::{Destination, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// The most objects in a batch.
 const BATCH: usize = 128;
@@ -27,11 +27,12 @@ pub(super) const LOCKED: Duration = Duration::from_millis(5);
 /// Starts the threads.
 pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result<Inbox, IntakeError> {
     let (inbox, messages) = Inbox::new();
-    let (to_compare, comparisons) = channel();
-    let (comparing_store, back) = (store.clone(), inbox.sender());
-    let comparing = spawn("compare", move || compare::run(&comparing_store, &comparisons, &back))?;
+    let (to_errands, errands) = channel();
+    let (its_store, its_catalog, back) = (store.clone(), catalog.clone(), inbox.sender());
+    let comparing = spawn("compare", move || compare::run(&its_store, &its_catalog, &errands, &back))?;
     let locks = catalog.uid_locks()?;
-    let filing = Filing { store, catalog, locks, process, inbox: inbox.sender(), to_compare, state: State::default() };
+    let filing =
+        Filing { store, catalog, locks, process, inbox: inbox.sender(), errands: to_errands, state: State::default() };
     inbox.runs(spawn("file", move || filing.run(&messages, comparing))?);
     Ok(inbox)
 }
@@ -69,7 +70,7 @@ struct Filing {
     locks: UidLocks,
     process: Arc<str>,
     inbox: Sender<Message>,
-    to_compare: Sender<Comparison>,
+    errands: Sender<Errand>,
     state: State,
 }
 
@@ -83,8 +84,8 @@ struct State {
     waiting: Vec<Item>,
     /// Objects whose UID another process has locked.
     elsewhere: Vec<Item>,
-    /// Objects that are being compared.
-    comparing: usize,
+    /// Objects for which something is being found out.
+    away: usize,
     /// Batches that are being recorded.
     recording: usize,
     closing: bool,
@@ -95,7 +96,7 @@ impl State {
         self.ready.is_empty()
             && self.waiting.is_empty()
             && self.elsewhere.is_empty()
-            && self.comparing == 0
+            && self.away == 0
             && self.recording == 0
     }
 
@@ -116,11 +117,10 @@ impl Filing {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Item(item) => {
-                if item.ticket.verdict.is_some() {
-                    self.state.comparing = self.state.comparing.saturating_sub(1);
-                }
-                self.state.ready.push(*item);
+            Message::Item(item) => self.state.ready.push(*item),
+            Message::Back(item) => {
+                self.state.away = self.state.away.saturating_sub(1);
+                self.state.ready.extend(item.map(|item| *item));
             }
             Message::Done(done) => {
                 self.state.recording = self.state.recording.saturating_sub(1);
@@ -193,15 +193,15 @@ impl Filing {
             }
             let destination = match self.decide(&item) {
                 Ok(Decision::Settle(destination)) => destination,
-                Ok(Decision::Restore(place)) => {
+                Ok(Decision::Restore(place, destination)) => {
                     item.incoming.restores(place);
-                    Destination::Image
+                    destination
                 }
-                Ok(Decision::Compare(with)) => {
+                Ok(Decision::First(chore)) => {
                     self.release(&uid);
-                    self.state.comparing += 1;
-                    // The comparing thread ends after this one.
-                    let _ = self.to_compare.send(Comparison { item, with });
+                    self.state.away += 1;
+                    // The thread that runs errands ends after this one.
+                    let _ = self.errands.send(Errand { item, chore });
                     continue;
                 }
                 Err(error) => {
@@ -213,7 +213,7 @@ impl Filing {
             self.state.in_flight.insert(uid.clone());
             uids.push(uid);
             let Item { incoming, ticket } = item;
-            tickets.push((ticket, incoming.origin.clone()));
+            tickets.push((ticket, Before::of(&incoming)));
             to_settle.push((incoming, destination));
         }
         if to_settle.is_empty() {
@@ -223,11 +223,11 @@ impl Filing {
         let settled = self.store.settle(to_settle);
         let mut rows = Vec::with_capacity(tickets.len());
         let mut waiting = Vec::with_capacity(tickets.len());
-        for (((ticket, origin), outcome), uid) in tickets.into_iter().zip(settled.outcomes).zip(&uids) {
+        for (((ticket, before), outcome), uid) in tickets.into_iter().zip(settled.outcomes).zip(&uids) {
             match outcome {
                 Ok(filed) => {
                     rows.push(NewInstance::of(&filed, Receipt::of(filed.origin(), &self.process)));
-                    waiting.push((ticket, Back::of(&filed, origin)));
+                    waiting.push((ticket, Back::of(&filed, before)));
                 }
                 Err(error) => ticket.answer(uid, Err(error.into())),
             }
@@ -249,12 +249,20 @@ impl Filing {
     fn take_back(&mut self, mut ticket: Ticket, back: Back) -> bool {
         ticket.refused += 1;
         ticket.verdict = None;
-        if ticket.refused > REFUSALS || !back.kept {
-            ticket.answer(&back.uid, Err(IntakeError::Contested));
-            return !back.kept;
-        }
+        let given_up = ticket.refused > REFUSALS;
+        let (place, origin) = match back.bytes {
+            OwnBytes::There(incoming) if !given_up => {
+                self.state.ready.push(Item { incoming: *incoming, ticket });
+                return true;
+            }
+            OwnBytes::Filed(place, origin) if !given_up => (place, origin),
+            bytes => {
+                ticket.answer(&back.uid, Err(IntakeError::Contested));
+                return !matches!(bytes, OwnBytes::Filed(..));
+            }
+        };
         let charset = ticket.charset.clone();
-        match self.store.take_back(&back.place, back.origin, &|_| charset.clone()) {
+        match self.store.take_back(&place, origin, &|_| charset.clone()) {
             Ok(incoming) => self.state.ready.push(Item { incoming, ticket }),
             Err(error) => {
                 ticket.answer(&back.uid, Err(error.into()));
@@ -274,7 +282,8 @@ impl Filing {
         let incoming = &item.incoming;
         // What goes to quarantine anyhow has nothing to do with what is filed under its UID. Where nothing lies in its
         // place, it is taken for new; the catalog refuses it should that be wrong, and then it is asked.
-        let new = fault(incoming).is_some() || item.ticket.refused == 0 && !self.store.is_taken(incoming)?;
+        let may_be_new = item.ticket.refused == 0 && incoming.stays_at().is_none();
+        let new = fault(incoming).is_some() || may_be_new && !self.store.is_taken(incoming)?;
         let existing = if new { None } else { self.catalog.existing(&incoming.identity.instance)? };
         decide(incoming, existing.as_ref(), item.ticket.verdict.as_ref(), |copy| self.is_whole(copy))
     }
@@ -282,7 +291,12 @@ impl Filing {
     fn is_whole(&self, copy: &Copy) -> Result<bool, IntakeError> {
         match self.store.open_data_set(&copy.place) {
             Ok((_, length)) => Ok(length == copy.length),
-            Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => Ok(false),
+            Err(
+                StoreError::Missing { .. }
+                | StoreError::Damaged { .. }
+                | StoreError::LinkChanged { .. }
+                | StoreError::SourceUnreadable { .. },
+            ) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -15,7 +15,7 @@ use crate::catalog::Recorded;
 use crate::dataset::CharacterSet;
 use crate::dicom::SopInstanceUid;
 use crate::object::Origin;
-use crate::store::{Destination, Filed, Incoming, RelativePath};
+use crate::store::{Destination, Filed, Incoming, Place, RelativePath};
 
 /// Objects between their first byte and their row, each an open file.
 const QUEUED: usize = 256;
@@ -43,8 +43,10 @@ pub(super) struct Ticket {
 
 /// What the filing thread is told.
 pub(super) enum Message {
-    /// A new object, one that has been compared, or one that must be settled again.
+    /// A new object.
     Item(Box<Item>),
+    /// One for which something had to be found out, unless that failed and it has been answered for.
+    Back(Option<Box<Item>>),
     /// A batch is recorded, or has failed.
     Done(Done),
     /// Finish what is queued, then end.
@@ -63,17 +65,43 @@ pub(super) struct Done {
 
 /// What is needed to take an object back that the catalog refused.
 pub(super) struct Back {
-    pub(super) origin: Origin,
-    pub(super) place: RelativePath,
     pub(super) uid: SopInstanceUid,
-    /// Whether there are bytes of its own.
-    pub(super) kept: bool,
+    pub(super) bytes: OwnBytes,
+}
+
+/// The bytes of an object that has been settled.
+pub(super) enum OwnBytes {
+    /// It has none: it repeats what is filed.
+    None,
+    /// Under their final name.
+    Filed(RelativePath, Origin),
+    /// Where they were before.
+    There(Box<Incoming>),
 }
 
 impl Back {
-    pub(super) fn of(filed: &Filed, origin: Origin) -> Back {
-        let kept = !matches!(filed.destination(), Destination::Discard { .. });
-        Back { origin, place: filed.place().clone(), uid: filed.identity().instance.clone(), kept }
+    pub(super) fn of(filed: &Filed, before: Before) -> Back {
+        let bytes = match (filed.destination(), filed.place(), before) {
+            (Destination::Discard { .. }, ..) => OwnBytes::None,
+            (_, _, Before::There(incoming)) => OwnBytes::There(incoming),
+            (_, Place::Stored(place), Before::Origin(origin)) => OwnBytes::Filed(place.clone(), origin),
+            (_, Place::Linked(_), Before::Origin(_)) => OwnBytes::None,
+        };
+        Back { uid: filed.identity().instance.clone(), bytes }
+    }
+}
+
+/// What must be known of an object before it is settled, to take it back.
+pub(super) enum Before {
+    /// Who sent it.
+    Origin(Origin),
+    /// All of it, since its bytes stay where they are.
+    There(Box<Incoming>),
+}
+
+impl Before {
+    pub(super) fn of(incoming: &Incoming) -> Before {
+        incoming.again().map_or_else(|| Before::Origin(incoming.origin.clone()), |again| Before::There(Box::new(again)))
     }
 }
 

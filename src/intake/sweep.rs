@@ -76,7 +76,8 @@ impl Intake {
         let mut refused = Vec::new();
         for (filed, outcome) in unknown.iter().zip(&outcomes) {
             if *outcome == Recorded::Contested {
-                refused.push(self.store.take_back(filed.place(), filed.origin().clone(), &charset)?);
+                let Some(place) = filed.place().stored() else { continue };
+                refused.push(self.store.take_back(place, filed.origin().clone(), &charset)?);
             }
         }
         Ok((outcomes.len() - refused.len(), refused))

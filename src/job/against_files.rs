@@ -7,7 +7,7 @@ use super::verify::{Finding, Kind, Looked, Scope};
 use crate::catalog::{Catalog, KnownFile};
 use crate::dataset::CharacterSet;
 use crate::dicom::{SopInstanceUid, StudyInstanceUid};
-use crate::store::{RelativePath, Store, StoreError};
+use crate::store::{Link, Place, RelativePath, Store, StoreError};
 
 /// Studies, and files, that are looked at together.
 const PAGE: usize = 256;
@@ -160,16 +160,36 @@ impl Pass<'_> {
 
 /// What is wrong with a file, if anything.
 fn compare(store: &Store, file: &KnownFile) -> Option<(Kind, String)> {
+    if let Place::Linked(link) = &file.place {
+        return compare_linked(store, file, link);
+    }
     match store.digest(&file.place) {
         Ok((_, length)) if length != file.length => Some((
             Kind::SizeDiffers,
             format!("{}: the data set has {length} bytes, filed were {}", file.place, file.length),
         )),
-        Ok((digest, _)) if digest != file.digest => {
+        Ok((digest, _)) if file.digest.is_some_and(|known| known != digest) => {
             Some((Kind::DigestDiffers, format!("{}: the data set has other bytes than were filed", file.place)))
         }
         Ok(_) => None,
         Err(StoreError::Missing { .. }) => Some((Kind::MissingFile, format!("{} is not there", file.place))),
+        Err(error) => Some((Kind::UnreadableFile, super::words(&error))),
+    }
+}
+
+/// What is wrong with a linked file. Where no digest is known, size and time are all that there is to compare; where one
+/// is, the time alone means nothing.
+fn compare_linked(store: &Store, file: &KnownFile, link: &Link) -> Option<(Kind, String)> {
+    let changed = |how: &str| Some((Kind::LinkedFileChanged, format!("{}: {how}", file.place)));
+    let looked = match file.digest {
+        None => store.open_data_set(&file.place).map(|_| None),
+        Some(_) => store.digest(&Link { modified: None, ..link.clone() }.into()).map(|(digest, _)| Some(digest)),
+    };
+    match looked {
+        Ok(digest) if digest == file.digest => None,
+        Ok(_) => changed("the data set has other bytes than when it was linked"),
+        Err(StoreError::LinkChanged { .. }) => changed("its size or its time of modification is another one"),
+        Err(StoreError::Missing { .. }) => Some((Kind::LinkedFileMissing, format!("{} is not there", file.place))),
         Err(error) => Some((Kind::UnreadableFile, super::words(&error))),
     }
 }

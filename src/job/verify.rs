@@ -24,6 +24,10 @@ pub enum Kind {
     DigestDiffers,
     /// The file cannot be read.
     UnreadableFile,
+    /// A linked file is not there any more.
+    LinkedFileMissing,
+    /// A linked file is not what it was when it was linked.
+    LinkedFileChanged,
     /// A file in the folder that no row knows.
     FileWithoutRow,
     /// The source lists an object that is not filed.
@@ -46,6 +50,8 @@ impl Kind {
             Kind::SizeDiffers => "size differs",
             Kind::DigestDiffers => "digest differs",
             Kind::UnreadableFile => "unreadable file",
+            Kind::LinkedFileMissing => "missing linked file",
+            Kind::LinkedFileChanged => "changed linked file",
             Kind::FileWithoutRow => "file without row",
             Kind::MissingInCatalog => "missing in catalog",
             Kind::NotListedAtSource => "not listed at source",

@@ -10,9 +10,11 @@ use super::error::Doing;
 use super::incoming::{Content, Held, PartFile};
 use super::os::{clone_file, start_writing_out};
 use super::receive::{DataSet, HELD, head_of};
-use super::source::unreadable;
-use super::{Incoming, SourceFile, Store, StoreError};
+use super::source::{check_unchanged, open_unchanged, unreadable};
+use super::{Digest, Incoming, Link, SourceFile, Store, StoreError};
+use crate::dicom::{Identity, SopClassUid, SopInstanceUid, TransferSyntaxUid};
 use crate::failpoint;
+use crate::object::Origin;
 
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -26,46 +28,71 @@ impl Store {
     /// is not what it was when it was scanned, before or after, is still being written
     /// ([`StoreError::SourceChanged`]); nothing is left of it.
     pub fn copy(&self, from: SourceFile) -> Result<Incoming, StoreError> {
-        let file = from.open()?;
-        self.root().check_room(from.size)?;
-        if from.size <= HELD {
-            let mut reader = DataSet { file: &file, offset: 0 };
-            let incoming = self.copy_small(&mut reader, &from)?;
-            from.check(&file)?;
-            return Ok(incoming.of(from));
-        }
-        let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
-        let copied = if from.head_is_sound && clone_file(&file, part.file()) {
-            // What is digested is the copy, which nobody else can change.
-            self.digest_clone(part, &from)?
-        } else {
-            self.copy_large(&mut DataSet { file: &file, offset: 0 }, part, &from)?
-        };
-        failpoint!("copy-read");
-        from.check(&file)?;
-        Ok(copied.of(from))
+        let link = from.link();
+        let copied = self.copy_file(&Original::of(&from, &link))?;
+        Ok(from.incoming(Some(copied.digest), copied.file_size, copied.content))
     }
 
     /// The same for what is no file of its own but comes out of an archive: `reader` gives it from its first byte, and
     /// must give as many as were announced.
     pub fn copy_member(&self, from: SourceFile, reader: &mut dyn Read) -> Result<Incoming, StoreError> {
         self.root().check_room(from.size)?;
-        if from.size <= HELD {
-            return Ok(self.copy_small(reader, &from)?.of(from));
-        }
-        let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
-        Ok(self.copy_large(reader, part, &from)?.of(from))
+        let link = from.link();
+        let original = Original::of(&from, &link);
+        let copied = if from.size <= HELD {
+            self.copy_small(reader, &original)?
+        } else {
+            let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
+            self.copy_large(reader, part, &original)?
+        };
+        Ok(from.incoming(Some(copied.digest), copied.file_size, copied.content))
+    }
+
+    /// Copies a file that was to stay where it is, and cannot.
+    pub fn fetch(&self, incoming: &mut Incoming) -> Result<(), StoreError> {
+        let Content::There(there) = &incoming.content else { return Ok(()) };
+        let copied = self.copy_file(&Original {
+            file: &there.link,
+            head_is_sound: there.head_is_sound,
+            class: &incoming.identity.class,
+            instance: &incoming.identity.instance,
+            transfer_syntax: &incoming.transfer_syntax,
+            origin: &incoming.origin,
+        })?;
+        incoming.digest = Some(copied.digest);
+        incoming.file_size = copied.file_size;
+        incoming.content = copied.content;
+        Ok(())
+    }
+
+    fn copy_file(&self, from: &Original<'_>) -> Result<Copied, StoreError> {
+        let file = open_unchanged(from.file)?;
+        self.root().check_room(from.file.size)?;
+        let copied = if from.file.size <= HELD {
+            self.copy_small(&mut DataSet { file: &file, offset: 0 }, from)?
+        } else {
+            let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
+            if from.head_is_sound && clone_file(&file, part.file()) {
+                // What is digested is the copy, which nobody else can change.
+                self.digest_clone(part, from)?
+            } else {
+                self.copy_large(&mut DataSet { file: &file, offset: 0 }, part, from)?
+            }
+        };
+        failpoint!("copy-read");
+        check_unchanged(from.file, &file.metadata().map_err(|error| unreadable(&from.file.path, error))?)?;
+        Ok(copied)
     }
 
     /// Keeps it in memory.
-    fn copy_small(&self, reader: &mut dyn Read, from: &SourceFile) -> Result<Copied, StoreError> {
+    fn copy_small(&self, reader: &mut dyn Read, from: &Original<'_>) -> Result<Copied, StoreError> {
         let process = self.process()?.clone();
-        let mut bytes = Vec::with_capacity(usize::try_from(from.size).unwrap_or(0) + 1);
-        reader.take(from.size + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&from.path, error))?;
-        if bytes.len() as u64 != from.size {
-            return Err(StoreError::SourceChanged { path: from.path.clone() });
+        let mut bytes = Vec::with_capacity(usize::try_from(from.file.size).unwrap_or(0) + 1);
+        reader.take(from.file.size + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&from.file.path, error))?;
+        if bytes.len() as u64 != from.file.size {
+            return Err(StoreError::SourceChanged { path: from.file.path.clone() });
         }
-        let offset = usize::try_from(from.offset.min(from.size)).unwrap_or(bytes.len());
+        let offset = usize::try_from(from.file.offset.min(from.file.size)).unwrap_or(bytes.len());
         if from.head_is_sound {
             clear_preamble(&mut bytes);
         }
@@ -78,7 +105,7 @@ impl Store {
     }
 
     /// Reads, digests and writes it piece by piece.
-    fn copy_large(&self, reader: &mut dyn Read, part: PartFile, from: &SourceFile) -> Result<Copied, StoreError> {
+    fn copy_large(&self, reader: &mut dyn Read, part: PartFile, from: &Original<'_>) -> Result<Copied, StoreError> {
         let mut hasher = blake3::Hasher::new();
         let mut chunk = vec![0; CHUNK];
         let (mut read, mut written) = (0, 0);
@@ -88,7 +115,7 @@ impl Store {
         }
         let writing = |error| self.or_full(StoreError::io("write the incoming file", part.name(), error));
         loop {
-            let filled = fill(reader, &mut chunk).map_err(|error| unreadable(&from.path, error))?;
+            let filled = fill(reader, &mut chunk).map_err(|error| unreadable(&from.file.path, error))?;
             let bytes = chunk.get_mut(..filled).unwrap_or_default();
             if filled == 0 {
                 break;
@@ -97,7 +124,7 @@ impl Store {
                 clear_preamble(bytes);
             }
             // A head is far shorter than a file that may be large; it may still be longer than a chunk.
-            let head = usize::try_from(from.offset.saturating_sub(read)).unwrap_or(filled).min(filled);
+            let head = usize::try_from(from.file.offset.saturating_sub(read)).unwrap_or(filled).min(filled);
             hasher.update(bytes.get(head..).unwrap_or_default());
             let kept = if from.head_is_sound { 0 } else { head };
             for piece in pieces.drain(..) {
@@ -110,18 +137,18 @@ impl Store {
             written += kept.len() as u64;
             read += filled as u64;
             failpoint!("copy-chunk");
-            if read > from.size {
+            if read > from.file.size {
                 break;
             }
         }
-        if read != from.size {
-            return Err(StoreError::SourceChanged { path: from.path.clone() });
+        if read != from.file.size {
+            return Err(StoreError::SourceChanged { path: from.file.path.clone() });
         }
         Ok(Copied { digest: hasher.finalize().into(), file_size: written, content: Content::Part(part) })
     }
 
     /// Digests a copy that shares the blocks of its file.
-    fn digest_clone(&self, part: PartFile, from: &SourceFile) -> Result<Copied, StoreError> {
+    fn digest_clone(&self, part: PartFile, from: &Original<'_>) -> Result<Copied, StoreError> {
         let shown = || part.name().to_owned();
         let mut preamble = [0; PREAMBLE];
         part.file().read_exact_at(&mut preamble, 0).doing("read the incoming file", shown)?;
@@ -130,43 +157,38 @@ impl Store {
             cleared.doing("write the incoming file", shown).map_err(|error| self.or_full(error))?;
         }
         let (digest, length) =
-            super::read::digest_of(part.file(), from.offset).doing("read the incoming file", shown)?;
-        Ok(Copied { digest, file_size: from.offset + length, content: Content::Part(part) })
+            super::read::digest_of(part.file(), from.file.offset).doing("read the incoming file", shown)?;
+        Ok(Copied { digest, file_size: from.file.offset + length, content: Content::Part(part) })
     }
 
-    fn new_head(&self, from: &SourceFile) -> Result<Bytes, StoreError> {
-        let (class, instance) = (&from.identity.class, &from.identity.instance);
-        Ok(Bytes::from(head_of(class, instance, &from.transfer_syntax, &from.origin)?))
+    fn new_head(&self, from: &Original<'_>) -> Result<Bytes, StoreError> {
+        Ok(Bytes::from(head_of(from.class, from.instance, from.transfer_syntax, from.origin)?))
+    }
+}
+
+/// What is to be copied.
+struct Original<'a> {
+    file: &'a Link,
+    head_is_sound: bool,
+    class: &'a SopClassUid,
+    instance: &'a SopInstanceUid,
+    transfer_syntax: &'a TransferSyntaxUid,
+    origin: &'a Origin,
+}
+
+impl<'a> Original<'a> {
+    fn of(from: &'a SourceFile, file: &'a Link) -> Original<'a> {
+        let SourceFile { head_is_sound, identity, transfer_syntax, origin, .. } = from;
+        let Identity { class, instance, .. } = identity;
+        Original { file, head_is_sound: *head_is_sound, class, instance, transfer_syntax, origin }
     }
 }
 
 /// What has become of the bytes.
 struct Copied {
-    digest: super::Digest,
+    digest: Digest,
     file_size: u64,
     content: Content,
-}
-
-impl Copied {
-    fn of(self, from: SourceFile) -> Incoming {
-        let length = from.length();
-        let SourceFile { transfer_syntax, identity, header, origin, entry, .. } = from;
-        Incoming {
-            identity,
-            header,
-            scan: Ok(()),
-            digest: self.digest,
-            length,
-            file_size: self.file_size,
-            transfer_syntax,
-            origin,
-            mismatch: None,
-            set_aside: None,
-            entry,
-            restores: None,
-            content: self.content,
-        }
-    }
 }
 
 fn clear_preamble(bytes: &mut [u8]) {

@@ -42,7 +42,13 @@ pub enum StoreError {
     #[error("{place} is missing or has another size than the catalog says")]
     Missing {
         /// The place.
-        place: super::RelativePath,
+        place: super::Place,
+    },
+    /// A linked file is not what it was when it was linked.
+    #[error("the linked file {} has changed since it was linked", .path.display())]
+    LinkChanged {
+        /// The file.
+        path: PathBuf,
     },
     /// Bytes on disk are not what they should be.
     #[error("{place} is damaged: {what}")]
@@ -69,9 +75,10 @@ impl StoreError {
     pub fn fault(&self) -> Fault {
         match self {
             StoreError::CutShort => Fault::Peer,
-            StoreError::Damaged { .. } | StoreError::SourceChanged { .. } | StoreError::SourceUnreadable { .. } => {
-                Fault::Object
-            }
+            StoreError::Damaged { .. }
+            | StoreError::LinkChanged { .. }
+            | StoreError::SourceChanged { .. }
+            | StoreError::SourceUnreadable { .. } => Fault::Object,
             _ => Fault::Local,
         }
     }

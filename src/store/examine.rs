@@ -67,7 +67,7 @@ impl Examined {
             identity,
             header,
             scan: outcome,
-            digest,
+            digest: Some(digest),
             length,
             file_size,
             transfer_syntax,
@@ -83,7 +83,19 @@ impl Examined {
     pub(super) fn filed(self, place: RelativePath, destination: Destination) -> Filed {
         let Examined { scanned, digest, length, file_size, transfer_syntax, origin } = self;
         let Scanned { identity, header, .. } = scanned;
-        Filed { identity, header, digest, length, file_size, transfer_syntax, origin, place, destination, entry: None }
+        Filed {
+            identity,
+            header,
+            digest: Some(digest),
+            length,
+            file_size,
+            transfer_syntax,
+            origin,
+            place: place.into(),
+            replaces: None,
+            destination,
+            entry: None,
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::dataset::Header;
 use crate::dicom::{Identity, TransferSyntaxUid};
 use crate::object::Origin;
 
-use super::incoming::Content;
-use super::{Digest, RelativePath};
+use super::incoming::{Content, There};
+use super::{Digest, Place};
 
 /// An instance that is whole, in the incoming folder. Not durable. Its file goes when this is dropped.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Incoming {
     pub header: Header,
     /// Whether the header was read to its end; if not, why.
     pub scan: Result<(), String>,
-    /// BLAKE3 of the data set.
-    pub digest: Digest,
+    /// BLAKE3 of the data set; of a file that is only linked it may not be known.
+    pub digest: Option<Digest>,
     /// Bytes of the data set.
     pub length: u64,
     /// Bytes of the file, preamble and file meta group included.
@@ -34,16 +34,38 @@ pub struct Incoming {
     /// The row of a list of files that it is offered for, if there is one.
     pub entry: Option<i64>,
     /// Where the same bytes should be and are not, if so.
-    pub(super) restores: Option<RelativePath>,
+    pub(super) restores: Option<Place>,
     /// The bytes; a file is open from its first one until it is settled.
     pub(super) content: Content,
 }
 
 impl Incoming {
-    /// Says that the catalog has these bytes at `place`, and that the file there is damaged or gone: settled as an
-    /// image, this one takes its name.
-    pub fn restores(&mut self, place: RelativePath) {
+    /// Says that the catalog has these bytes at `place`, and that the file there is damaged or gone: this one takes its
+    /// name, or, where it has a place of its own, its row.
+    pub fn restores(&mut self, place: Place) {
         self.restores = Some(place);
+    }
+
+    /// Where its bytes are, if they stay there: nothing is written, nothing gets a name.
+    pub fn stays_at(&self) -> Option<Place> {
+        self.content.there().map(There::place)
+    }
+
+    /// Another one of these, if its bytes stay where they are.
+    pub fn again(&self) -> Option<Incoming> {
+        let content = Content::There(self.content.there()?.clone());
+        Some(Incoming {
+            identity: self.identity.clone(),
+            header: self.header.clone(),
+            scan: self.scan.clone(),
+            transfer_syntax: self.transfer_syntax.clone(),
+            origin: self.origin.clone(),
+            mismatch: self.mismatch.clone(),
+            set_aside: self.set_aside.clone(),
+            restores: None,
+            content,
+            ..*self
+        })
     }
 }
 
@@ -64,7 +86,7 @@ pub enum Destination {
     /// Not kept: the same values are filed here already.
     Discard {
         /// Where they are.
-        of: RelativePath,
+        of: Place,
         /// The length of its data set, to be sure that it is still there and whole.
         length: u64,
     },
@@ -77,27 +99,42 @@ impl Destination {
     }
 }
 
-/// An instance whose bytes are durable under their final name (or, for [`Destination::Discard`], are durable in the
-/// file of the instance that it repeats).
+/// An instance whose bytes are durable under their final name; or are those of a linked file, which was read; or, for
+/// [`Destination::Discard`], are those of the instance that it repeats.
 #[derive(Debug, Clone)]
 pub struct Filed {
     pub(super) identity: Identity,
     pub(super) header: Header,
-    pub(super) digest: Digest,
+    pub(super) digest: Option<Digest>,
     pub(super) length: u64,
     pub(super) file_size: u64,
     pub(super) transfer_syntax: TransferSyntaxUid,
     pub(super) origin: Origin,
-    pub(super) place: RelativePath,
+    pub(super) place: Place,
+    pub(super) replaces: Option<Place>,
     pub(super) destination: Destination,
     pub(super) entry: Option<i64>,
 }
 
 impl Filed {
     /// Whoever calls this has just made the bytes at `place` durable, or found them so.
-    pub(super) fn new(incoming: Incoming, destination: Destination, place: RelativePath, file_size: u64) -> Filed {
-        let Incoming { identity, header, digest, length, transfer_syntax, origin, entry, .. } = incoming;
-        Filed { identity, header, digest, length, file_size, transfer_syntax, origin, place, destination, entry }
+    pub(super) fn new(incoming: Incoming, destination: Destination, place: Place, file_size: u64) -> Filed {
+        let Incoming { identity, header, digest, length, transfer_syntax, origin, entry, restores, .. } = incoming;
+        // A linked file may be the same and only be known better.
+        let replaces = restores.filter(|restored| *restored != place || place.linked().is_some());
+        Filed {
+            replaces,
+            identity,
+            header,
+            digest,
+            length,
+            file_size,
+            transfer_syntax,
+            origin,
+            place,
+            destination,
+            entry,
+        }
     }
 
     /// Its UIDs: class and instance of the command, study and series of the header (empty if it has none).
@@ -110,8 +147,8 @@ impl Filed {
         &self.header
     }
 
-    /// BLAKE3 of its data set.
-    pub fn digest(&self) -> Digest {
+    /// BLAKE3 of its data set; of a file that is only linked it may not be known.
+    pub fn digest(&self) -> Option<Digest> {
         self.digest
     }
 
@@ -141,8 +178,13 @@ impl Filed {
     }
 
     /// Where its bytes are.
-    pub fn place(&self) -> &RelativePath {
+    pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Where a row says that these bytes are, and they are not: the row is to say where they are now.
+    pub fn replaces(&self) -> Option<&Place> {
+        self.replaces.as_ref()
     }
 
     /// What has become of it.

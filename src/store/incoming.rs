@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::StoreError;
 use super::error::Doing;
 use super::manifest::{MANIFEST, Manifest};
 use super::os::{Folder, Kind};
 use super::root::Root;
+use super::{Link, Place, RelativePath, StoreError};
 
 const INCOMING: &str = "incoming";
 /// Held in a process' folder for as long as the process lives.
@@ -137,6 +137,26 @@ pub(super) enum Content {
     Held(Held),
     /// In the folder of this process.
     Part(PartFile),
+    /// Where they stay.
+    There(There),
+}
+
+/// A file that stays where it is.
+#[derive(Debug, Clone)]
+pub(super) struct There {
+    /// The file, as it was scanned.
+    pub(super) link: Link,
+    /// Its place in the storage folder, when it lies in one.
+    pub(super) own: Option<RelativePath>,
+    /// Whether its preamble and file meta group may stand before a copy.
+    pub(super) head_is_sound: bool,
+}
+
+impl There {
+    /// Where a row is to say that it is.
+    pub(super) fn place(&self) -> Place {
+        self.own.clone().map_or_else(|| self.link.clone().into(), Place::from)
+    }
 }
 
 /// An object in memory, to be written as it is: preamble and file meta group first.
@@ -150,8 +170,16 @@ impl Content {
     /// The file, once there is one.
     pub(super) fn part(&self) -> Option<&PartFile> {
         match self {
-            Content::Held(_) => None,
+            Content::Held(_) | Content::There(_) => None,
             Content::Part(part) => Some(part),
+        }
+    }
+
+    /// Where they are, and stay.
+    pub(super) fn there(&self) -> Option<&There> {
+        match self {
+            Content::There(there) => Some(there),
+            Content::Held(_) | Content::Part(_) => None,
         }
     }
 }

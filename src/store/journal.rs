@@ -34,9 +34,68 @@ pub enum JournalEntry {
         /// When, in unix milliseconds.
         at: i64,
     },
+    /// Files of a folder elsewhere were linked.
+    Linked {
+        /// The folder that they lie in, with a `/` at its end.
+        folder: PathText,
+        /// The files.
+        files: Vec<LinkedText>,
+    },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// Part of a path: a text, or the bytes of what is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PathText {
+    /// UTF-8.
+    Text(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+/// A file that was linked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedText {
+    /// Its name in the folder.
+    pub name: PathText,
+    /// SOP Instance UID.
+    pub instance: String,
+    /// SOP Class UID.
+    pub class: String,
+    /// The transfer syntax of its data set.
+    pub syntax: String,
+    /// Where its data set begins.
+    pub offset: u64,
+    /// Bytes of the file.
+    pub size: u64,
+    /// When it was modified, in nanoseconds of unix time, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<i64>,
+    /// BLAKE3 of its data set, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whether it is kept beside another one with the same pixel data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variant: bool,
+}
+
+impl PathText {
+    /// These bytes.
+    pub fn of(bytes: &[u8]) -> PathText {
+        std::str::from_utf8(bytes)
+            .map_or_else(|_| PathText::Bytes(bytes.to_vec()), |text| PathText::Text(text.to_owned()))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            PathText::Text(text) => text.as_bytes(),
+            PathText::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 /// The journal of a storage folder.
@@ -136,7 +195,7 @@ mod tests {
         let folder = || Folder::root(temp.path()).unwrap();
         Journal::new(folder()).append(&[entry("one")]).unwrap();
         let mut raw = folder().growing_file(JOURNAL).unwrap();
-        raw.write_all(b"{\"kind\":\"linked\",\"path\":3}\n{\"kind\":\"quarantined\",\"dig").unwrap();
+        raw.write_all(b"{\"kind\":\"of tomorrow\",\"path\":3}\n{\"kind\":\"quarantined\",\"dig").unwrap();
         let journal = Journal::new(folder());
         journal.append(&[entry("two")]).unwrap();
         let mut read = Vec::new();

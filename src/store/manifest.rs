@@ -167,7 +167,7 @@ impl Entry {
     pub(super) fn of(incoming: &Incoming, destination: &Destination, places: &[RelativePath]) -> Option<Entry> {
         Some(Entry {
             file: incoming.content.part()?.name().to_owned(),
-            digest: incoming.digest.to_string(),
+            digest: incoming.digest?.to_string(),
             origin: OriginText::of(&incoming.origin),
             places: places.iter().map(RelativePath::to_string).collect(),
             destination: match destination {

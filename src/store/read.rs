@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use super::error::Doing;
 use super::receive::DataSet;
-use super::{Digest, RelativePath, Store, StoreError};
+use super::{Digest, Place, RelativePath, Store, StoreError};
 use crate::dataset::{Part10, read_part10_head};
 
 /// More than any preamble and file meta group that we write takes.
@@ -15,18 +15,29 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const CHUNK: usize = 256 * 1024;
 
 impl Store {
-    /// Opens a filed instance: the file, positioned at its data set, and the length of that.
-    pub fn open_data_set(&self, place: &RelativePath) -> Result<(File, u64), StoreError> {
-        let (mut file, head) = self.open_part10(place)?;
+    /// Opens an instance: the file, positioned at its data set, and the length of that. A linked file must be what it
+    /// was when it was linked.
+    pub fn open_data_set(&self, place: &Place) -> Result<(File, u64), StoreError> {
+        let (mut file, offset) = self.open_any(place)?;
         let size = file.seek(SeekFrom::End(0)).doing("look at", || place.to_string())?;
-        file.seek(SeekFrom::Start(head.data_set_offset)).doing("look at", || place.to_string())?;
-        Ok((file, size.saturating_sub(head.data_set_offset)))
+        file.seek(SeekFrom::Start(offset)).doing("look at", || place.to_string())?;
+        Ok((file, size.saturating_sub(offset)))
     }
 
-    /// Reads a filed instance and digests its data set; with the length of that.
-    pub fn digest(&self, place: &RelativePath) -> Result<(Digest, u64), StoreError> {
-        let (file, head) = self.open_part10(place)?;
-        digest_of(&file, head.data_set_offset).doing("read", || place.to_string())
+    /// Reads an instance and digests its data set; with the length of that. A linked file must be what it was when it
+    /// was linked, before and after.
+    pub fn digest(&self, place: &Place) -> Result<(Digest, u64), StoreError> {
+        let (file, offset) = self.open_any(place)?;
+        let digested = digest_of(&file, offset).doing("read", || place.to_string())?;
+        place.linked().map_or(Ok(()), |link| link.check(&file))?;
+        Ok(digested)
+    }
+
+    fn open_any(&self, place: &Place) -> Result<(File, u64), StoreError> {
+        match place {
+            Place::Stored(place) => self.open_part10(place).map(|(file, head)| (file, head.data_set_offset)),
+            Place::Linked(link) => Ok((link.open()?, link.offset)),
+        }
     }
 
     /// Opens a file and reads its preamble and file meta group.
@@ -34,7 +45,7 @@ impl Store {
         let shown = || place.to_string();
         let file = match self.open_place(place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::Missing { place: place.clone() });
+                return Err(StoreError::Missing { place: place.clone().into() });
             }
             other => other.doing("open", shown)?,
         };

@@ -1,7 +1,7 @@
 //! From the stream to the incoming file: written as it comes, digested on the way, its header read from the first bytes.
 
 use std::fs::File;
-use std::io::{self, BufReader, IoSlice, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::error::{Doing, is_full};
 use super::incoming::{Content, Held, PartFile, ProcessFolder};
 use super::manifest::OriginText;
 use super::os::start_writing_out;
+use super::source::unreadable;
 use super::{Digest, Incoming, Store, StoreError};
 use crate::dataset::{CharacterSet, Header, Scan, ScanOutcome, scan_header, write_part10_head};
 use crate::dicom::{
@@ -62,7 +63,7 @@ impl Store {
             hasher.update(bytes);
         }
         let scan = scan_header(Fragments::of(&fragments), &stream.transfer_syntax, true, charset);
-        let arrived = Arrived { digest: hasher.finalize().into(), length, file_size: head.len() as u64 + length };
+        let arrived = Arrived { digest: Some(hasher.finalize().into()), length, file_size: head.len() as u64 + length };
         let mut pieces = vec![head];
         pieces.extend(fragments);
         Ok(arrived.incoming(stream, scan, Content::Held(Held { process, pieces })))
@@ -90,7 +91,7 @@ impl Store {
             scan = scan_file(writer.part.file(), writer.head, &stream.transfer_syntax, charset);
         }
         let Writer { part, hasher, length, head, .. } = writer;
-        let arrived = Arrived { digest: hasher.finalize().into(), length, file_size: head + length };
+        let arrived = Arrived { digest: Some(hasher.finalize().into()), length, file_size: head + length };
         Ok(arrived.incoming(stream, scan, Content::Part(part)))
     }
 
@@ -132,7 +133,7 @@ async fn in_a_thread<T: Send + 'static>(
 
 /// What is known of an object's bytes once they are all here.
 struct Arrived {
-    digest: Digest,
+    digest: Option<Digest>,
     length: u64,
     file_size: u64,
 }
@@ -371,11 +372,16 @@ impl Read for DataSet<'_> {
 
 impl Incoming {
     /// Reads its data set, from the first byte.
-    pub fn data_set(&self) -> Box<dyn Read + '_> {
-        match &self.content {
+    pub fn data_set(&self) -> Result<Box<dyn Read + '_>, StoreError> {
+        Ok(match &self.content {
             Content::Held(held) => Box::new(Fragments::of(held.pieces.get(1..).unwrap_or_default())),
             Content::Part(part) => Box::new(DataSet { file: part.file(), offset: self.file_size - self.length }),
-        }
+            Content::There(there) => {
+                let mut file = there.link.open()?;
+                file.seek(SeekFrom::Start(there.link.offset)).map_err(|error| unreadable(&there.link.path, error))?;
+                Box::new(file)
+            }
+        })
     }
 }
 

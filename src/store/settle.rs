@@ -8,12 +8,13 @@ use std::sync::{Arc, PoisonError};
 use super::error::Doing;
 use super::incoming::Content;
 use super::journal::JournalEntry;
+use super::links;
 use super::manifest::Entry;
 use super::os::Folder;
 use super::place::{self, Suffix};
 use super::pool::Target;
 use super::read::digest_of;
-use super::{Destination, Filed, Incoming, RelativePath, Store, StoreError};
+use super::{Destination, Filed, Incoming, LinkedText, Place, RelativePath, Store, StoreError};
 use crate::dicom::Date;
 use crate::failpoint;
 
@@ -33,7 +34,7 @@ struct Step {
     places: Vec<RelativePath>,
     outcome: Result<(), StoreError>,
     /// Where it lies, once it does.
-    settled: Option<(RelativePath, u64)>,
+    settled: Option<(Place, u64)>,
 }
 
 /// The folders whose names are to be synced, by path, with the steps that wait for each.
@@ -134,18 +135,19 @@ impl Store {
         let entry = |s: &Step| Entry::of(&s.incoming, &s.destination, &s.places);
         let sound = || steps.iter().filter(|step| step.outcome.is_ok());
         let entries: Vec<_> = sound().filter_map(entry).collect();
-        if entries.is_empty() {
-            return Ok((None, Vec::new()));
+        let (mut number, mut targets) = (None, Vec::new());
+        if !entries.is_empty() {
+            let manifest = &self.process()?.manifest;
+            number = Some(manifest.begin(entries).doing("write the manifest of the batch", String::new)?);
+            targets.push(Target::Data(manifest.file()));
         }
-        let manifest = &self.process()?.manifest;
-        let number = manifest.begin(entries).doing("write the manifest of the batch", String::new)?;
-        let mut targets = vec![Target::Data(manifest.file())];
-        let journal: Vec<_> = sound().filter_map(Step::journal_entry).collect();
+        let mut journal: Vec<_> = sound().filter_map(Step::journal_entry).collect();
+        journal.extend(links::entries(sound().filter_map(Step::linked)));
         if !journal.is_empty() {
             let file = self.journal().write(&journal).doing("write to the journal", String::new)?;
             targets.push(Target::Data(file));
         }
-        Ok((Some(number), targets))
+        Ok((number, targets))
     }
 
     /// Gives a file the first of its places that is free, or that holds the same bytes already.
@@ -159,19 +161,26 @@ impl Store {
             step.settled = Some((of.clone(), size));
             return Ok(());
         }
+        if let Some(there) = step.incoming.content.there().filter(|_| !step.destination.is_quarantine()) {
+            if let Some(own) = &there.own {
+                self.folder_of(own, index, unsynced)?;
+            }
+            step.settled = Some((there.place(), step.incoming.file_size));
+            return Ok(());
+        }
         let places = std::mem::take(&mut step.places);
         for place in places {
             let folder = self.folder_of(&place, index, unsynced)?;
             match self.rename(step, &place, &folder) {
                 Ok(()) => {
-                    step.settled = Some((place, step.incoming.file_size));
+                    step.settled = Some((place.into(), step.incoming.file_size));
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.or_full(StoreError::io("rename to", place.as_str(), error))),
             }
             if let Some(size) = self.holds_the_same(&place, step)? {
-                step.settled = Some((place, size));
+                step.settled = Some((place.into(), size));
                 return Ok(());
             }
         }
@@ -183,7 +192,7 @@ impl Store {
         let Content::Part(part) = &mut step.incoming.content else {
             return Err(io::Error::other("it was not written"));
         };
-        if step.incoming.restores.is_some() {
+        if let Some(Place::Stored(_)) = step.incoming.restores {
             return part.rename_over(folder, place.name());
         }
         match part.rename(folder, place.name()) {
@@ -215,7 +224,7 @@ impl Store {
             return Ok(None);
         }
         let (digest, _) = digest_of(&file, head.data_set_offset).doing("read", shown)?;
-        if digest != step.incoming.digest {
+        if Some(digest) != step.incoming.digest {
             return Ok(None);
         }
         file.sync_data().doing("sync", shown)?;
@@ -274,12 +283,23 @@ impl Step {
             _ => return None,
         };
         Some(JournalEntry::Quarantined {
-            digest: self.incoming.digest.to_string(),
+            digest: self.incoming.digest?.to_string(),
             instance: self.incoming.identity.instance.as_str().to_owned(),
             reason,
             collision,
             at: jiff::Timestamp::now().as_millisecond(),
         })
+    }
+
+    /// The file that is to be linked, if that is what becomes of it.
+    fn linked(&self) -> Option<(Vec<u8>, LinkedText)> {
+        let there = self.incoming.content.there().filter(|there| there.own.is_none())?;
+        let variant = match self.destination {
+            Destination::Image => false,
+            Destination::Variant => true,
+            _ => return None,
+        };
+        Some(links::text(&there.link, &self.incoming, variant))
     }
 
     fn finish(self) -> Result<Filed, StoreError> {
@@ -292,10 +312,10 @@ impl Step {
 
 /// The names that an instance may get, the wanted one first.
 pub(super) fn places_of(incoming: &Incoming, destination: &Destination) -> Vec<RelativePath> {
-    if let Some(place) = &incoming.restores {
+    if let Some(Place::Stored(place)) = &incoming.restores {
         return vec![place.clone()];
     }
-    let Incoming { identity, digest, header, .. } = incoming;
+    let Incoming { identity, digest: Some(digest), header, .. } = incoming else { return Vec::new() };
     let date = header.study_date.as_deref().and_then(|text| Date::parse(text).ok());
     let image = |suffix| place::image(identity, date, digest, suffix);
     let quarantine = |suffix| place::quarantine(&identity.instance, digest, suffix);

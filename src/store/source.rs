@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::StoreError;
+use super::{Link, StoreError};
 use crate::dataset::{CharacterSet, Header};
 use crate::dicom::{Identity, TransferSyntaxUid};
 use crate::object::Origin;
@@ -48,19 +48,22 @@ impl SourceFile {
         self.size.saturating_sub(self.offset)
     }
 
-    /// Opens it, and sees that it is a regular file and still what it was.
-    pub(super) fn open(&self) -> Result<File, StoreError> {
-        open_regular(&self.path).and_then(|file| self.check(&file).map(|()| file))
+    /// As a row could point to it.
+    pub(super) fn link(&self) -> Link {
+        Link { path: self.path.clone(), offset: self.offset, size: self.size, modified: Some(self.modified) }
     }
+}
 
-    /// Whether the open file is what it was when it was scanned.
-    pub(super) fn check(&self, file: &File) -> Result<(), StoreError> {
-        let now = file.metadata().map_err(|error| unreadable(&self.path, error))?;
-        if (now.len(), modified(&now)) == (self.size, self.modified) {
-            return Ok(());
-        }
-        Err(StoreError::SourceChanged { path: self.path.clone() })
-    }
+/// Opens a file, and sees that it is a regular one and what it was when it was scanned.
+pub(super) fn open_unchanged(file: &Link) -> Result<File, StoreError> {
+    let opened = open_regular(&file.path)?;
+    check_unchanged(file, &opened.metadata().map_err(|error| unreadable(&file.path, error))?)?;
+    Ok(opened)
+}
+
+/// Whether a file is what it was when it was scanned.
+pub(super) fn check_unchanged(file: &Link, now: &Metadata) -> Result<(), StoreError> {
+    if file.is_as(now) { Ok(()) } else { Err(StoreError::SourceChanged { path: file.path.clone() }) }
 }
 
 /// When a file was modified, in nanoseconds of unix time.

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::hierarchy::Hierarchy;
 use super::names::{From, Names, text};
 use super::tally::Tally;
-use super::{NewInstance, Outcome, Recorded};
+use super::{NewInstance, Outcome, Recorded, replace};
 use crate::catalog::codes::signed;
+use crate::catalog::places::{Bytes, copy_bytes, digest_blob, instance_bytes, quarantine_bytes};
 use crate::db::DbError;
 use crate::failpoint;
-use crate::store::Destination;
+use crate::store::{Destination, RelativePath};
 
 /// Records a batch; for each object, what it became.
 pub(super) fn record(tx: &Transaction<'_>, objects: &[NewInstance], now: i64) -> Result<Vec<Recorded>, DbError> {
@@ -68,13 +69,19 @@ impl Batch<'_> {
         let series = self.hierarchy.series(self.tx, study, &object.identity.series, header)?;
         let class = self.names.uid(self.tx, object.identity.class.as_str())?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
-        let usual = self.hierarchy.is_usual(series, &object.place, uid);
+        if let Some(instance) = replace::instance(self.tx, object, syntax)? {
+            self.receipt(object, from, study, Outcome::Duplicate, Some(instance))?;
+            return Ok(Recorded::Duplicate);
+        }
+        let stands = self.names.stands(self.tx, &object.place)?;
+        let usual = stands.place.is_some_and(|place| self.hierarchy.is_usual(series, place, uid));
         let inserted = self
             .tx
             .prepare_cached(
                 "INSERT INTO instances (uid, series, class, transfer_syntax, number, rows, columns, frames, place,
-                    length, file_size, digest, origin, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
+                    length, file_size, digest, origin, at, link_folder, link_name, link_modified)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                 ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 uid,
@@ -85,12 +92,15 @@ impl Batch<'_> {
                 header.rows,
                 header.columns,
                 text(&header.number_of_frames),
-                (!usual).then_some(&object.place),
+                stands.place.filter(|_| !usual),
                 signed(object.length),
                 signed(object.file_size),
-                object.digest.as_bytes(),
+                digest_blob(object.digest.as_ref()),
                 from.origin,
                 self.now,
+                stands.folder,
+                stands.name,
+                stands.modified,
             ])?;
         if inserted == 1 {
             let id = self.tx.last_insert_rowid();
@@ -113,22 +123,31 @@ impl Batch<'_> {
         let study = self.hierarchy.study(self.tx, &object.identity.study)?;
         let series = self.hierarchy.series(self.tx, study, &object.identity.series, &object.header)?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
+        if replace::variant(self.tx, object, instance, syntax)? {
+            self.receipt(object, from, study, Outcome::Duplicate, Some(instance))?;
+            return Ok(Recorded::Duplicate);
+        }
+        let stands = self.names.stands(self.tx, &object.place)?;
         let inserted = self
             .tx
             .prepare_cached(
-                "INSERT INTO copies (instance, series, transfer_syntax, place, length, file_size, digest, origin, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                "INSERT INTO copies (instance, series, transfer_syntax, place, length, file_size, digest, origin, at,
+                    link_folder, link_name, link_modified)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 instance,
                 series,
                 syntax,
-                object.place,
+                stands.place,
                 signed(object.length),
                 signed(object.file_size),
-                object.digest.as_bytes(),
+                digest_blob(object.digest.as_ref()),
                 from.origin,
                 self.now,
+                stands.folder,
+                stands.name,
+                stands.modified,
             ])?;
         if inserted == 1 {
             self.receipt(object, from, study, Outcome::Variant, Some(instance))?;
@@ -167,10 +186,10 @@ impl Batch<'_> {
                 text(&object.header.study_date),
                 reason.map_or("", |reason| reason.as_str()),
                 reason.is_none(),
-                object.place,
+                object.place.stored().map(RelativePath::as_str),
                 signed(object.length),
                 signed(object.file_size),
-                object.digest.as_bytes(),
+                digest_blob(object.digest.as_ref()),
                 from.origin,
                 self.now,
             ])?;
@@ -203,27 +222,19 @@ impl Batch<'_> {
     }
 
     fn standing_instance(&self, object: &NewInstance, from: From) -> Result<Standing, DbError> {
-        let uid = object.identity.instance.as_str();
-        let mut statement = self.tx.prepare_cached(
-            "SELECT i.id, i.digest, coalesce(i.place, se.folder || '/' || i.uid || '.dcm') = ?2, i.origin
-             FROM instances i CROSS JOIN series se ON se.id = i.series WHERE i.uid = ?1",
-        )?;
-        let row = statement.query_row(params![uid, object.place], |row| {
-            Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, row.get(2)?, row.get(3)?))
-        })?;
+        let mut statement = self.tx.prepare_cached(INSTANCE_OF)?;
+        let row = statement.query_row([object.identity.instance.as_str()], standing_row)?;
         self.compare(row, object, from)
     }
 
     fn standing(&self, sql: &str, object: &NewInstance, from: From) -> Result<Standing, DbError> {
-        let row = self
-            .tx
-            .prepare_cached(sql)?
-            .query_row([&object.place], |row| Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?, true, row.get(2)?)))?;
+        let place = object.place.stored().map(RelativePath::as_str);
+        let row = self.tx.prepare_cached(sql)?.query_row([place], standing_row)?;
         self.compare(row, object, from)
     }
 
-    fn compare(&self, row: (i64, [u8; 32], bool, i64), object: &NewInstance, from: From) -> Result<Standing, DbError> {
-        let (id, digest, same_place, origin) = row;
+    fn compare(&self, row: (Bytes, i64, i64), object: &NewInstance, from: From) -> Result<Standing, DbError> {
+        let (bytes, id, origin) = row;
         let same_arrival = origin == from.origin
             || self
                 .tx
@@ -232,7 +243,13 @@ impl Batch<'_> {
                      WHERE a.id = ?1 AND b.id = ?2",
                 )?
                 .exists([origin, from.origin])?;
-        Ok(Standing { id, same_bytes: digest == *object.digest.as_bytes(), same_place, same_arrival })
+        let same_place = bytes.place == object.place;
+        // A file elsewhere that is what it was has the bytes that it had, known or not.
+        let same_bytes = match (bytes.digest, object.digest) {
+            (Some(one), Some(other)) => one == other,
+            _ => same_place && bytes.place.linked().is_some(),
+        };
+        Ok(Standing { id, same_bytes, same_place, same_arrival })
     }
 
     /// Writes down that it arrived, and counts it for the item that it came for.
@@ -304,5 +321,20 @@ impl Batch<'_> {
 
 pub(in crate::catalog) const NEXT_RECEIPT: &str =
     "SELECT coalesce(max(n), 0) + 1 FROM receipts WHERE study = ?1 AND source = ?2";
-const COPY_AT: &str = "SELECT id, digest, origin FROM copies WHERE place = ?1";
-const QUARANTINED_AT: &str = "SELECT id, digest, origin FROM quarantine WHERE place = ?1";
+const INSTANCE_OF: &str = concat!(
+    "SELECT ",
+    instance_bytes!(),
+    ", i.id, i.origin FROM instances i CROSS JOIN series se ON se.id = i.series
+     LEFT JOIN folders f ON f.id = i.link_folder WHERE i.uid = ?1"
+);
+const COPY_AT: &str = concat!(
+    "SELECT ",
+    copy_bytes!(),
+    ", c.id, c.origin FROM copies c LEFT JOIN folders f ON f.id = c.link_folder WHERE c.place = ?1"
+);
+const QUARANTINED_AT: &str =
+    concat!("SELECT ", quarantine_bytes!(), ", q.id, q.origin FROM quarantine q WHERE q.place = ?1");
+
+fn standing_row(row: &Row<'_>) -> rusqlite::Result<(Bytes, i64, i64)> {
+    Ok((Bytes::read(row, 0)?, row.get(Bytes::COLUMNS)?, row.get(Bytes::COLUMNS + 1)?))
+}

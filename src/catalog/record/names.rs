@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 
 use super::Receipt;
 use crate::catalog::codes::{capped, signed};
+use crate::catalog::places::folder_id;
 use crate::catalog::source_id;
 use crate::db::DbError;
+use crate::store::Place;
 
 /// The longest text of an object that is kept, in characters.
 const LONGEST_TEXT: usize = 1024;
@@ -17,6 +19,16 @@ const LONGEST_TEXT: usize = 1024;
 pub(super) struct Names {
     uids: HashMap<String, i64>,
     origins: HashMap<Receipt, From>,
+    folders: HashMap<Vec<u8>, i64>,
+}
+
+/// A place as the columns of a row.
+#[derive(Clone, Copy)]
+pub(super) struct Stands<'a> {
+    pub(super) place: Option<&'a str>,
+    pub(super) folder: Option<i64>,
+    pub(super) name: Option<&'a [u8]>,
+    pub(super) modified: Option<i64>,
 }
 
 /// Where a receipt says an object came from.
@@ -33,6 +45,26 @@ impl Names {
             let found = find(tx, "SELECT id FROM uids WHERE uid = ?1", uid)?;
             found.map_or_else(|| make(tx, "INSERT INTO uids (uid) VALUES (?1)", uid), Ok)
         })
+    }
+
+    /// A place, its folder by number if it is linked.
+    pub(super) fn stands<'a>(&mut self, tx: &Transaction<'_>, place: &'a Place) -> Result<Stands<'a>, DbError> {
+        let link = match place {
+            Place::Stored(place) => {
+                return Ok(Stands { place: Some(place.as_str()), folder: None, name: None, modified: None });
+            }
+            Place::Linked(link) => link,
+        };
+        let (path, name) = link.parts();
+        let folder = match self.folders.get(path) {
+            Some(folder) => *folder,
+            None => {
+                let folder = folder_id(tx, path)?;
+                self.folders.insert(path.to_vec(), folder);
+                folder
+            }
+        };
+        Ok(Stands { place: None, folder: Some(folder), name: Some(name), modified: link.modified })
     }
 
     /// The source and the association of a receipt.

@@ -18,14 +18,15 @@ async fn record(catalog: &Catalog, batch: Vec<NewInstance>) -> Vec<Recorded> {
 
 /// The same UID with other bytes, at another place.
 fn other_bytes(mut object: NewInstance, destination: Destination) -> NewInstance {
-    object.digest = crate::store::Digest::from_bytes([9; 32]);
-    let name = object.place.trim_end_matches(".dcm").rsplit_once('/').unwrap().1.to_owned();
-    object.place = match destination {
-        Destination::Image | Destination::Variant => {
-            format!("{}~0909090909090909.dcm", object.place.trim_end_matches(".dcm"))
-        }
+    object.digest = Some(crate::store::Digest::from_bytes([9; 32]));
+    let before = object.place.to_string();
+    let stem = before.trim_end_matches(".dcm");
+    let name = stem.rsplit_once('/').unwrap().1;
+    let place = match destination {
+        Destination::Image | Destination::Variant => format!("{stem}~0909090909090909.dcm"),
         _ => format!("quarantine/09/{name}~0909090909090909.dcm"),
     };
+    object.place = stored(&place);
     object.destination = destination;
     object
 }
@@ -36,7 +37,7 @@ fn sent_again(mut object: NewInstance) -> NewInstance {
 }
 
 fn discard(object: NewInstance) -> NewInstance {
-    let of = crate::store::RelativePath::parse(&object.place).unwrap();
+    let of = object.place.clone();
     NewInstance { destination: Destination::Discard { of, length: object.length }, ..sent_again(object) }
 }
 
@@ -51,7 +52,7 @@ async fn a_filed_instance_is_found_and_counted_everywhere() {
     );
     let first = instance(1, 1);
     let existing = catalog.existing(&first.identity.instance).unwrap().unwrap();
-    assert_eq!(existing.current.place.as_str(), first.place);
+    assert_eq!(existing.current.place, first.place);
     assert_eq!((existing.current.digest, existing.current.length), (first.digest, first.length));
     assert_eq!((&existing.study, &existing.series), (&first.identity.study, &first.identity.series));
     assert_eq!(existing.current.transfer_syntax, first.transfer_syntax);
@@ -127,7 +128,7 @@ async fn each_outcome_has_its_receipt_and_its_count() {
     assert!(kept[0].place.is_quarantine());
     let existing = catalog.existing(&instance(1, 1).identity.instance).unwrap().unwrap();
     assert_eq!(existing.variants.len(), 1);
-    assert_eq!(existing.variants[0].digest, crate::store::Digest::from_bytes([9; 32]));
+    assert_eq!(existing.variants[0].digest, Some(crate::store::Digest::from_bytes([9; 32])));
 
     // What is kept in quarantine and comes with each attempt is one object all the same.
     assert_eq!(record(&catalog, vec![sent_again(quarantine(3))]).await, [Recorded::Quarantined("no header".into())]);
@@ -185,7 +186,7 @@ async fn what_another_process_filed_meanwhile_is_contested_and_nothing_is_record
     let totals = catalog.totals(job).await.unwrap();
     let batch = vec![
         other_bytes(sent_again(instance(1, 1)), Destination::Image),
-        NewInstance { place: "images/2020/01/01/1.2/1.3/1.4.dcm".into(), ..sent_again(instance(1, 1)) },
+        NewInstance { place: stored("images/2020/01/01/1.2/1.3/1.4.dcm"), ..sent_again(instance(1, 1)) },
         discard(instance(1, 2)),
         other_bytes(instance(1, 2), Destination::Variant),
     ];

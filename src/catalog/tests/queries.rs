@@ -118,7 +118,7 @@ fn series_and_instances_are_found_by_keys_of_every_level() {
     let one = instance(2, 10);
     let found = ask(&catalog, QueryLevel::Image, &[("SOPInstanceUID", one.identity.instance.as_str())]);
     let file = found.rows[0].file.as_ref().unwrap();
-    assert_eq!((file.file.as_str(), file.size, file.digest), (one.place.as_str(), one.file_size, one.digest));
+    assert_eq!((&file.file, file.size, file.digest), (&one.place, one.file_size, one.digest));
     assert_eq!(found.rows[0].get("AvailableTransferSyntaxUID"), Some("1.2.840.10008.1.2.1"));
 }
 
@@ -154,7 +154,7 @@ async fn what_is_not_filed_is_not_found() {
     let (_folder, catalog) = catalog();
     let mut object = instance(1, 1);
     object.destination = Destination::Quarantine { reason: "r".into() };
-    object.place = "quarantine/aa/1.dcm".into();
+    object.place = stored("quarantine/aa/1.dcm");
     let recorder = catalog.clone();
     tokio::task::spawn_blocking(move || recorder.record(vec![object]).unwrap()).await.unwrap();
     for level in [QueryLevel::Study, QueryLevel::Series, QueryLevel::Image] {

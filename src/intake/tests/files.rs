@@ -8,15 +8,15 @@ use crate::dicom::Identity;
 use crate::store::StoreError;
 
 /// A file of a folder, made of what is sent otherwise.
-struct OnDisk {
-    path: PathBuf,
-    offset: u64,
-    data: Vec<u8>,
+pub(super) struct OnDisk {
+    pub(super) path: PathBuf,
+    pub(super) offset: u64,
+    pub(super) data: Vec<u8>,
 }
 
 impl OnDisk {
     /// Writes it, behind a head of another program.
-    fn write(path: &Path, sent: &Sent) -> OnDisk {
+    pub(super) fn write(path: &Path, sent: &Sent) -> OnDisk {
         let mut bytes = write_part10_head(CLASS, &sent.instance, uids::EXPLICIT_LE, None);
         let data = sent.elements.write(sent.encoding);
         let offset = bytes.len() as u64;
@@ -26,7 +26,7 @@ impl OnDisk {
     }
 
     /// What a scan says of it.
-    fn scanned(&self) -> SourceFile {
+    pub(super) fn scanned(&self) -> SourceFile {
         let metadata = std::fs::metadata(&self.path).unwrap();
         let syntax = TransferSyntaxUid::new(uids::EXPLICIT_LE);
         let header = scan_header(&*self.data, &syntax, true, &CharacterSet::ascii()).header;
@@ -54,12 +54,12 @@ impl OnDisk {
 }
 
 impl Fixture {
-    fn on_disk(&self, sent: &Sent) -> OnDisk {
+    pub(super) fn on_disk(&self, sent: &Sent) -> OnDisk {
         OnDisk::write(&self.temp.path().join(format!("{}.file", sent.instance)), sent)
     }
 }
 
-fn large(sent: Sent) -> Sent {
+pub(super) fn large(sent: Sent) -> Sent {
     let mut sent = sent;
     sent.elements.put_bytes(tags::PIXEL_DATA, *b"OW", &[9; 700_000]);
     sent

@@ -66,7 +66,7 @@ impl Site {
         let study = StudyInstanceUid::new(STUDY);
         let found = catalog.find(QueryLevel::Image, &[], 100).await.unwrap();
         let files = catalog.files_of_study(&study, None, 100).await.unwrap();
-        let files = files.into_iter().map(|file| format!("{} {}", file.place, file.digest)).collect();
+        let files = files.into_iter().map(|file| format!("{} {:?}", file.place, file.digest)).collect();
         let quarantined = catalog.quarantined_of_study(&study).await.unwrap();
         (found.rows, files, quarantined.into_iter().map(|q| Quarantined { at: 0, ..q }).collect())
     }
