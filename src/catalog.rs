@@ -9,6 +9,7 @@ mod checkpoints;
 mod claim;
 mod codes;
 mod files;
+mod import;
 mod item;
 mod items;
 mod jobs;
@@ -16,6 +17,7 @@ mod leases;
 mod places;
 mod query;
 mod record;
+mod spec;
 #[doc(hidden)]
 pub mod synthetic;
 mod totals;
@@ -32,11 +34,16 @@ use crate::object::{Disposition, Fault};
 pub use arrivals::{Arrival, Quarantined};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use files::KnownFile;
+pub use import::{
+    Archived, Batch, FileKey, FileOutcome, FileState, FilingCounts, FolderFacts, FolderReport, FolderState,
+    ImportFolder, KnownEntry, ListedFile, ListedObject, TroubledFile, Way,
+};
 pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry};
-pub use jobs::{Control, Job, JobKind, JobSpec, JobState, Note};
+pub use jobs::{Control, Job, JobKind, JobState, Note};
 pub use leases::Lease;
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
+pub use spec::{ImportHow, ImportSpec, JobSpec};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use uid_locks::UidLocks;
 pub use windows::{Window, WindowState};
@@ -82,8 +89,11 @@ const FLAG_COLLISION: i64 = 1;
 const FLAG_PATIENTS: i64 = 2;
 
 /// The numbered changes of the schema: append, never alter one that has been released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("catalog/schema/001_first.sql"), include_str!("catalog/schema/002_links.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("catalog/schema/001_first.sql"),
+    include_str!("catalog/schema/002_links.sql"),
+    include_str!("catalog/schema/003_import.sql"),
+];
 
 impl Catalog {
     /// Opens the catalog, makes it when there is none, and brings an older one up to date.

@@ -10,6 +10,7 @@ mod find;
 mod follow;
 mod generate;
 mod guide;
+mod import;
 mod job;
 mod jobs;
 mod keys;
@@ -42,6 +43,7 @@ Examples:
   pacsferry check                        is everything in place?
   pacsferry migrate oldpacs --dry-run    how much is there?
   pacsferry migrate oldpacs              carry it over, newest first
+  pacsferry import /mnt/usb --copy       take in a folder of files
   pacsferry report last --failed         what did not come, and why
 
 Exit codes:
@@ -97,6 +99,7 @@ enum Command {
     Echo(echo::Args),
     Find(find::Args),
     Migrate(migrate::Args),
+    Import(import::Args),
     Jobs(jobs::Args),
     Job(job::Args),
     Report(report::Args),
@@ -148,6 +151,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Echo(args) => echo::run(global, args).await,
         Command::Find(args) => find::run(global, args).await,
         Command::Migrate(args) => migrate::run(global, args).await,
+        Command::Import(args) => import::run(global, args).await,
         Command::Jobs(args) => jobs::run(global, args).await,
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,

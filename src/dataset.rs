@@ -3,8 +3,10 @@
 
 mod charset;
 mod digest;
+mod directory;
 mod elements;
 mod error;
+mod extent;
 mod fold;
 mod inflate;
 mod input;
@@ -17,8 +19,10 @@ mod wire;
 
 pub use charset::CharacterSet;
 pub use digest::{ValueDigest, value_digest};
+pub use directory::{is_directory, referenced_files};
 pub use elements::Elements;
 pub use error::ReadError;
+pub use extent::{Cut, Extent, find_cut};
 pub use fold::fold_person_name;
 pub use part10::{Part10, read_part10_head, write_part10_head};
 pub use scan::{Header, Scan, ScanOutcome, scan_header};

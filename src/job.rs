@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod engine;
 mod get;
 pub mod health;
+mod import;
 pub mod keeper;
 mod listing;
 pub mod plan;
@@ -27,6 +28,11 @@ pub use against_files::against_files;
 pub use against_source::against_source;
 pub use engine::{Engine, JobError};
 pub use keeper::Keeper;
+
+/// The lease of a process that runs a job which needs no receiver: who holds it works on the job.
+pub fn run_lease(job: i64) -> String {
+    format!("run/{job}")
+}
 
 /// Now, in unix milliseconds.
 pub(crate) fn now() -> i64 {

@@ -35,6 +35,7 @@
 //! | [`intake`] | the order incoming → durable → recorded | who sends or asks |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
+//! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
 //! | [`sample`] | a generated archive behind a small PACS that can be told to misbehave (the demo, the tests) | the catalog |
 //! | [`node`] | tasks and their order | protocol details |
 //! | [`cli`] | one file a command | how anything is done |
@@ -67,6 +68,7 @@ pub mod db;
 pub mod dicom;
 pub mod dimse;
 pub mod failpoint;
+pub mod import;
 pub mod intake;
 pub mod job;
 pub mod node;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-use super::{Control, Evidence, ItemState, JobState, Outcome, Reason, WindowState};
+use super::{Control, Evidence, FileState, FolderState, ItemState, JobState, Outcome, Reason, Way, WindowState};
 
 macro_rules! stored {
     ($($type:ident { $($variant:ident = $code:literal $(| $alias:ident)?),* $(,)? })*) => {$(
@@ -37,6 +37,12 @@ stored! {
     Control { Run = 0, Pause = 1, Cancel = 2 }
     Evidence { Instances = 0, Count = 1 }
     Outcome { New = 0, Duplicate = 1, Variant = 2, Collision = 3, AlreadyMoved = 4, Quarantined = 5 }
+    FolderState { Pending = 0, Listed = 1, Unreadable = 2 }
+    FileState {
+        Listed = 0, Filed = 1, Duplicate = 2, Variant = 3, Collision = 4, SetAside = 5, Faulty = 6, NotDicom = 7,
+        Unreadable = 8, Left = 9, Young = 10, Directory = 11, Refused = 12, Archive = 13,
+    }
+    Way { Linked = 0, Hashed = 1, Copied = 2 }
     WindowState { Pending = 0, Listed = 1, Split = 2, Failed = 3 }
 }
 

@@ -106,7 +106,7 @@ fn study_of(uid: &StudyInstanceUid, text: &str) -> ListedStudy {
 }
 
 /// Adds a row; whether there is something new to do.
-fn add(tx: &Transaction<'_>, job: i64, study: &ListedStudy, now: i64) -> Result<bool, DbError> {
+pub(super) fn add(tx: &Transaction<'_>, job: i64, study: &ListedStudy, now: i64) -> Result<bool, DbError> {
     let text = |value: &'_ str| capped(value, LONGEST_TEXT).to_owned();
     let added = tx
         .prepare_cached(

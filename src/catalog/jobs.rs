@@ -1,13 +1,11 @@
 //! Jobs: what was asked for, what the operator wants, how far it is.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::codes::{capped, millis, now, unsigned};
-use super::{Catalog, CatalogError, source_id};
+use super::codes::{capped, now};
+use super::spec::StoredSpec;
+use super::{Catalog, CatalogError, JobSpec, source_id};
 use crate::db::DbError;
-use crate::dicom::{Date, StudyInstanceUid};
 
 /// What kind of job it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,25 +14,6 @@ pub enum JobKind {
     Migration,
     /// Folders of files.
     Import,
-}
-
-/// What was asked for. Two jobs with the same specification are the same job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobSpec {
-    /// Migration or import.
-    pub kind: JobKind,
-    /// The name of the source.
-    pub source: Option<String>,
-    /// The earliest study date.
-    pub from: Option<Date>,
-    /// The latest study date.
-    pub to: Option<Date>,
-    /// These studies only, when there are any.
-    pub studies: Vec<StudyInstanceUid>,
-    /// Studies with one of these modalities only, when there are any.
-    pub modalities: Vec<String>,
-    /// Ask again for the newest days at this interval.
-    pub follow: Option<Duration>,
 }
 
 /// How far a job is.
@@ -130,55 +109,6 @@ impl JobKind {
 
 /// The longest sentence that is kept, in characters.
 const LONGEST_TEXT: usize = 4000;
-
-/// The specification as it is stored, which is also how two are compared: the order of lists is without meaning.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct StoredSpec {
-    kind: String,
-    source: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    studies: Vec<String>,
-    modalities: Vec<String>,
-    follow_ms: Option<u64>,
-}
-
-impl StoredSpec {
-    fn text_of(spec: &JobSpec) -> Result<String, DbError> {
-        let sorted = |mut list: Vec<String>| {
-            list.sort_unstable();
-            list.dedup();
-            list
-        };
-        let stored = StoredSpec {
-            kind: spec.kind.as_text().to_owned(),
-            source: spec.source.clone(),
-            from: spec.from.map(|day| day.to_string()),
-            to: spec.to.map(|day| day.to_string()),
-            studies: sorted(spec.studies.iter().map(|uid| uid.as_str().to_owned()).collect()),
-            modalities: sorted(spec.modalities.clone()),
-            follow_ms: spec.follow.map(|every| unsigned(millis(every))),
-        };
-        serde_json::to_string(&stored).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()).into())
-    }
-
-    fn read(text: &str) -> Result<JobSpec, rusqlite::Error> {
-        let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e)
-        };
-        let stored: StoredSpec = serde_json::from_str(text).map_err(|e| failed(e.into()))?;
-        let day = |text: Option<String>| text.map(|t| Date::parse(&t)).transpose().map_err(|e| failed(e.into()));
-        Ok(JobSpec {
-            kind: if stored.kind == JobKind::Import.as_text() { JobKind::Import } else { JobKind::Migration },
-            source: stored.source,
-            from: day(stored.from)?,
-            to: day(stored.to)?,
-            studies: stored.studies.iter().map(|uid| StudyInstanceUid::new(uid)).collect(),
-            modalities: stored.modalities,
-            follow: stored.follow_ms.map(Duration::from_millis),
-        })
-    }
-}
 
 const COLUMNS: &str = "id, spec, state, control, message, created, started, ended, enumerated";
 

@@ -114,6 +114,7 @@ pub async fn job(catalog: &Catalog, first: u64, studies: u64, per_study: u32) ->
             studies: Vec::new(),
             modalities: Vec::new(),
             follow: None,
+            import: None,
         })
         .await?;
     catalog.set_job_state(job.id, JobState::Running, None).await?;

@@ -37,6 +37,7 @@ fn spec() -> JobSpec {
         studies: vec![],
         modalities: vec![],
         follow: None,
+        import: None,
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         studies: Vec::new(),
         modalities: Vec::new(),
         follow: None,
+        import: None,
     };
     let job = node.catalog.create_job(&spec).await?;
     let ended = Box::pin(Follow::new(&demo, &config, &node.catalog, job.id).until_rest()).await?;

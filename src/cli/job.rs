@@ -119,7 +119,7 @@ async fn show(global: &Global, catalog: &Catalog, job: &Job) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     let line = follow::status_line(catalog, job, &progress.totals).await?;
-    let unattended = !follow::is_at_rest(job.state) && open::is_idle(catalog).await?;
+    let unattended = !follow::is_at_rest(job.state) && open::is_idle(catalog, job).await?;
     output::print(|out| {
         writeln!(out, "Job {} of {}: {line}", job.id, job.spec.source.as_deref().unwrap_or("folders"))?;
         writeln!(out, "  asked for: {}", asked(job))?;
@@ -232,7 +232,7 @@ async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> R
             return done(global, &now);
         }
         // Whoever works on a job sees a wish at once and says so. When nobody does, nobody else will write the end.
-        if open::is_idle(catalog).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
+        if open::is_idle(catalog, job).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
             if wish == Control::Cancel {
                 catalog.cancel_items(job.id).await?;
             }

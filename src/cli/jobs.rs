@@ -63,9 +63,8 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     let mut documents = Vec::new();
     let mut unattended = false;
     if let Some(catalog) = open::catalog_if_any(&config)? {
-        let idle = open::is_idle(&catalog).await?;
         for job in catalog.jobs().await? {
-            unattended |= idle && !follow::is_at_rest(job.state);
+            unattended |= !follow::is_at_rest(job.state) && open::is_idle(&catalog, &job).await?;
             let progress = Progress::of(&catalog, &job).await?;
             if global.json { documents.push(progress.json(&job)) } else { rows.push(row(&job, &progress)) }
         }

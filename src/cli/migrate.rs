@@ -12,6 +12,7 @@ use super::{Exit, Failure, Global, log, open, output, report};
 use crate::catalog::{Catalog, Control, Job, JobKind, JobSpec, JobState};
 use crate::config::Config;
 use crate::dicom::{Date, StudyInstanceUid};
+use crate::import::shown;
 use crate::job::report::{escape, is_gap, state_text};
 use crate::node::{self, DryRun};
 
@@ -96,6 +97,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         studies: args.studies.clone(),
         modalities: args.modalities.clone(),
         follow: args.follow,
+        import: None,
     };
     if args.dry_run {
         return dry_run(global, &config, &spec).await;
@@ -105,11 +107,16 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     carry_on(global, &config, &node.catalog, job.id, args.detach).await
 }
 
-async fn find_or_create(catalog: &Catalog, spec: &JobSpec, new: bool) -> Result<Job, Failure> {
+/// The unfinished job that was asked for the same, or a new one.
+pub(super) async fn find_or_create(catalog: &Catalog, spec: &JobSpec, new: bool) -> Result<Job, Failure> {
     let unfinished = if new { None } else { catalog.unfinished_like(spec).await? };
     let Some(job) = unfinished else {
         let job = catalog.create_job(spec).await?;
-        log::say(&format!("job {}: migration of {}", job.id, spec.source.as_deref().unwrap_or_default()));
+        let of = match &spec.import {
+            Some(import) => import.folders.iter().map(|folder| shown(folder)).collect::<Vec<_>>().join(", "),
+            None => spec.source.clone().unwrap_or_default(),
+        };
+        log::say(&format!("job {}: {} of {}", job.id, spec.kind.as_text(), escape::terminal(&of)));
         return Ok(job);
     };
     log::say(&format!("going on with job {}, which is {}; --new makes another", job.id, state_text(job.state)));

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::{Failure, Global};
 use crate::catalog::{Catalog, Job};
 use crate::config::{Config, Source};
+use crate::job::run_lease;
 use crate::node::{RECEIVER_LEASE, WORKER_LEASE};
 
 /// A job by its number, or the last one.
@@ -98,7 +99,12 @@ pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, F
     })
 }
 
-/// Whether no process runs jobs.
-pub(super) async fn is_idle(catalog: &Catalog) -> Result<bool, Failure> {
-    Ok(catalog.holder(RECEIVER_LEASE).await?.is_none() && catalog.holder(WORKER_LEASE).await?.is_none())
+/// Whether no process works on the job.
+pub(super) async fn is_idle(catalog: &Catalog, job: &Job) -> Result<bool, Failure> {
+    for lease in [RECEIVER_LEASE, WORKER_LEASE, &run_lease(job.id)] {
+        if catalog.holder(lease).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

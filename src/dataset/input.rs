@@ -23,6 +23,11 @@ impl<R: Read> Input<R> {
         Input { reader, window: vec![0; WINDOW].into_boxed_slice(), start: 0, end: 0, offset: 0, limit }
     }
 
+    /// For a few bytes that are in memory already: no more than an element header is looked at.
+    pub(super) fn small(reader: R) -> Self {
+        Input { reader, window: vec![0; 16].into_boxed_slice(), start: 0, end: 0, offset: 0, limit: u64::MAX }
+    }
+
     /// How many bytes were taken or skipped so far.
     pub(super) fn offset(&self) -> u64 {
         self.offset

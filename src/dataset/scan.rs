@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::extent::Extent;
 use super::inflate::Inflate;
 use super::input::Input;
 use super::wire::{self, Head, Syntax};
@@ -87,6 +88,8 @@ pub struct Scan {
     pub header: Header,
     /// How it ended.
     pub outcome: ScanOutcome,
+    /// How far it went, and what must follow.
+    pub extent: Extent,
 }
 
 /// How a scan ended.
@@ -109,7 +112,7 @@ pub fn scan_header<R: Read>(
     whole: bool,
     default_charset: &CharacterSet,
 ) -> Scan {
-    let mut kept = Kept::default();
+    let mut kept = Kept::of(encoding_of(syntax));
     let outcome = match read(reader, encoding_of(syntax), &mut kept) {
         Ok(End::Reached) => ScanOutcome::Complete,
         // Behind the last group of interest, what cannot be read costs nothing: the bytes are kept as they are.
@@ -126,7 +129,8 @@ pub fn scan_header<R: Read>(
         }
         Err(error) => ScanOutcome::Unreadable(error),
     };
-    Scan { header: kept.header(default_charset), outcome }
+    let extent = kept.extent();
+    Scan { header: kept.header(default_charset), outcome, extent }
 }
 
 enum End {
@@ -144,6 +148,7 @@ fn read<R: Read>(reader: R, encoding: Encoding, kept: &mut Kept) -> Result<End, 
     }
     if wire::looks_like_elements(raw.ahead(8)?) {
         kept.note("the transfer syntax says deflated, the data set is not");
+        kept.extent.deflated = false;
         return read_elements(&mut raw, declared, kept);
     }
     let inflate = Inflate::new(raw, LONGEST_HEADER, 0);
@@ -155,7 +160,10 @@ fn read_elements<R: Read>(input: &mut Input<R>, declared: Syntax, kept: &mut Kep
     if syntax != declared {
         kept.note("the data set is not encoded as its transfer syntax says");
     }
-    while let Some(head) = Head::read(input, syntax)? {
+    kept.extent.syntax = syntax;
+    loop {
+        kept.extent.at = input.offset();
+        let Some(head) = Head::read(input, syntax)? else { break };
         let tag = head.tag;
         match tag {
             // An item or a delimiter outside a sequence: its header is all there is to it.
@@ -164,6 +172,7 @@ fn read_elements<R: Read>(input: &mut Input<R>, declared: Syntax, kept: &mut Kep
                 continue;
             }
             tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA => {
+                kept.extent.items = head.length.is_none().then(|| input.offset());
                 return Ok(End::Reached);
             }
             _ => {}
@@ -182,16 +191,16 @@ fn read_elements<R: Read>(input: &mut Input<R>, declared: Syntax, kept: &mut Kep
 }
 
 /// What was found so far: the raw values one behind the other, since Specific Character Set may come late.
-#[derive(Default)]
 struct Kept {
     bytes: Vec<u8>,
     slots: [Option<(usize, usize)>; WANTED.len()],
     highest: Option<Tag>,
     anomalies: Vec<String>,
+    extent: Extent,
 }
 
 /// The attributes, in the order of [`Kept::slots`].
-const WANTED: [Tag; 26] = [
+const WANTED: [Tag; 29] = [
     tags::SPECIFIC_CHARACTER_SET,
     tags::SOP_CLASS_UID,
     tags::SOP_INSTANCE_UID,
@@ -215,12 +224,23 @@ const WANTED: [Tag; 26] = [
     tags::STUDY_ID,
     tags::SERIES_NUMBER,
     tags::INSTANCE_NUMBER,
+    tags::SAMPLES_PER_PIXEL,
+    tags::PHOTOMETRIC_INTERPRETATION,
     tags::NUMBER_OF_FRAMES,
     tags::ROWS,
     tags::COLUMNS,
+    tags::BITS_ALLOCATED,
 ];
 
+/// Those of them that are numbers.
+const NUMBERS: [Tag; 4] = [tags::SAMPLES_PER_PIXEL, tags::ROWS, tags::COLUMNS, tags::BITS_ALLOCATED];
+
 impl Kept {
+    fn of(encoding: Encoding) -> Self {
+        let (bytes, anomalies) = (Vec::new(), Vec::new());
+        Kept { bytes, slots: [None; WANTED.len()], highest: None, anomalies, extent: Extent::of(encoding) }
+    }
+
     fn slot(tag: Tag) -> Option<usize> {
         if tag.group() > LAST_GROUP { None } else { WANTED.binary_search(&tag).ok() }
     }
@@ -248,8 +268,8 @@ impl Kept {
         };
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        if syntax.big && matches!(head.tag, tags::ROWS | tags::COLUMNS) {
-            // Of the two numbers among what is wanted, both are US.
+        if syntax.big && NUMBERS.contains(&head.tag) {
+            // The numbers among what is wanted are all US.
             if let Some(number) = self.bytes.get_mut(begin..) {
                 number.reverse();
             }
@@ -272,6 +292,21 @@ impl Kept {
     fn is_enough(&self) -> bool {
         let ids = [tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID, tags::SOP_INSTANCE_UID, tags::SOP_CLASS_UID];
         self.highest.is_some_and(|tag| tag.group() > LAST_GROUP) && ids.iter().all(|&tag| self.value(tag).is_some())
+    }
+
+    fn extent(&self) -> Extent {
+        let us = |tag| self.value(tag).and_then(number).map(u64::from);
+        let plain = |tag| self.value(tag).and_then(|value| text(&CharacterSet::ascii().decode(value)));
+        let frames = plain(tags::NUMBER_OF_FRAMES).and_then(|frames| frames.trim().parse().ok()).unwrap_or(1);
+        let subsampled =
+            plain(tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|p| p.contains("_422") || p.contains("_420"));
+        let bits = || {
+            // A subsampled pixel has one brightness for each, and shares its colours with its neighbours.
+            let samples = if subsampled { 1 } else { us(tags::SAMPLES_PER_PIXEL).unwrap_or(1) };
+            let pixels = us(tags::ROWS)?.checked_mul(us(tags::COLUMNS)?)?;
+            pixels.checked_mul(samples)?.checked_mul(us(tags::BITS_ALLOCATED)?)?.checked_mul(frames)
+        };
+        Extent { pixel_bytes: bits().map(|bits| bits.div_ceil(8)), ..self.extent.clone() }
     }
 
     fn note(&mut self, anomaly: &str) {

@@ -14,7 +14,7 @@ use super::keeper::Keeper;
 use super::state::InvalidTransition;
 use super::work::{self, Link, Work};
 use super::{planner, pull};
-use crate::catalog::{Catalog, CatalogError, Control, Job, JobState};
+use crate::catalog::{Catalog, CatalogError, Control, Job, JobKind, JobState};
 use crate::config::Config;
 use crate::intake::{Intake, IntakeError};
 use crate::object::Disposition;
@@ -23,7 +23,7 @@ use crate::scu::ScuError;
 use crate::store::{Store, StoreError};
 
 /// Control is seen within 250 ms (design §3).
-const SUPERVISION: Duration = Duration::from_millis(200);
+pub(super) const SUPERVISION: Duration = Duration::from_millis(200);
 /// How long a stopped job may take to be quiet at the source before that is said anyway.
 const QUIET: Duration = Duration::from_secs(30);
 /// How long an idle worker keeps its association open.
@@ -97,6 +97,9 @@ impl Engine {
     /// Runs a job until it is finished, paused, cancelled or halted, or until `stop`, which leaves it running for the
     /// next process. Says in which state it left the job.
     pub async fn run(&self, job: Job, stop: &CancellationToken) -> Result<JobState, JobError> {
+        if job.spec.kind == JobKind::Import {
+            return Box::pin(self.run_import(job, stop)).await;
+        }
         let id = job.id;
         let source = job.spec.source.clone().unwrap_or_default();
         let Some(work) = Work::new(self.clone(), job, stop).map(Arc::new) else {
@@ -127,6 +130,9 @@ impl Engine {
 
     /// Only lists what the job is about, and gives up when the source cannot be asked.
     pub async fn enumerate(&self, job: Job, stop: &CancellationToken) -> Result<(), JobError> {
+        if job.spec.kind == JobKind::Import {
+            return self.list_import(job, stop).await;
+        }
         let source = job.spec.source.clone().unwrap_or_default();
         let mut work = Work::new(self.clone(), job, stop).ok_or(JobError::NoSource(source))?;
         work.patient = false;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{NodeError, process_name};
-use crate::catalog::{Catalog, JobSpec};
+use crate::catalog::{Catalog, JobKind, JobSpec};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::{Engine, Keeper};
@@ -71,14 +71,14 @@ pub async fn dry_run(config: &Config, spec: &JobSpec, cancel: CancellationToken)
     let listed = engine.enumerate(job, &stop).await;
     stop.cancel();
     node.catalog.release_owner(&owner).await?;
-    let found = summarise(&catalog, id).await;
+    let found = summarise(&catalog, id, spec).await;
     engine.intake.close().await?;
     drop(keeping.await);
     listed?;
     found
 }
 
-async fn summarise(catalog: &Catalog, job: i64) -> Result<DryRun, NodeError> {
+async fn summarise(catalog: &Catalog, job: i64, spec: &JobSpec) -> Result<DryRun, NodeError> {
     let mut found = DryRun::default();
     let mut years: BTreeMap<Option<i16>, u64> = BTreeMap::new();
     let mut after = None;
@@ -88,7 +88,8 @@ async fn summarise(catalog: &Catalog, job: i64) -> Result<DryRun, NodeError> {
         after = Some(last.order_key());
         for item in &page {
             found.studies += 1;
-            match item.study.instances {
+            let told = item.study.instances.or((spec.kind == JobKind::Import).then_some(item.counts.listed));
+            match told {
                 Some(n) => *found.objects.get_or_insert(0) += u64::from(n),
                 None => found.studies_without_count += 1,
             }

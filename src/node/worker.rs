@@ -72,7 +72,16 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
     // The receiver outlives the jobs, so that what a source is still sending when they stop is told so in DICOM.
     let stop_receiver = CancellationToken::new();
     let (ready, mut is_ready) = watch::channel(None);
-    let holding = background.spawn(hold_receiver(receiver, keeper, scope, ready, stop_receiver.clone()));
+    let wanted = match scope {
+        WorkerScope::All => true,
+        WorkerScope::Job(id) => node.catalog.job(id).await?.is_none_or(|job| job.spec.kind == JobKind::Migration),
+    };
+    let holding = if wanted {
+        background.spawn(hold_receiver(receiver, keeper, scope, ready, stop_receiver.clone()))
+    } else {
+        ready.send_replace(Some(true));
+        background.spawn(async { Ok(()) })
+    };
     let begun = tokio::select! {
         () = shutdown.cancelled() => false,
         begun = is_ready.wait_for(Option::is_some) => begun.is_ok_and(|begun| *begun == Some(true)),
@@ -114,8 +123,7 @@ async fn run_jobs(
     let tasks = TaskTracker::new();
     while !shutdown.is_cancelled() {
         for job in node.catalog.jobs().await? {
-            let to_run =
-                job.spec.kind == JobKind::Migration && matches!(job.state, JobState::Running | JobState::Stopping);
+            let to_run = matches!(job.state, JobState::Running | JobState::Stopping);
             if !to_run || !lock(&running).insert(job.id) {
                 continue;
             }

@@ -171,7 +171,7 @@ pub(super) struct Scanned {
 
 impl Scanned {
     pub(super) fn of(scan: Scan, class: SopClassUid, instance: SopInstanceUid) -> Scanned {
-        let Scan { header, outcome } = scan;
+        let Scan { header, outcome, .. } = scan;
         let outcome = match outcome {
             ScanOutcome::Complete | ScanOutcome::NeedMore => Ok(()),
             ScanOutcome::Unreadable(error) => Err(error.to_string()),

@@ -24,6 +24,7 @@ impl Bench {
             studies: vec![],
             modalities: vec![],
             follow: None,
+            import: None,
         };
         let job = catalog.create_job(&spec).await.unwrap().id;
         catalog.set_job_state(job, JobState::Running, None).await.unwrap();

@@ -1,0 +1,192 @@
+//! `import`: makes a job of folders, or goes on with one, and follows it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::output::{count, thousands};
+use super::signals::{Asked, Signals};
+use super::{Exit, Failure, Global, log, migrate, output};
+use crate::catalog::{ImportHow, ImportSpec, JobKind, JobSpec};
+use crate::config::Config;
+use crate::dicom::Date;
+use crate::import::{outermost, shown};
+use crate::job::report::escape;
+use crate::node::{self, DryRun};
+
+/// Take in folders of DICOM files, newest study first, and prove each study
+///
+/// The files are only read: nothing in the folders is altered, moved or deleted. The same command while its job is
+/// unfinished goes on with that job; a later one passes over what has not changed and takes in what is new. Interrupt
+/// (Ctrl-C) to pause.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pacsferry import /mnt/usb --copy --dry-run        how many studies, of which years
+  pacsferry import /mnt/usb --copy                  copy them into the storage folder
+  pacsferry import /old/images --link               leave them where they are; they must stay
+  pacsferry import /old/images --link --hash        ... and read them whole, so that any change is found
+  pacsferry import /old/images --copy --received-from 2024-05-01")]
+#[command(group = clap::ArgGroup::new("how").args(["copy", "link", "link_only"]))]
+pub(super) struct Args {
+    /// The folders, with everything below them; links are not followed
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
+    /// Copy the files into the storage folder
+    #[arg(long)]
+    copy: bool,
+    /// Leave the files where they are and point to them; only what lies in archives (.gz, .zip) is copied
+    #[arg(long)]
+    link: bool,
+    /// The same, and refuse what lies in archives
+    #[arg(long)]
+    link_only: bool,
+    /// Read linked files whole, so that their digests are known
+    #[arg(long, conflicts_with = "copy")]
+    hash: bool,
+    /// The earliest study date, YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// The latest study date, YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    to: Option<Date>,
+    /// The first day on which a file came into its folder (its modification time), YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    received_from: Option<Date>,
+    /// The last such day
+    #[arg(long, value_name = "DATE")]
+    received_to: Option<Date>,
+    /// Only tell how much there is
+    #[arg(long, conflicts_with_all = ["detach", "new"])]
+    dry_run: bool,
+    /// Only queue the job for the worker (`pacsferry work`), which must see the same folders
+    #[arg(long)]
+    detach: bool,
+    /// Make a new job even if one like it is unfinished
+    #[arg(long)]
+    new: bool,
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
+    let config = global.load()?;
+    for (from, to, option) in [(args.from, args.to, ""), (args.received_from, args.received_to, "received-")] {
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            let what = format!("--{option}from {} lies after --{option}to {}", from.iso(), to.iso());
+            return Err(Failure::usage(what, "swap them"));
+        }
+    }
+    let folders = outermost(args.folders.iter().map(|folder| real(folder)).collect::<Result<_, _>>()?);
+    let how = how(&config, &args, &folders)?;
+    let spec = JobSpec {
+        kind: JobKind::Import,
+        source: None,
+        from: args.from,
+        to: args.to,
+        studies: Vec::new(),
+        modalities: Vec::new(),
+        follow: None,
+        import: Some(ImportSpec {
+            folders,
+            how,
+            hash: args.hash,
+            received_from: args.received_from,
+            received_to: args.received_to,
+        }),
+    };
+    if args.dry_run {
+        return dry_run(global, &config, &spec).await;
+    }
+    let node = node::open(config.clone()).await?;
+    let job = migrate::find_or_create(&node.catalog, &spec, args.new).await?;
+    migrate::carry_on(global, &config, &node.catalog, job.id, args.detach).await
+}
+
+/// The absolute path of a folder that is there, without links.
+fn real(folder: &Path) -> Result<PathBuf, Failure> {
+    let name = shown(folder);
+    let real = folder.canonicalize().map_err(|error| {
+        Failure::usage(
+            format!("the folder {name} cannot be opened: {error}"),
+            "check its name, its permissions, and whether its disk is mounted",
+        )
+    })?;
+    if !real.is_dir() {
+        return Err(Failure::usage(format!("{name} is not a folder"), "name the folder that holds the files"));
+    }
+    Ok(real)
+}
+
+/// What becomes of the files. Those of the storage folder are in their place already.
+fn how(config: &Config, args: &Args, folders: &[PathBuf]) -> Result<ImportHow, Failure> {
+    let storage = config.storage.folder.canonicalize().unwrap_or_else(|_| config.storage.folder.clone());
+    let inside = folders.iter().filter(|folder| folder.starts_with(&storage)).count();
+    if inside == folders.len() {
+        log::say("the files lie in the storage folder already: nothing is copied, they only get their entries");
+        return Ok(ImportHow::Own);
+    }
+    if inside > 0 {
+        return Err(Failure::usage(
+            "some of the folders lie in the storage folder and some do not",
+            "import them with two commands",
+        ));
+    }
+    match (args.copy, args.link, args.link_only) {
+        (true, ..) => Ok(ImportHow::Copy),
+        (_, true, _) => Ok(ImportHow::Link),
+        (.., true) => Ok(ImportHow::LinkOnly),
+        _ => Err(Failure::usage(
+            "say what is to become of the files",
+            "--copy copies them into the storage folder, --link leaves them where they are",
+        )),
+    }
+}
+
+async fn dry_run(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exit, Failure> {
+    let mut signals = Signals::new()?;
+    let cancel = CancellationToken::new();
+    let mut run = Box::pin(node::dry_run(config, spec, cancel.clone()));
+    let found = tokio::select! {
+        found = &mut run => Some(found),
+        _ = signals.next() => None,
+    };
+    let Some(found) = found else {
+        cancel.cancel();
+        log::say("stopping");
+        tokio::select! {
+            // What was counted so far would look like an answer.
+            _ = &mut run => {}
+            Asked::Pause | Asked::Leave = signals.next() => {}
+        }
+        return Ok(Exit::Stopped);
+    };
+    let found = found?;
+    if global.json {
+        output::json(&serde_json::json!({
+            "studies": found.studies,
+            "objects": found.objects,
+            "years": found.by_year.iter().map(|(year, studies)| serde_json::json!({ "year": year, "studies": studies })).collect::<Vec<_>>(),
+            "troubled": found.not_enumerated,
+        }))?;
+    } else {
+        output::print(|out| print_dry_run(&found, out))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print_dry_run(found: &DryRun, out: &mut dyn Write) -> std::io::Result<()> {
+    let files = count(found.objects.unwrap_or(0), "file", "files");
+    writeln!(out, "the folders hold {} in {files}", count(found.studies, "study", "studies"))?;
+    for (year, studies) in &found.by_year {
+        writeln!(out, "  {:<8}{:>12}", escape::terminal(year), thousands(*studies))?;
+    }
+    if !found.not_enumerated.is_empty() {
+        writeln!(out, "Notes")?;
+        for what in &found.not_enumerated {
+            writeln!(out, "  {}", escape::terminal(what))?;
+        }
+    }
+    Ok(())
+}
