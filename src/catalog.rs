@@ -14,6 +14,8 @@ mod item;
 mod items;
 mod jobs;
 mod leases;
+mod links;
+mod moves;
 mod places;
 mod query;
 mod record;
@@ -41,6 +43,8 @@ pub use import::{
 pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry};
 pub use jobs::{Control, Job, JobKind, JobState, Note};
 pub use leases::Lease;
+pub use links::{LinkedFile, LinkedStudy, Swap};
+pub use moves::{QuarantinedFile, StoredFile};
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use spec::{ImportHow, ImportSpec, JobSpec};

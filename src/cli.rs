@@ -1,5 +1,6 @@
 //! The command line: one file a command. Results go to standard output, progress and logs to standard error.
 
+mod adopt;
 mod backup;
 mod check;
 mod checkup;
@@ -104,6 +105,7 @@ enum Command {
     Job(job::Args),
     Report(report::Args),
     Verify(verify::Args),
+    Adopt(adopt::Args),
     Work(work::Args),
     Rebuild(backup::RebuildArgs),
     Backup(backup::BackupArgs),
@@ -156,6 +158,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
+        Command::Adopt(args) => adopt::run(global, args).await,
         Command::Work(args) => work::run(global, args).await,
         Command::Rebuild(args) => backup::rebuild(global, args).await,
         Command::Backup(args) => backup::backup(global, args).await,

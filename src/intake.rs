@@ -5,6 +5,7 @@
 //! synced while the last one is committed. There is no timer: whatever queued up during the last flush is the next
 //! batch. Another thread compares what came twice with other bytes, which may take long.
 
+mod adopt;
 mod compare;
 mod decide;
 mod files;
@@ -26,6 +27,7 @@ use crate::store::{Store, StoreError};
 use files::Readers;
 use inbox::{Inbox, Item};
 
+pub use adopt::Adopted;
 pub use files::How;
 pub use sweep::SweepReport;
 

@@ -1,5 +1,6 @@
 //! The composition root: builds, spawns and drains what a process is made of.
 
+mod adopt;
 mod dry_run;
 mod rebuild;
 mod reload;
@@ -15,6 +16,7 @@ use crate::job::JobError;
 use crate::scp::ReceiverError;
 use crate::store::{Store, StoreError};
 
+pub use adopt::{Adoption, Step, adopt};
 pub use dry_run::{DryRun, dry_run};
 pub use rebuild::{Rebuilt, rebuild};
 pub use verify::{verify_files, verify_source};

@@ -12,6 +12,7 @@
 //! others ([`Store::settle`]), and from then on never changed (I3). What a crash leaves is found by its manifest
 //! ([`Store::sweep`]).
 
+mod adopt;
 mod copy;
 mod digest;
 mod error;

@@ -3,7 +3,7 @@
 pub(super) mod batch;
 mod hierarchy;
 mod names;
-mod replace;
+pub(super) mod replace;
 pub(super) mod tally;
 
 use std::net::IpAddr;

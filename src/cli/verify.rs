@@ -16,7 +16,7 @@ use crate::job::verify::{Finding, Looked, Scope};
 use crate::node;
 
 /// Findings that are kept to be printed; all are counted.
-const KEPT: usize = 100_000;
+pub(super) const KEPT: usize = 100_000;
 
 /// Compare the catalog with the source, and with the files on disk
 ///
@@ -106,7 +106,7 @@ async fn compare(
     Ok((looked, findings))
 }
 
-fn document(finding: &Finding) -> serde_json::Value {
+pub(super) fn document(finding: &Finding) -> serde_json::Value {
     json!({
         "kind": finding.kind.as_text(),
         "study_uid": finding.study.as_ref().map(|uid| uid.as_str()),
@@ -115,7 +115,8 @@ fn document(finding: &Finding) -> serde_json::Value {
     })
 }
 
-fn text(out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
+/// One line for each finding, and how many more there are.
+pub(super) fn lines(out: &mut dyn Write, findings: &[Finding], total: u64) -> std::io::Result<()> {
     for finding in findings {
         let mut about = finding.kind.as_text().to_owned();
         if let Some(study) = &finding.study {
@@ -126,10 +127,14 @@ fn text(out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::
         }
         writeln!(out, "{about}: {}", escape::terminal(&finding.detail))?;
     }
-    let more = looked.findings.saturating_sub(findings.len() as u64);
-    if more > 0 {
-        writeln!(out, "... and {}", count(more, "more finding", "more findings"))?;
+    match total.saturating_sub(findings.len() as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "... and {}", count(more, "more finding", "more findings")),
     }
+}
+
+fn text(out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
+    lines(out, findings, looked.findings)?;
     let what =
         format!("{} with {}", count(looked.studies, "study", "studies"), count(looked.objects, "object", "objects"));
     match looked.findings {

@@ -10,6 +10,7 @@ use super::inbox::Item;
 use super::{Intake, IntakeError};
 use crate::catalog::{Catalog, NewInstance, Receipt, Recorded, UidLocks};
 use crate::dataset::CharacterSet;
+use crate::dicom::SopInstanceUid;
 use crate::object::Origin;
 use crate::store::{Filed, Incoming};
 
@@ -105,6 +106,15 @@ fn lock_all(catalog: &Catalog, filed: &[Filed]) -> Result<UidLocks, IntakeError>
     Ok(locks)
 }
 
+/// The same for one UID.
+pub(super) fn lock_one(catalog: &Catalog, uid: &SopInstanceUid) -> Result<UidLocks, IntakeError> {
+    let locks = catalog.uid_locks()?;
+    while !locks.try_lock(uid)? {
+        std::thread::sleep(LOCKED);
+    }
+    Ok(locks)
+}
+
 /// Whether the crash came after the commit. What is in quarantine is recorded again, which changes nothing.
 fn is_known(catalog: &Catalog, filed: &Filed) -> Result<bool, IntakeError> {
     let existing = catalog.existing(&filed.identity().instance)?;
@@ -113,7 +123,7 @@ fn is_known(catalog: &Catalog, filed: &Filed) -> Result<bool, IntakeError> {
     Ok(copies.any(|copy| copy.place == *filed.place() && copy.digest == filed.digest()))
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, IntakeError> + Send + 'static,
 ) -> Result<T, IntakeError> {
     match tokio::task::spawn_blocking(work).await {

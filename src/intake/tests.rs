@@ -14,6 +14,7 @@ use crate::dataset::Elements;
 use crate::dicom::{Encoding, SopClassUid, SopInstanceUid, StudyInstanceUid, Tag, TransferSyntaxUid, tags, uids};
 use crate::object::{Fragment, Origin};
 
+mod adopt;
 mod files;
 mod links;
 

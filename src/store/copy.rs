@@ -65,7 +65,7 @@ impl Store {
         Ok(())
     }
 
-    fn copy_file(&self, from: &Original<'_>) -> Result<Copied, StoreError> {
+    pub(super) fn copy_file(&self, from: &Original<'_>) -> Result<Copied, StoreError> {
         let file = open_unchanged(from.file)?;
         self.root().check_room(from.file.size)?;
         let copied = if from.file.size <= HELD {
@@ -167,13 +167,13 @@ impl Store {
 }
 
 /// What is to be copied.
-struct Original<'a> {
-    file: &'a Link,
-    head_is_sound: bool,
-    class: &'a SopClassUid,
-    instance: &'a SopInstanceUid,
-    transfer_syntax: &'a TransferSyntaxUid,
-    origin: &'a Origin,
+pub(super) struct Original<'a> {
+    pub(super) file: &'a Link,
+    pub(super) head_is_sound: bool,
+    pub(super) class: &'a SopClassUid,
+    pub(super) instance: &'a SopInstanceUid,
+    pub(super) transfer_syntax: &'a TransferSyntaxUid,
+    pub(super) origin: &'a Origin,
 }
 
 impl<'a> Original<'a> {
@@ -185,10 +185,10 @@ impl<'a> Original<'a> {
 }
 
 /// What has become of the bytes.
-struct Copied {
-    digest: Digest,
-    file_size: u64,
-    content: Content,
+pub(super) struct Copied {
+    pub(super) digest: Digest,
+    pub(super) file_size: u64,
+    pub(super) content: Content,
 }
 
 fn clear_preamble(bytes: &mut [u8]) {

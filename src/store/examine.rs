@@ -93,6 +93,7 @@ impl Examined {
             origin,
             place: place.into(),
             replaces: None,
+            made: false,
             destination,
             entry: None,
         }

@@ -5,7 +5,7 @@ use crate::dataset::Header;
 use crate::dicom::{Identity, TransferSyntaxUid};
 use crate::object::Origin;
 
-use super::incoming::{Content, There};
+use super::incoming::{Content, PartFile, There};
 use super::{Digest, Place};
 
 /// An instance that is whole, in the incoming folder. Not durable. Its file goes when this is dropped.
@@ -112,6 +112,7 @@ pub struct Filed {
     pub(super) origin: Origin,
     pub(super) place: Place,
     pub(super) replaces: Option<Place>,
+    pub(super) made: bool,
     pub(super) destination: Destination,
     pub(super) entry: Option<i64>,
 }
@@ -119,11 +120,13 @@ pub struct Filed {
 impl Filed {
     /// Whoever calls this has just made the bytes at `place` durable, or found them so.
     pub(super) fn new(incoming: Incoming, destination: Destination, place: Place, file_size: u64) -> Filed {
+        let made = incoming.content.part().is_some_and(PartFile::is_renamed);
         let Incoming { identity, header, digest, length, transfer_syntax, origin, entry, restores, .. } = incoming;
         // A linked file may be the same and only be known better.
         let replaces = restores.filter(|restored| *restored != place || place.linked().is_some());
         Filed {
             replaces,
+            made,
             identity,
             header,
             digest,
@@ -180,6 +183,11 @@ impl Filed {
     /// Where its bytes are.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Whether the file at its place was written for it, and was not there before.
+    pub fn was_made(&self) -> bool {
+        self.made
     }
 
     /// Where a row says that these bytes are, and they are not: the row is to say where they are now.

@@ -214,6 +214,11 @@ impl PartFile {
         &self.handle.file
     }
 
+    /// Whether it has its final name.
+    pub(super) fn is_renamed(&self) -> bool {
+        self.renamed
+    }
+
     /// Gives it its final name; `AlreadyExists` if that is taken.
     pub(super) fn rename(&mut self, to: &Folder, name: &str) -> io::Result<()> {
         self.process.folder.rename(&self.name, to, name)?;

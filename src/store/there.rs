@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// The place in the storage folder that a path leads to.
-    fn own_place(&self, file: &Link) -> Option<RelativePath> {
+    pub(super) fn own_place(&self, file: &Link) -> Option<RelativePath> {
         let root = std::fs::canonicalize(self.folder()).ok()?;
         let below = file.path.strip_prefix(root).ok()?.to_str()?;
         RelativePath::parse(below).ok().filter(|place| !place.is_quarantine())

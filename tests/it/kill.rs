@@ -20,7 +20,7 @@ use crate::support::peers::{Ferry, PATIENCE, Source};
 const DRIVERS: usize = 4;
 
 /// Steps that only files of folders take.
-const OF_FOLDERS: [&str; 1] = ["copy"];
+const OF_FOLDERS: [&str; 2] = ["copy", "adopt"];
 
 /// What a fail point is a part of.
 fn step(point: &str) -> &str {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::names::text;
+use super::replace::folder_of;
 use crate::catalog::{FLAG_COLLISION, FLAG_PATIENTS};
 use crate::dataset::{Header, fold_person_name};
 use crate::db::DbError;
@@ -112,7 +113,7 @@ impl Hierarchy {
 
     /// Whether a place is the one that the series and the UID tell already. The first place of a series decides.
     pub(super) fn is_usual(&mut self, series: i64, place: &str, uid: &str) -> bool {
-        let folder = place.strip_suffix(".dcm").and_then(|place| place.strip_suffix(uid)?.strip_suffix('/'));
+        let folder = folder_of(place, uid);
         let (Some(folder), Some(series)) = (folder, self.series.get_mut(&series)) else { return false };
         if series.folder.is_empty() {
             series.folder = folder.to_owned();

@@ -8,7 +8,7 @@ use crate::catalog::codes::signed;
 use crate::catalog::places::{Bytes, copy_bytes, digest_blob, instance_bytes};
 use crate::db::DbError;
 use crate::dicom::SopInstanceUid;
-use crate::store::{Digest, Place};
+use crate::store::{Digest, Filed, Place};
 
 /// Points the row of the object's instance to where the object is now, if the row still says what the object replaces;
 /// the instance if so.
@@ -22,7 +22,7 @@ pub(super) fn instance(tx: &Transaction<'_>, object: &NewInstance, syntax: i64) 
     if bytes.place != *replaced || !may_replace(&bytes, object) {
         return Ok(None);
     }
-    point(tx, "instances", id, object, syntax)?;
+    set(tx, Table::Instances, id, &target(object, syntax))?;
     Ok(Some(id))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn variant(tx: &Transaction<'_>, object: &NewInstance, instance: i64,
     for row in rows {
         let (bytes, id) = row?;
         if bytes.place == *replaced && may_replace(&bytes, object) {
-            point(tx, "copies", id, object, syntax)?;
+            set(tx, Table::Copies, id, &target(object, syntax))?;
             return Ok(true);
         }
     }
@@ -58,29 +58,82 @@ pub(super) fn learn(tx: &Transaction<'_>, uid: &SopInstanceUid, place: &Place, d
     Ok(())
 }
 
+fn target(object: &NewInstance, syntax: i64) -> Target<'_> {
+    let NewInstance { place, digest, length, file_size, .. } = object;
+    Target { place, digest: digest.as_ref(), length: *length, file_size: *file_size, syntax }
+}
+
 /// Bytes that are known give way only to the same ones.
 fn may_replace(bytes: &Bytes, object: &NewInstance) -> bool {
     bytes.digest.is_none() || bytes.digest == object.digest
 }
 
-fn point(tx: &Transaction<'_>, table: &str, id: i64, object: &NewInstance, syntax: i64) -> Result<(), DbError> {
-    let stands = Names::default().stands(tx, &object.place)?;
+/// Tables whose rows say where bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::catalog) enum Table {
+    Instances,
+    Copies,
+}
+
+/// Where bytes are now, as a row has to say it.
+pub(in crate::catalog) struct Target<'a> {
+    place: &'a Place,
+    digest: Option<&'a Digest>,
+    length: u64,
+    file_size: u64,
+    syntax: i64,
+}
+
+/// Points a row to a copy.
+pub(in crate::catalog) fn point(tx: &Transaction<'_>, table: Table, id: i64, copy: &Filed) -> Result<(), DbError> {
+    let syntax = Names::default().uid(tx, copy.transfer_syntax().as_str())?;
+    let digest = copy.digest();
+    let (length, file_size) = (copy.length(), copy.file_size());
+    set(tx, table, id, &Target { place: copy.place(), digest: digest.as_ref(), length, file_size, syntax })
+}
+
+fn set(tx: &Transaction<'_>, table: Table, id: i64, to: &Target<'_>) -> Result<(), DbError> {
+    let stands = Names::default().stands(tx, to.place)?;
+    let (name, is_usual) = match table {
+        Table::Instances => ("instances", is_usual(tx, id, stands.place)?),
+        Table::Copies => ("copies", false),
+    };
     tx.prepare_cached(&format!(
-        "UPDATE {table} SET place = ?2, link_folder = ?3, link_name = ?4, link_modified = ?5, length = ?6,
+        "UPDATE {name} SET place = ?2, link_folder = ?3, link_name = ?4, link_modified = ?5, length = ?6,
             file_size = ?7, digest = ?8, transfer_syntax = ?9 WHERE id = ?1"
     ))?
     .execute(params![
         id,
-        stands.place,
+        stands.place.filter(|_| !is_usual),
         stands.folder,
         stands.name,
         stands.modified,
-        signed(object.length),
-        signed(object.file_size),
-        digest_blob(object.digest.as_ref()),
-        syntax,
+        signed(to.length),
+        signed(to.file_size),
+        digest_blob(to.digest),
+        to.syntax,
     ])?;
     Ok(())
+}
+
+/// Whether the place of an instance is the one that its series and its UID tell. The first place of a series decides.
+fn is_usual(tx: &Transaction<'_>, id: i64, place: Option<&str>) -> Result<bool, DbError> {
+    let Some(place) = place else { return Ok(false) };
+    let (series, uid, known): (i64, String, String) = tx
+        .prepare_cached(
+            "SELECT se.id, i.uid, se.folder FROM instances i CROSS JOIN series se ON se.id = i.series WHERE i.id = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let Some(folder) = folder_of(place, &uid) else { return Ok(false) };
+    if known.is_empty() {
+        tx.prepare_cached("UPDATE series SET folder = ?2 WHERE id = ?1")?.execute(params![series, folder])?;
+    }
+    Ok(known.is_empty() || known == folder)
+}
+
+/// The folder of a place, where the file is named by the UID.
+pub(super) fn folder_of<'p>(place: &'p str, uid: &str) -> Option<&'p str> {
+    place.strip_suffix(".dcm")?.strip_suffix(uid)?.strip_suffix('/')
 }
 
 const INSTANCE: &str = concat!(

@@ -40,6 +40,7 @@ fn no_hot_query_scans_or_sorts() {
         arrivals::FILED,
         arrivals::ARRIVALS,
         arrivals::LAST_ARRIVAL,
+        links::STUDIES,
         record::EXISTING,
         record::VARIANTS,
         batch::NEXT_RECEIPT,
