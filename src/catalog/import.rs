@@ -144,6 +144,8 @@ pub struct FolderFacts {
     pub state: FolderState,
     /// Files that an earlier run has dealt with.
     pub unchanged: u64,
+    /// Files that an earlier run found not to be DICOM.
+    pub foreign: u64,
     /// Entries that are neither files nor folders.
     pub skipped: u64,
     /// Files of another day than was asked for.

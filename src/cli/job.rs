@@ -11,6 +11,7 @@ use super::{Exit, Failure, Global, follow, migrate, output};
 use crate::catalog::{Catalog, Checkpoint, Control, Job, JobState, Reason, Retry};
 use crate::config::Config;
 use crate::dicom::StudyInstanceUid;
+use crate::import::shown;
 use crate::job::report::{escape, local_time, state_text, timestamp};
 
 /// The checkpoints that are shown.
@@ -129,6 +130,13 @@ async fn show(global: &Global, catalog: &Catalog, job: &Job) -> Result<Exit, Fai
         if let Some(message) = &job.message {
             writeln!(out, "  {}", escape::terminal(message))?;
         }
+        if let Some(import) = &job.spec.import {
+            for folder in &import.folders {
+                writeln!(out, "  folder: {}", escape::terminal(&shown(folder)))?;
+            }
+            let list = if job.enumerated { "complete" } else { "being made" };
+            return writeln!(out, "  list: {list}");
+        }
         writeln!(
             out,
             "  list: {} of {} asked for{}",
@@ -177,6 +185,11 @@ fn asked(job: &Job) -> String {
     }
     if let Some(follow) = spec.follow {
         parts.push(format!("asking again every {}", crate::config::units::format_duration(follow)));
+    }
+    if let Some(import) = &spec.import {
+        parts.push(import.how.as_text().to_owned());
+        parts.extend(import.received_from.map(|day| format!("received from {}", day.iso())));
+        parts.extend(import.received_to.map(|day| format!("received to {}", day.iso())));
     }
     if parts.is_empty() { "everything".into() } else { parts.join("; ") }
 }

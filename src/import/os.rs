@@ -39,8 +39,6 @@ pub struct Look {
     pub size: u64,
     /// When it was written, in nanoseconds of unix time.
     pub modified: i64,
-    /// When anything about it was changed, its name included.
-    pub changed: i64,
 }
 
 const HERE: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -121,7 +119,6 @@ fn look_of(stat: &Stat) -> Look {
         kind,
         size: u64::try_from(stat.st_size).unwrap_or(0),
         modified: time(stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
-        changed: time(stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
     }
 }
 
@@ -131,11 +128,10 @@ fn nanoseconds(value: impl TryInto<i64>) -> i64 {
 }
 
 impl Look {
-    /// Whether it was written, or came here, so shortly before `now` (in the same nanoseconds) that somebody may be
-    /// writing it still. A time that lies ahead tells nothing.
+    /// Whether it was written so shortly before `now` (in the same nanoseconds) that somebody may be writing it still. A
+    /// time that lies ahead tells nothing.
     pub fn is_young(&self, now: i64, settle: std::time::Duration) -> bool {
         let settle = i64::try_from(settle.as_nanos()).unwrap_or(i64::MAX);
-        let since = now.saturating_sub(settle);
-        [self.modified, self.changed].iter().any(|time| (since..=now).contains(time))
+        (now.saturating_sub(settle)..=now).contains(&self.modified)
     }
 }

@@ -4,6 +4,7 @@
 //! that a report of a million studies needs no more memory than one of ten.
 
 pub mod escape;
+mod folders;
 mod html;
 mod summary;
 mod tables;
@@ -19,7 +20,9 @@ use serde_json::{Value, json};
 use crate::catalog::{
     Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals, Totals,
 };
+use crate::import::shown;
 
+pub use folders::{FolderEnd, FolderTotals};
 pub use summary::{Summary, YearTotals};
 
 /// Studies per page.
@@ -73,6 +76,8 @@ pub struct Report {
     pub now: i64,
     /// Objects and bytes of the last minute.
     pub recent: (u64, u64),
+    /// The folders of an import, by how they ended.
+    pub folders: Option<FolderTotals>,
 }
 
 impl Report {
@@ -81,14 +86,19 @@ impl Report {
         let Some(job) = catalog.job(job).await? else {
             return Ok(None);
         };
-        Ok(Some(Report {
+        let mut report = Report {
             totals: catalog.totals(job.id).await?,
             notes: catalog.notes(job.id).await?,
             recent: catalog.throughput(job.id, Duration::from_secs(60)).await?,
             now: jiff::Timestamp::now().as_millisecond(),
             catalog: catalog.clone(),
+            folders: None,
             job,
-        }))
+        };
+        if report.job.spec.kind == JobKind::Import {
+            report.folders = Some(report.count_folders().await?);
+        }
+        Ok(Some(report))
     }
 
     /// Writes it in one of the forms.
@@ -117,7 +127,15 @@ impl Report {
     pub fn is_proven(&self) -> bool {
         self.job.state == JobState::Finished
             && self.totals.items.fallout() == 0
+            && self.folders.is_none_or(|folders| folders.fallout == 0)
             && !self.notes.iter().any(|note| is_gap(&note.kind))
+    }
+
+    /// What the job is about: its source, or its folders.
+    fn subject(&self) -> Option<String> {
+        let folders = self.job.spec.import.as_ref().map(|import| &import.folders);
+        let folders = folders.map(|all| all.iter().map(|folder| shown(folder)).collect::<Vec<_>>().join(", "));
+        self.job.spec.source.clone().or(folders)
     }
 
     /// How long the job has been at work, from its start to its end or to now.
@@ -141,6 +159,9 @@ impl Report {
             "objects": objects_json(&self.totals.objects),
             "bytes": self.totals.bytes,
             "enumerated": self.job.enumerated,
+            "folder_totals": self.folders.map(|f| json!({
+                "succeeded": f.succeeded, "partial": f.partial, "failed": f.failed, "pending": f.pending,
+            })),
             "notes": self.notes.iter().map(|n| json!({ "at": timestamp(n.at), "kind": n.kind, "text": n.text })).collect::<Vec<_>>(),
         })
     }

@@ -217,7 +217,8 @@ impl Catalog {
             }
             for folder in &batch.done {
                 tx.prepare_cached(
-                    "UPDATE import_folders SET state = ?3, unchanged = ?4, skipped = ?5, outside = ?6, detail = ?7
+                    "UPDATE import_folders SET state = ?3, unchanged = ?4, skipped = ?5, outside = ?6, detail = ?7,
+                        foreign_files = ?8
                      WHERE job = ?1 AND path = ?2 AND state = 0",
                 )?
                 .execute(params![
@@ -228,6 +229,7 @@ impl Catalog {
                     signed(folder.skipped),
                     signed(folder.outside),
                     capped(&folder.detail, LONGEST_TEXT),
+                    signed(folder.foreign),
                 ])?;
             }
             Ok(())

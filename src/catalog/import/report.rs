@@ -21,6 +21,8 @@ pub struct FolderReport {
     pub state: FolderState,
     /// Files that an earlier run has dealt with.
     pub unchanged: u64,
+    /// Those among the unchanged that are not DICOM, which an earlier run found out.
+    pub foreign: u64,
     /// Entries that are neither files nor folders.
     pub skipped: u64,
     /// Files of another day than was asked for.
@@ -34,6 +36,11 @@ pub struct FolderReport {
 }
 
 impl FolderReport {
+    /// How many files are not DICOM.
+    pub fn not_dicom(&self) -> u64 {
+        self.count(FileState::NotDicom) + self.foreign
+    }
+
     /// How many files are in a state.
     pub fn count(&self, state: FileState) -> u64 {
         self.files.iter().filter(|(other, _)| *other == state).map(|(_, files)| files).sum()
@@ -72,6 +79,7 @@ impl Catalog {
                     skipped: unsigned(row.get(4)?),
                     outside: unsigned(row.get(5)?),
                     detail: row.get(6)?,
+                    foreign: unsigned(row.get(7)?),
                     files: Vec::new(),
                     reasons: Vec::new(),
                 })
@@ -120,6 +128,7 @@ impl Catalog {
     }
 }
 
-pub(in crate::catalog) const FOLDERS: &str = "SELECT p.id, p.path, d.state, d.unchanged, d.skipped, d.outside, d.detail
+pub(in crate::catalog) const FOLDERS: &str =
+    "SELECT p.id, p.path, d.state, d.unchanged, d.skipped, d.outside, d.detail, d.foreign_files
      FROM import_paths p CROSS JOIN import_folders d ON d.path = p.id AND d.job = ?1
      WHERE p.path > ?2 ORDER BY p.path LIMIT ?3";

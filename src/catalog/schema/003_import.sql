@@ -6,16 +6,17 @@ CREATE TABLE import_paths (
     path BLOB NOT NULL UNIQUE
 ) STRICT;
 
--- States: 0 to be listed, 1 listed, 2 cannot be read. `unchanged` files were filed by an earlier run; `skipped` ones are
--- links, pipes and the like; `outside` ones are of another day than was asked for.
+-- States: 0 to be listed, 1 listed, 2 cannot be read. `unchanged` files were filed by an earlier run, `foreign_files` were found
+-- not to be DICOM; `skipped` ones are links, pipes and the like; `outside` ones are of another day than was asked for.
 CREATE TABLE import_folders (
     job       INTEGER NOT NULL REFERENCES jobs (id),
     path      INTEGER NOT NULL REFERENCES import_paths (id),
     state     INTEGER NOT NULL DEFAULT 0,
-    unchanged INTEGER NOT NULL DEFAULT 0,
-    skipped   INTEGER NOT NULL DEFAULT 0,
-    outside   INTEGER NOT NULL DEFAULT 0,
-    detail    TEXT NOT NULL DEFAULT '',
+    unchanged     INTEGER NOT NULL DEFAULT 0,
+    foreign_files INTEGER NOT NULL DEFAULT 0,
+    skipped       INTEGER NOT NULL DEFAULT 0,
+    outside       INTEGER NOT NULL DEFAULT 0,
+    detail        TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job, path)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX import_folders_state ON import_folders (job, state, path);

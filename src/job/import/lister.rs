@@ -81,6 +81,7 @@ impl Lister {
             id: folder.id,
             state: FolderState::Listed,
             unchanged: 0,
+            foreign: 0,
             skipped: 0,
             outside: 0,
             detail: String::new(),
@@ -158,7 +159,7 @@ impl Lister {
         let only_names: Vec<&OsStr> = files.iter().map(|(name, _)| name.as_os_str()).collect();
         let mut known = self.catalog.known_entries(self.job, self.way, folder.id, &only_names)?;
         let now = unix_nanoseconds();
-        let (mut unchanged, mut outside) = (0, 0);
+        let (mut unchanged, mut foreign, mut outside) = (0, 0, 0);
         for (name, look) in files {
             let entry = known.remove(&name);
             let candidate = Candidate {
@@ -168,6 +169,7 @@ impl Lister {
             };
             match self.judge(&candidate, entry.as_ref(), now) {
                 Judgement::Known => {}
+                Judgement::Foreign => foreign += 1,
                 Judgement::Unchanged(carried) => {
                     unchanged += u64::from(carried.is_empty());
                     round.batch.files.extend(carried);
@@ -182,6 +184,7 @@ impl Lister {
         if let Some((facts, _)) = round.facts.get_mut(&folder.id) {
             facts.skipped += skipped;
             facts.unchanged += unchanged;
+            facts.foreign += foreign;
             facts.outside += outside;
         }
         Ok(())
@@ -197,7 +200,10 @@ impl Lister {
                 return Judgement::Known;
             }
             if !known.ours && same && known.members.iter().all(|(_, state, ..)| state.is_settled()) {
-                return Judgement::Unchanged(carried(candidate, known));
+                return match known.members.as_slice() {
+                    [(_, FileState::NotDicom, ..)] => Judgement::Foreign,
+                    _ => Judgement::Unchanged(carried(candidate, known)),
+                };
             }
         }
         let received = || day_of(look).is_some_and(|day| self.received.contains(day));
@@ -304,6 +310,8 @@ enum Judgement {
     Known,
     /// An earlier run has dealt with it; rows that are told again.
     Unchanged(Vec<ListedFile>),
+    /// An earlier run found that it is not DICOM.
+    Foreign,
     Outside,
     Young,
     Look,

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::escape::{html, thousands};
 use super::text::{remedy, verdict};
-use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, kind_text, local_time, state_text};
+use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, folders, kind_text, local_time, state_text};
 use crate::catalog::{Item, ItemState};
 use crate::config::units::{format_bytes, format_duration};
 
@@ -33,6 +33,9 @@ pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write +
     years(&summary, out)?;
     reasons(&summary, report.job.id, style, out)?;
     notes(report, out)?;
+    if report.folders.is_some() {
+        folders::write_html(report, style, out).await?;
+    }
 
     let (title, states): (_, &[ItemState]) =
         if style.failed_only { ("Studies that are not proven", &FALLOUT) } else { ("Studies, newest first", &[]) };
@@ -47,7 +50,7 @@ pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write +
 
 fn heading(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let job = &report.job;
-    let of = job.spec.source.as_deref().map(|source| format!(" of {}", html(source))).unwrap_or_default();
+    let of = report.subject().map(|subject| format!(" of {}", html(&subject))).unwrap_or_default();
     let title = format!("Job {}: {}{of}, {}", job.id, kind_text(job.spec.kind), state_text(job.state));
     writeln!(out, "{HEAD}<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>")?;
     writeln!(out, "<p class=verdict>{}</p>", html(&verdict(report)))?;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::{FALLOUT, Report, ReportError, Style, Summary, escape};
+use super::{FALLOUT, Report, ReportError, Style, Summary, escape, folders};
 use crate::catalog::{Item, ItemState};
 
 /// One document, written study by study.
@@ -34,7 +34,12 @@ pub(super) async fn write_json(
         .into_iter()
         .map(|(reason, studies)| json!({ "reason": reason.as_text(), "studies": studies, "remedy": reason.remedy() }))
         .collect();
-    writeln!(out, "],\n\"years\":{},\n\"reasons\":{}}}", Value::Array(years), Value::Array(reasons))?;
+    write!(out, "],\n\"years\":{},\n\"reasons\":{}", Value::Array(years), Value::Array(reasons))?;
+    if report.folders.is_some() {
+        write!(out, ",\n\"folders\":")?;
+        folders::write_json(report, style, out).await?;
+    }
+    writeln!(out, "}}")?;
     Ok(())
 }
 
@@ -54,8 +59,11 @@ fn study(item: &Item) -> Value {
     })
 }
 
-/// One line a study.
+/// One line a study; of an import, one line a folder.
 pub(super) async fn write_csv(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+    if report.folders.is_some() {
+        return folders::write_csv(report, style, out).await;
+    }
     let columns = [
         "study_uid",
         "study_date",

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::escape::{terminal, thousands};
-use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, kind_text, local_time, state_text};
+use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, folders, kind_text, local_time, state_text};
 use crate::catalog::{Item, ItemState, JobState, Reason};
 use crate::config::units::{format_bytes, format_duration, format_rate};
 
@@ -18,6 +18,7 @@ pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write +
         years(&summary, out)?;
         reasons(&summary, report.job.id, style, out)?;
     }
+    folders::write_text(report, style, out).await?;
     fallout(report, style, out).await?;
     if !style.failed_only {
         notes(report, out)?;
@@ -28,7 +29,7 @@ pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write +
 
 fn headline(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let job = &report.job;
-    let of = job.spec.source.as_deref().map(|source| format!(" of {}", terminal(source))).unwrap_or_default();
+    let of = report.subject().map(|subject| format!(" of {}", terminal(&subject))).unwrap_or_default();
     writeln!(out, "Job {}: {}{of}, {}", job.id, kind_text(job.spec.kind), state_text(job.state))?;
     writeln!(out, "  {}", verdict(report))?;
     if let Some(message) = &job.message {
@@ -62,6 +63,17 @@ pub(super) fn verdict(report: &Report) -> String {
     let studies = |n: u64| format!("{} {}", thousands(n), if n == 1 { "study" } else { "studies" });
     let over = items.fallout();
     match report.job.state {
+        JobState::Finished if report.folders.is_some_and(|folders| folders.fallout > 0) => {
+            let folders = report.folders.map_or(0, |folders| folders.fallout);
+            let what = if folders == 1 { "folder has" } else { "folders have" };
+            format!("{} proven; {} {what} files that are NOT filed.", studies(items.proven), thousands(folders))
+        }
+        JobState::Finished if items.total == 0 && report.folders.is_some() => {
+            "Nothing new: no file in the folders that is not filed already.".into()
+        }
+        JobState::Finished if over == 0 && report.folders.is_some() => {
+            format!("All {} are proven: every object that the folders hold is filed.", studies(items.proven))
+        }
         JobState::Finished if over == 0 && !report.is_proven() => {
             format!("{} proven, but NOT everything could be listed: see the notes.", studies(items.proven))
         }
@@ -217,23 +229,31 @@ fn notes(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
 
 fn next(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let (id, items, suffix) = (report.job.id, &report.totals.items, &style.command_suffix);
+    let import = report.folders.is_some();
     let mut hints = Vec::new();
     match report.job.state {
         JobState::Paused | JobState::Halted => hints.push((format!("job {id} resume"), "goes on where it stopped")),
         JobState::Running | JobState::Stopping => {
-            hints.push((format!("job {id}"), "shows how far it is, and what is being pulled"));
-            hints.push((format!("job {id} pause"), "lets go of the source within a second"));
+            hints.push((format!("job {id}"), "shows how far it is"));
+            let pause = if import {
+                "stops it within a second, to go on later"
+            } else {
+                "lets go of the source within a second"
+            };
+            hints.push((format!("job {id} pause"), pause));
         }
         JobState::Finished | JobState::Cancelled => {}
     }
     if items.fallout() > 0 {
         hints.push((format!("report {id} --failed"), "every study that is not proven"));
         if !style.source_gone {
-            hints.push((format!("job {id} retry"), "tries these again, and pulls only what is missing"));
+            hints.push((format!("job {id} retry"), "tries these again, and takes in only what is missing"));
         }
     }
     if report.job.state == JobState::Finished && !style.source_gone {
-        hints.push((format!("verify {id}"), "compares again with the source, and with the files"));
+        let verify =
+            if import { "compares again with the files" } else { "compares again with the source, and with the files" };
+        hints.push((format!("verify {id}"), verify));
     }
     hints.push((format!("report {id} --format html > report.html"), "the same to print and to keep"));
     writeln!(out, "Where to look next")?;
