@@ -19,6 +19,7 @@ mod log;
 mod migrate;
 mod open;
 mod output;
+mod relocate;
 mod remedy;
 mod report;
 mod signals;
@@ -106,6 +107,7 @@ enum Command {
     Report(report::Args),
     Verify(verify::Args),
     Adopt(adopt::Args),
+    Relocate(relocate::Args),
     Work(work::Args),
     Rebuild(backup::RebuildArgs),
     Backup(backup::BackupArgs),
@@ -159,6 +161,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
         Command::Adopt(args) => adopt::run(global, args).await,
+        Command::Relocate(args) => relocate::run(global, args).await,
         Command::Work(args) => work::run(global, args).await,
         Command::Rebuild(args) => backup::rebuild(global, args).await,
         Command::Backup(args) => backup::backup(global, args).await,

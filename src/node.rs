@@ -4,6 +4,9 @@ mod adopt;
 mod dry_run;
 mod rebuild;
 mod reload;
+mod relocate;
+#[cfg(test)]
+mod testing;
 mod verify;
 mod worker;
 
@@ -19,6 +22,7 @@ use crate::store::{Store, StoreError};
 pub use adopt::{Adoption, Step, adopt};
 pub use dry_run::{DryRun, dry_run};
 pub use rebuild::{Rebuilt, rebuild};
+pub use relocate::{Relocated, relocate};
 pub use verify::{verify_files, verify_source};
 pub use worker::{WorkerScope, run_worker};
 
@@ -26,7 +30,10 @@ pub use worker::{WorkerScope, run_worker};
 pub const RECEIVER_LEASE: &str = "receiver";
 /// The name of the lease of a worker that takes up every job. Who holds it will see to a job that is queued.
 pub const WORKER_LEASE: &str = "worker";
+/// The id of the storage folder that the catalog belongs to.
 const STORAGE_ID: &str = "storage.id";
+/// Where that folder was when it was last used.
+const STORAGE_FOLDER: &str = "storage.folder";
 
 /// Why a process cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +56,8 @@ pub enum NodeError {
     },
     /// The catalog is of another storage folder.
     #[error(
-        "the catalog {} belongs to another storage folder than {} (ids {expected} and {found}): check [storage] in the configuration",
-        catalog.display(), folder.display()
+        "the catalog {} belongs to another storage folder{} than {} (ids {expected} and {found})",
+        catalog.display(), used.as_ref().map(|used| format!(", {used},")).unwrap_or_default(), folder.display()
     )]
     OtherFolder {
         /// As configured.
@@ -61,7 +68,28 @@ pub enum NodeError {
         expected: String,
         /// The id in the folder's sentinel file.
         found: String,
+        /// Where the catalog's own folder was when it was last used, if that was elsewhere.
+        used: Option<String>,
     },
+    /// The configuration names another storage folder than before, and nothing is there yet.
+    #[error("the configuration names the storage folder {}, but the catalog belongs to {used}", folder.display())]
+    FolderChanged {
+        /// As configured.
+        folder: PathBuf,
+        /// Where the catalog's own folder was when it was last used.
+        used: String,
+    },
+    /// One of two storage folders lies in the other.
+    #[error("the storage folders {} and {} lie one in the other", from.display(), to.display())]
+    Nested {
+        /// The old one.
+        from: PathBuf,
+        /// The new one.
+        to: PathBuf,
+    },
+    /// A folder that is to become the storage folder of a catalog holds files that the catalog does not know.
+    #[error("the storage folder {} holds files that are not in the catalog", .0.display())]
+    Occupied(PathBuf),
     /// The catalog failed while running.
     #[error(transparent)]
     Running(#[from] CatalogError),
@@ -107,18 +135,26 @@ pub async fn open(config: Config) -> Result<Node, NodeError> {
     let expected = catalog.meta_get(STORAGE_ID).await.map_err(of_catalog)?;
     let of_store = |source| NodeError::Store { folder: folder.clone(), source };
     let minimum_free = config.storage.minimum_free;
-    let store = match &expected {
+    let here = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone()).display().to_string();
+    let used = catalog.meta_get(STORAGE_FOLDER).await.map_err(of_catalog)?;
+    let elsewhere = used.clone().filter(|used| *used != here);
+    let opened = match &expected {
         Some(_) => Store::open(&folder, minimum_free),
         None => Store::create(&folder, minimum_free),
-    }
-    .map_err(of_store)?;
-    match expected {
-        Some(expected) if expected != store.id() => {
-            let found = store.id().to_owned();
-            return Err(NodeError::OtherFolder { catalog: path, folder, expected, found });
+    };
+    let store = match (opened, elsewhere) {
+        (Err(StoreError::NotMounted(_)), Some(used)) => return Err(NodeError::FolderChanged { folder, used }),
+        (Ok(store), used) if expected.as_ref().is_some_and(|expected| expected != store.id()) => {
+            let (expected, found) = (expected.unwrap_or_default(), store.id().to_owned());
+            return Err(NodeError::OtherFolder { catalog: path, folder, expected, found, used });
         }
-        Some(_) => {}
-        None => catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?,
+        (opened, _) => opened.map_err(of_store)?,
+    };
+    if expected.is_none() {
+        catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?;
+    }
+    if used.as_ref() != Some(&here) {
+        catalog.meta_set(STORAGE_FOLDER, &here).await.map_err(of_catalog)?;
     }
     Ok(Node { config, catalog, store })
 }

@@ -52,6 +52,7 @@ pub use examine::{CharsetOf, Found};
 pub use filed::{Destination, Filed, Incoming};
 pub use journal::{Journal, JournalEntry, LinkedText, PathText, QuarantineReasons};
 pub use link::{Link, Place};
+pub use links::LinkedAs;
 pub use place::{InvalidPlace, RelativePath};
 pub use settle::Settled;
 pub use source::SourceFile;

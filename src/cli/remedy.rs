@@ -41,7 +41,13 @@ pub(super) fn of_node(error: &NodeError) -> String {
     match error {
         NodeError::Store { source, .. } => of_store(source).into(),
         NodeError::Catalog { source, .. } | NodeError::Running(source) => of_catalog(source).into(),
-        NodeError::OtherFolder { .. } => "name the folder and the catalog that belong together".into(),
+        NodeError::OtherFolder { used: None, .. } => "name the folder and the catalog that belong together".into(),
+        NodeError::OtherFolder { used: Some(used), .. } | NodeError::FolderChanged { used, .. } => format!(
+            "name {used} again in `[storage] folder`, or let `pacsferry relocate {}` change over to the new folder",
+            super::output::shell_word(used)
+        ),
+        NodeError::Nested { .. } => "name a folder beside the old one in `[storage] folder`".into(),
+        NodeError::Occupied(_) => "name an empty folder in `[storage] folder`, or one that does not exist yet".into(),
         NodeError::Job(JobError::Scu(error)) => error.remedy().unwrap_or_default(),
         NodeError::Job(JobError::Store(error)) => of_store(error).into(),
         NodeError::Job(JobError::Catalog(error)) => of_catalog(error).into(),

@@ -1,5 +1,7 @@
 //! The catalog made anew from the storage folder.
 
+mod links;
+
 use std::path::{Path, PathBuf};
 
 use tracing::info;
@@ -73,6 +75,12 @@ enum Trouble {
     Catalog(CatalogError),
 }
 
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Trouble::Store(error)
+    }
+}
+
 impl From<CatalogError> for Trouble {
     fn from(error: CatalogError) -> Self {
         Trouble::Catalog(error)
@@ -101,6 +109,7 @@ impl Rebuild<'_> {
             }
         }
         again.extend(self.record(&batch, &reasons, false)?);
+        self.links()?;
         // A variant may lie in a folder that comes before the one of its instance, or be the first of several that
         // are left of it: as long as that helps, what was refused is tried again.
         loop {
@@ -159,25 +168,15 @@ impl Rebuild<'_> {
 
     /// Reads files, several at a time, in their order.
     fn examine(&self, places: &[RelativePath]) -> Vec<Result<Found, StoreError>> {
-        let charset = |origin: &Origin| {
-            let source = origin.source.as_deref().and_then(|name| self.config.source(name));
-            let terms = source.and_then(|source| source.charset.as_deref());
-            terms.map_or_else(CharacterSet::ascii, CharacterSet::from_terms)
-        };
-        let examine = |place| self.store.examine(place, &charset);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let share = places.len().div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            let examine = &examine;
-            let running: Vec<_> = places
-                .chunks(share)
-                .map(|share| scope.spawn(move || share.iter().map(examine).collect::<Vec<_>>()))
-                .collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            running.into_iter().flat_map(join).collect()
-        })
+        let charset = |origin: &Origin| self.charset(origin);
+        in_parallel(places, |place| self.store.examine(place, &charset))
+    }
+
+    /// What a sender means that names no character set.
+    fn charset(&self, origin: &Origin) -> CharacterSet {
+        let source = origin.source.as_deref().and_then(|name| self.config.source(name));
+        let terms = source.and_then(|source| source.charset.as_deref());
+        terms.map_or_else(CharacterSet::ascii, CharacterSet::from_terms)
     }
 
     fn problem(&mut self, words: &str) {
@@ -186,6 +185,21 @@ impl Rebuild<'_> {
             self.done.problems.push(words.to_owned());
         }
     }
+}
+
+/// Does the same with all of them, several at a time; the outcomes in their order.
+fn in_parallel<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let share = all.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> =
+            all.chunks(share).map(|share| scope.spawn(move || share.iter().map(work).collect::<Vec<_>>())).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        running.into_iter().flat_map(join).collect()
+    })
 }
 
 /// What a file is, from its place and the journal.

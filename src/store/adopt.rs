@@ -1,9 +1,8 @@
 //! Linked files on their way into the storage folder: the catalog knows what they are, and they are copied as they are.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use super::copy::{Copied, Original};
 use super::error::Doing;
+use super::examine::nobody;
 use super::incoming::{Content, There};
 use super::read::digest_of;
 use super::receive::scan_file;
@@ -11,7 +10,6 @@ use super::source::unreadable;
 use super::{Digest, Incoming, Link, Store, StoreError};
 use crate::dataset::{CharacterSet, Part10, read_part10_head};
 use crate::dicom::{Identity, TransferSyntaxUid};
-use crate::object::Origin;
 
 /// Where the magic word of a file stands.
 const MAGIC: std::ops::Range<usize> = 128..132;
@@ -91,8 +89,4 @@ fn is_sound(head: &[u8], link: &Link, identity: &Identity, syntax: &TransferSynt
         && transfer_syntax.as_ref() == Some(syntax)
         && sop_class.is_some_and(|class| class.as_str() == identity.class.as_str())
         && sop_instance.is_some_and(|instance| instance.as_str() == identity.instance.as_str())
-}
-
-fn nobody() -> Origin {
-    Origin { source: None, ae_title: String::new(), address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), association: 0 }
 }

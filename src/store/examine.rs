@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use super::error::Doing;
 use super::incoming::{Content, PartFile};
 use super::manifest::OriginText;
 use super::read::{digest_of, read_head};
 use super::receive::{Scanned, scan_file};
-use super::{Destination, Digest, Filed, Incoming, RelativePath, Store, StoreError};
+use super::{Destination, Digest, Filed, Incoming, Link, LinkedText, RelativePath, Store, StoreError};
 use crate::dataset::{CharacterSet, Part10};
 use crate::dicom::{SopClassUid, SopInstanceUid, TransferSyntaxUid, Uid, uids};
 use crate::object::Origin;
@@ -53,10 +54,13 @@ fn origin_of(head: &Part10) -> Origin {
         head.private_information.as_deref().filter(|_| ours).map(|bytes| bytes.strip_suffix(b"\0").unwrap_or(bytes));
     match text.map(serde_json::from_slice::<OriginText>) {
         Some(Ok(origin)) => origin.into(),
-        _ => {
-            Origin { source: None, ae_title: String::new(), address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), association: 0 }
-        }
+        _ => nobody(),
     }
+}
+
+/// Whoever brings what nobody is known to have sent.
+pub(super) fn nobody() -> Origin {
+    Origin { source: None, ae_title: String::new(), address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), association: 0 }
 }
 
 impl Examined {
@@ -121,6 +125,33 @@ impl Store {
         let examined = examine(&file, place.as_str(), Some(origin), charset)?;
         let folder = self.folder_at(place.folder()).doing("open", || place.folder().to_owned())?;
         Ok(examined.incoming(self.process()?.adopt(&folder, place.name())?))
+    }
+}
+
+impl Store {
+    /// Reads the header of a linked file, which must be what it was, for a catalog that does not know it.
+    pub fn examine_link(&self, path: PathBuf, text: &LinkedText, charset: CharsetOf<'_>) -> Result<Filed, StoreError> {
+        let LinkedText { offset, size, modified, .. } = *text;
+        let link = Link { path, offset, size, modified };
+        let file = link.open()?;
+        let (origin, transfer_syntax) = (nobody(), TransferSyntaxUid::new(&text.syntax));
+        let scan = scan_file(&file, offset, &transfer_syntax, &charset(&origin));
+        let (class, instance) = (SopClassUid::new(&text.class), SopInstanceUid::new(&text.instance));
+        let Scanned { identity, header, .. } = Scanned::of(scan, class, instance);
+        Ok(Filed {
+            identity,
+            header,
+            digest: text.digest.as_deref().and_then(Digest::parse),
+            length: link.length(),
+            file_size: size,
+            transfer_syntax,
+            origin,
+            place: link.into(),
+            replaces: None,
+            made: false,
+            destination: if text.variant { Destination::Variant } else { Destination::Image },
+            entry: None,
+        })
     }
 }
 

@@ -3,23 +3,34 @@
 use std::collections::BTreeMap;
 
 use super::journal::{JournalEntry, LinkedText, PathText};
-use super::{Incoming, Link};
+use super::{Digest, Link};
+use crate::dicom::{Identity, TransferSyntaxUid};
 
 /// Files in one line; a line has a bound.
 const IN_A_LINE: usize = 200;
 
+/// What is to be kept of a linked file: where it is, what it is, and whether it is a variant.
+pub type LinkedAs<'a> = (&'a Link, &'a Identity, &'a TransferSyntaxUid, Option<Digest>, bool);
+
+impl JournalEntry {
+    /// The entries for files that are linked.
+    pub fn links<'a>(files: impl Iterator<Item = LinkedAs<'a>>) -> Vec<JournalEntry> {
+        entries(files.map(text))
+    }
+}
+
 /// The folder of a linked file, and what is kept of the file.
-pub(super) fn text(link: &Link, incoming: &Incoming, variant: bool) -> (Vec<u8>, LinkedText) {
+pub(super) fn text((link, identity, transfer_syntax, digest, variant): LinkedAs<'_>) -> (Vec<u8>, LinkedText) {
     let (folder, name) = link.parts();
     let text = LinkedText {
         name: PathText::of(name),
-        instance: incoming.identity.instance.as_str().to_owned(),
-        class: incoming.identity.class.as_str().to_owned(),
-        syntax: incoming.transfer_syntax.as_str().to_owned(),
+        instance: identity.instance.as_str().to_owned(),
+        class: identity.class.as_str().to_owned(),
+        syntax: transfer_syntax.as_str().to_owned(),
         offset: link.offset,
         size: link.size,
         modified: link.modified,
-        digest: incoming.digest.map(|digest| digest.to_string()),
+        digest: digest.map(|digest| digest.to_string()),
         variant,
     };
     (folder.to_vec(), text)

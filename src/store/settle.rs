@@ -299,7 +299,8 @@ impl Step {
             Destination::Variant => true,
             _ => return None,
         };
-        Some(links::text(&there.link, &self.incoming, variant))
+        let Incoming { identity, transfer_syntax, digest, .. } = &self.incoming;
+        Some(links::text((&there.link, identity, transfer_syntax, *digest, variant)))
     }
 
     fn finish(self) -> Result<Filed, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use super::error::Doing;
 use super::examine::{CharsetOf, examine};
 use super::incoming::DeadFolder;
-use super::manifest::{self, Entry};
+use super::manifest::{self, DestinationText, Entry};
 use super::{Destination, Filed, Incoming, RelativePath, Store, StoreError};
 use crate::object::Origin;
 
@@ -67,6 +67,10 @@ impl Store {
                 let part = self.process()?.adopt(&dead.folder, &entry.file)?;
                 let mut incoming = examined.incoming(part);
                 incoming.entry = entry.entry;
+                if let DestinationText::Quarantine(reason) = &entry.destination {
+                    // What set it aside may not be in its header.
+                    incoming.set_aside = Some(reason.clone());
+                }
                 Ok(Some(incoming))
             }
             // A power cut took some of its bytes; nobody was told that it was here.

@@ -20,7 +20,7 @@ use crate::support::peers::{Ferry, PATIENCE, Source};
 const DRIVERS: usize = 4;
 
 /// Steps that only files of folders take.
-const OF_FOLDERS: [&str; 2] = ["copy", "adopt"];
+const OF_FOLDERS: [&str; 3] = ["copy", "adopt", "relocate"];
 
 /// What a fail point is a part of.
 fn step(point: &str) -> &str {

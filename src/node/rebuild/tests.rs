@@ -1,110 +1,9 @@
 //! A catalog made anew says what the lost one said, of everything that files and journal can tell.
 #![expect(clippy::disallowed_methods, reason = "the tests do to the folder what people do")]
 
-use std::collections::BTreeSet;
-
-use bytes::Bytes;
-use tempfile::TempDir;
-use tokio::sync::mpsc;
-
 use super::*;
-use crate::catalog::Quarantined;
-use crate::dataset::Elements;
-use crate::dicom::{
-    Encoding, QueryLevel, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, tags, uids,
-};
-use crate::intake::{Intake, Stored};
-use crate::job::verify::Scope;
-use crate::object::{Fragment, ObjectStream};
-
-const CLASS: &str = "1.2.840.10008.5.1.4.1.1.2";
-const STUDY: &str = "1.2.3";
-
-struct Site {
-    temp: TempDir,
-    config: Config,
-}
-
-impl Site {
-    /// An archive of one study: an instance with a variant, one with a malformed UID, a collision, and an object whose
-    /// header contradicts the command.
-    async fn new() -> Site {
-        let temp = tempfile::tempdir().unwrap();
-        let at = |name: &str| temp.path().join(name).display().to_string();
-        let text = format!(
-            "[storage]\nfolder = \"{}\"\ncatalog = \"sqlite:{}\"\nminimum_free = \"0 B\"\n",
-            at("images"),
-            at("catalog.db")
-        );
-        let site = Site { config: crate::config::parse(&text, None).unwrap(), temp };
-        let node = super::super::open(site.config.clone()).await.unwrap();
-        let intake = Intake::start(node.store.clone(), node.catalog.clone(), "one".into()).unwrap();
-        let sent = [
-            ("1.2.3.5", "1.2.3.5", "A", 1),
-            ("1.2.3.5", "1.2.3.5", "B", 1),
-            ("1.2.3.5", "1.2.3.5", "A", 2),
-            ("LOCALIZER 1", "LOCALIZER 1", "A", 3),
-            ("1.2.3.6", "1.2.3.7", "A", 4),
-        ];
-        let mut became = Vec::new();
-        for (command, instance, patient, pixels) in sent {
-            match intake.store(stream(command, instance, patient, pixels), CharacterSet::ascii(), &|_| false).await {
-                Ok(Stored::Recorded(recorded)) => became.push(recorded),
-                other => panic!("{other:?}"),
-            }
-        }
-        assert!(matches!(
-            became.as_slice(),
-            [Recorded::New, Recorded::Variant, Recorded::Collision, Recorded::New, Recorded::Quarantined(_)]
-        ));
-        intake.close().await.unwrap();
-        site
-    }
-
-    async fn contents(&self) -> (Vec<crate::catalog::FoundRow>, BTreeSet<String>, Vec<Quarantined>) {
-        let catalog = Catalog::open(&self.config.storage.catalog).unwrap();
-        let study = StudyInstanceUid::new(STUDY);
-        let found = catalog.find(QueryLevel::Image, &[], 100).await.unwrap();
-        let files = catalog.files_of_study(&study, None, 100).await.unwrap();
-        let files = files.into_iter().map(|file| format!("{} {:?}", file.place, file.digest)).collect();
-        let quarantined = catalog.quarantined_of_study(&study).await.unwrap();
-        (found.rows, files, quarantined.into_iter().map(|q| Quarantined { at: 0, ..q }).collect())
-    }
-
-    fn lose_the_catalog(&self) {
-        remove(&self.config.storage.catalog).unwrap();
-    }
-
-    async fn findings(&self) -> Vec<String> {
-        let mut findings = Vec::new();
-        let mut tell = |finding: crate::job::verify::Finding| findings.push(finding.detail);
-        let stop = tokio_util::sync::CancellationToken::new();
-        super::super::verify_files(self.config.clone(), &Scope::All, &stop, &mut tell).await.unwrap();
-        findings
-    }
-}
-
-fn stream(command: &str, instance: &str, patient: &str, pixels: u8) -> ObjectStream {
-    let mut elements = Elements::new();
-    elements.put(tags::SOP_CLASS_UID, CLASS).put(tags::SOP_INSTANCE_UID, instance).put(tags::STUDY_DATE, "20211117");
-    elements.put(tags::STUDY_INSTANCE_UID, STUDY).put(tags::SERIES_INSTANCE_UID, "1.2.3.4");
-    elements.put(tags::PATIENT_NAME, patient).put_bytes(tags::PIXEL_DATA, *b"OW", &[pixels; 3000]);
-    let (sender, fragments) = mpsc::channel(8);
-    sender.try_send(Fragment::Data(Bytes::from(elements.write(Encoding::ExplicitLe)))).unwrap();
-    sender.try_send(Fragment::End).unwrap();
-    ObjectStream {
-        class: SopClassUid::new(CLASS),
-        instance: SopInstanceUid::new(command),
-        transfer_syntax: TransferSyntaxUid::new(uids::EXPLICIT_LE),
-        origin: Origin {
-            source: Some("oldpacs".into()),
-            ae_title: "OLDPACS".into(),
-            address: [127, 0, 0, 1].into(),
-            association: 3,
-        },
-        fragments,
-    }
-}
+use crate::intake::How;
+use crate::node::testing::Site;
 
 #[tokio::test]
 async fn variants_collisions_and_quarantine_come_back_as_they_were() {
@@ -146,4 +45,39 @@ async fn nobody_else_may_have_the_folder_open() {
     assert!(!site.config.storage.catalog.exists());
     drop(other);
     assert!(rebuild(site.config.clone()).await.is_ok());
+}
+
+#[tokio::test]
+async fn links_come_back_from_the_journal() {
+    let site = Site::new().await;
+    assert_eq!(site.link("one", "1.2.3.8", "A", How::Link).await.1, Recorded::New);
+    assert_eq!(site.link("two", "1.2.3.9", "A", How::LinkHashed).await.1, Recorded::New);
+    assert_eq!(site.link("beside two", "1.2.3.9", "B", How::Link).await.1, Recorded::Variant);
+    let before = site.contents().await;
+    assert_eq!((before.0.len(), before.1.len()), (4, 8));
+    site.lose_the_catalog();
+    let done = rebuild(site.config.clone()).await.unwrap();
+    assert_eq!((done.objects, done.quarantined, done.problem_count), (6, 2, 0), "{:?}", done.problems);
+    assert_eq!(site.contents().await, before);
+    assert_eq!(site.findings().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn links_that_were_copied_stay_copies_and_those_that_are_gone_are_told() {
+    let site = Site::new().await;
+    let (first, _) = site.link("one", "1.2.3.8", "A", How::Link).await;
+    site.link("two", "1.2.3.9", "A", How::LinkHashed).await;
+    let (stop, scope) = (tokio_util::sync::CancellationToken::new(), crate::job::verify::Scope::All);
+    let adopted = crate::node::adopt(site.config.clone(), &scope, &stop, &mut |_| {}).await.unwrap();
+    assert_eq!((adopted.studies, adopted.objects, adopted.findings), (1, 2, 0));
+    let (gone, _) = site.link("three", "1.2.3.10", "A", How::Link).await;
+    let before = site.contents().await;
+    std::fs::remove_file(gone).unwrap();
+    std::fs::remove_file(first).unwrap();
+    site.lose_the_catalog();
+    let done = rebuild(site.config.clone()).await.unwrap();
+    assert_eq!((done.objects, done.problem_count), (5, 1), "{:?}", done.problems);
+    assert!(done.problems[0].contains("three"), "{:?}", done.problems);
+    let after = site.contents().await;
+    assert_eq!((after.1.len(), before.1.difference(&after.1).count()), (7, 1), "only what is gone is missing");
 }
