@@ -13,6 +13,7 @@ mod item;
 mod items;
 mod jobs;
 mod leases;
+mod lost;
 mod query;
 mod record;
 #[doc(hidden)]
@@ -30,10 +31,11 @@ use crate::object::{Disposition, Fault};
 
 pub use arrivals::{Arrival, Quarantined};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
-pub use files::KnownFile;
+pub use files::{FileRole, KnownFile};
 pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry};
 pub use jobs::{Control, Job, JobKind, JobSpec, JobState, Note};
 pub use leases::Lease;
+pub use lost::Lost;
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use totals::{ItemTotals, ObjectTotals, Totals};

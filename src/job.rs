@@ -12,6 +12,7 @@ mod get;
 pub mod health;
 pub mod keeper;
 mod listing;
+mod loss;
 pub mod plan;
 mod planner;
 mod pull;

@@ -12,6 +12,7 @@
 //! others ([`Store::settle`]), and from then on never changed (I3). What a crash leaves is found by its manifest
 //! ([`Store::sweep`]).
 
+mod aside;
 mod digest;
 mod error;
 mod examine;
@@ -40,6 +41,7 @@ use incoming::ProcessFolder;
 use pool::{SyncPool, Target};
 use root::Root;
 
+pub use aside::SetAside;
 pub use digest::Digest;
 pub use error::StoreError;
 pub use examine::{CharsetOf, Found};
@@ -103,6 +105,11 @@ impl Store {
     /// ([`StoreError::NotMounted`]). Cheap enough for every object.
     pub fn check_room(&self) -> Result<(), StoreError> {
         self.0.root.check_room(0)
+    }
+
+    /// Whether the folder is still mounted ([`StoreError::NotMounted`]).
+    pub fn check_mounted(&self) -> Result<(), StoreError> {
+        self.0.root.check_mounted()
     }
 
     /// Lets no other process open the folder as long as this one has it open; [`StoreError::InUse`] if one has.

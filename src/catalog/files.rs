@@ -19,7 +19,20 @@ pub struct KnownFile {
     pub length: u64,
     /// BLAKE3 of the data set.
     pub digest: Digest,
+    /// What it is.
+    pub role: FileRole,
     position: (i64, i64),
+}
+
+/// What a file is to the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileRole {
+    /// The instance that is filed under its UID.
+    Instance,
+    /// A variant of one.
+    Variant,
+    /// Kept in quarantine.
+    Quarantined,
 }
 
 impl KnownFile {
@@ -52,7 +65,13 @@ impl Catalog {
         self.read(move |c| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let file = |row: &Row<'_>| {
+                let role = match row.get(0)? {
+                    0 => FileRole::Instance,
+                    1 => FileRole::Variant,
+                    _ => FileRole::Quarantined,
+                };
                 Ok(KnownFile {
+                    role,
                     position: (row.get(0)?, row.get(1)?),
                     instance: SopInstanceUid::new(row.get_ref(2)?.as_str()?),
                     place: place_of(row.get_ref(3)?.as_str()?)?,

@@ -14,7 +14,7 @@ use super::request::{self, Asked};
 use super::state::{Event, on};
 use super::work::{Link, Work};
 use super::{backoff, settle};
-use crate::catalog::{Evidence, Item, ItemUpdate, Outcome, Reason};
+use crate::catalog::{Evidence, Item, ItemState, ItemUpdate, Outcome, Reason};
 use crate::config::Source;
 use crate::dicom::SopInstanceUid;
 use crate::object::Disposition;
@@ -258,7 +258,7 @@ pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
                 here.quarantined.insert(arrival.instance.clone());
             }
             // Filed in another study, or moved there by a person.
-            Outcome::Duplicate | Outcome::Variant if !here.filed.contains(&arrival.instance) => {
+            Outcome::Duplicate | Outcome::Variant if arrival.filed && !here.filed.contains(&arrival.instance) => {
                 here.elsewhere.insert(arrival.instance.clone());
             }
             Outcome::AlreadyMoved => {
@@ -266,9 +266,15 @@ pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
             }
             Outcome::New | Outcome::Duplicate | Outcome::Variant => {}
         }
-        // What an earlier job brought is judged by what is filed, not by what the source delivered then.
-        if arrival.item == Some(item.id) {
-            here.received.insert(arrival.instance);
+        match arrival.item_state {
+            _ if arrival.item == Some(item.id) => {
+                here.received.insert(arrival.instance);
+            }
+            // What a proof rested on was listed then; what the operator took out, a person has looked at.
+            None | Some(ItemState::Proven | ItemState::Excluded) => {}
+            Some(_) => {
+                here.brought_before.insert(arrival.instance);
+            }
         }
     }
     Ok(here)

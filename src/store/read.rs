@@ -23,14 +23,26 @@ impl Store {
         Ok((file, size.saturating_sub(head.data_set_offset)))
     }
 
-    /// Reads a filed instance and digests its data set; with the length of that.
+    /// Reads a filed instance and digests its data set; with the length of that. What is in quarantine may be a ruin
+    /// without a head: then of all its bytes.
     pub fn digest(&self, place: &RelativePath) -> Result<(Digest, u64), StoreError> {
-        let (file, head) = self.open_part10(place)?;
-        digest_of(&file, head.data_set_offset).doing("read", || place.to_string())
+        let file = self.open_file(place)?;
+        let offset = match read_head(&file, place.as_str()) {
+            Err(StoreError::Damaged { .. }) if place.is_quarantine() => 0,
+            head => head?.data_set_offset,
+        };
+        digest_of(&file, offset).doing("read", || place.to_string())
     }
 
     /// Opens a file and reads its preamble and file meta group.
     pub(super) fn open_part10(&self, place: &RelativePath) -> Result<(File, Part10), StoreError> {
+        let file = self.open_file(place)?;
+        let head = read_head(&file, place.as_str())?;
+        Ok((file, head))
+    }
+
+    /// Opens a file, whatever is in it.
+    pub(super) fn open_file(&self, place: &RelativePath) -> Result<File, StoreError> {
         let shown = || place.to_string();
         let file = match self.open_place(place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -41,8 +53,7 @@ impl Store {
         if !file.metadata().doing("look at", shown)?.is_file() {
             return Err(StoreError::damaged(place, "it is no file"));
         }
-        let head = read_head(&file, place.as_str())?;
-        Ok((file, head))
+        Ok(file)
     }
 
     /// Opens a file without following a link in any part of its path.

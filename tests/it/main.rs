@@ -16,6 +16,7 @@ mod full;
 mod headers;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod lost;
 mod peers;
 mod resume;
 mod retrieve;

@@ -346,6 +346,17 @@ fn what_the_source_delivers_but_does_not_list_is_filed_and_told() {
     assert_eq!(done.code, 3, "{}", done.err);
     assert_eq!(scene.report().verdict(&scene.study(0)), "partial: over count");
     scene.has_everything();
+    // A second job has nothing to pull, and comes to the same verdict.
+    let sent = scene.pacs.objects_sent();
+    assert_eq!(scene.migrate().code, 3);
+    assert_eq!(scene.report().verdict(&scene.study(0)), "partial: over count");
+    assert_eq!(scene.pacs.objects_sent(), sent);
+    // Until a person has looked at it.
+    let uid = scene.study(0).to_string();
+    for job in ["1", "2"] {
+        assert_eq!(scene.ferry.run(&["job", job, "exclude", "--study", &uid, "--why", "looked at"]).code, 0);
+    }
+    scene.proves_everything();
 }
 
 #[test]
