@@ -4,6 +4,7 @@
 //! leases, checkpoints, and what has been filed. A function here is one transaction or one read; nothing is held in
 //! between. Times are unix milliseconds.
 
+mod alive;
 mod arrivals;
 mod checkpoints;
 mod claim;
@@ -29,6 +30,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
 
+pub use alive::SignOfLife;
 pub use arrivals::{Arrival, Quarantined};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use files::{FileRole, KnownFile};
@@ -57,6 +59,9 @@ pub enum CatalogError {
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(i64),
+    /// Somebody else works under a name that only one process may have.
+    #[error("another process works under the name {0}")]
+    OwnerTaken(String),
     /// The query makes no sense.
     #[error(transparent)]
     Query(#[from] InvalidQuery),
@@ -72,7 +77,7 @@ impl CatalogError {
     pub fn disposition(&self) -> Disposition {
         match self {
             CatalogError::Db(error) => error.disposition(),
-            CatalogError::NoSuchJob(_) | CatalogError::Query(_) => Disposition::GiveUp,
+            CatalogError::NoSuchJob(_) | CatalogError::OwnerTaken(_) | CatalogError::Query(_) => Disposition::GiveUp,
         }
     }
 }

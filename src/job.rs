@@ -13,6 +13,7 @@ pub mod health;
 pub mod keeper;
 mod listing;
 mod loss;
+mod modality;
 pub mod plan;
 mod planner;
 mod pull;

@@ -140,9 +140,10 @@ pub(super) async fn carry_on(
             Ended::Left => Ok(Exit::Stopped),
         };
     }
-    let by = match catalog.holder(node::WORKER_LEASE).await? {
-        Some(_) => "a worker is running and takes it up".to_owned(),
-        None => format!("no worker is running; start one with `{}`", global.command("work")),
+    let by = if open::is_held(catalog, node::WORKER_LEASE).await? {
+        "a worker is running and takes it up".to_owned()
+    } else {
+        format!("no worker is running; start one with `{}`", global.command("work"))
     };
     let follow = global.command(&format!("job {job}"));
     if global.json {

@@ -100,5 +100,14 @@ pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, F
 
 /// Whether no process runs jobs.
 pub(super) async fn is_idle(catalog: &Catalog) -> Result<bool, Failure> {
-    Ok(catalog.holder(RECEIVER_LEASE).await?.is_none() && catalog.holder(WORKER_LEASE).await?.is_none())
+    Ok(!is_held(catalog, RECEIVER_LEASE).await? && !is_held(catalog, WORKER_LEASE).await?)
+}
+
+/// Whether a living process holds a lease. One that was killed is known to be gone, and what it held is freed.
+pub(super) async fn is_held(catalog: &Catalog, lease: &str) -> Result<bool, Failure> {
+    if catalog.holder(lease).await?.is_none() {
+        return Ok(false);
+    }
+    catalog.release_dead().await?;
+    Ok(catalog.holder(lease).await?.is_some())
 }

@@ -127,12 +127,12 @@ async fn walk(work: &Work, kept: &mut Option<Link>) -> Result<(), JobError> {
             link.close().await;
             work.let_workers_in().await;
         }
+        if work.stop.is_cancelled() {
+            info!("stopped in the middle of a window");
+            return Ok(());
+        }
         let (verdict, detail, next, answers) = match judged {
             Ok(judged) => judged,
-            Err(error) if work.stop.is_cancelled() => {
-                info!(%error, "stopped in the middle of a window");
-                return Ok(());
-            }
             Err(error) => {
                 attempts += 1;
                 if attempts < QUERY_ATTEMPTS || work.health.pause().is_some() {

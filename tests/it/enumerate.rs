@@ -242,6 +242,45 @@ fn a13_an_answer_without_label_is_read_as_the_source_is_configured() {
 }
 
 #[test]
+fn modalities_that_a_source_does_not_tell_are_asked_of_the_series() {
+    let archive = || {
+        Archive::with(|b| {
+            b.study("20240105").series("CT").instances(2, 64).series("SR").instances(1, 64);
+            b.study("20240104").series("MR").instances(2, 64);
+            b.study("20230104").series("US").instances(1, 64).series("SR").instances(1, 64);
+        })
+    };
+    let (study, series) = (tags::MODALITIES_IN_STUDY, tags::MODALITY);
+    let profile = |untold: &[Tag]| Profile {
+        ignored_keys: BTreeSet::from([study]),
+        untold_keys: untold.iter().copied().collect(),
+        ..Profile::default()
+    };
+    for modalities in [&["CT"][..], &["CT", "MR"]] {
+        let scene = Scene::new(archive(), profile(&[study]));
+        let mut command = vec!["migrate", SOURCE];
+        command.extend(modalities.iter().flat_map(|modality| ["--modality", *modality]));
+        let done = scene.ferry.run(&command);
+        assert_eq!(done.code, 0, "{}", done.err);
+        let report = scene.report();
+        assert_eq!((report.item("total"), report.item("proven")), (modalities.len(), modalities.len()));
+        assert_eq!(scene.pacs.retrieves().len(), modalities.len());
+    }
+    // A source that tells it nowhere: better too much than too little, and said.
+    let scene = Scene::new(archive(), profile(&[study, series]));
+    assert_eq!(scene.ferry.run(&["migrate", SOURCE, "--modality", "CT"]).code, 0);
+    assert_eq!(scene.report().item("total"), 3);
+    assert!(scene.report().0["notes"].to_string().contains("neither at STUDY nor at SERIES"), "{}", scene.report().0);
+
+    let scene = Scene::new(archive(), profile(&[]));
+    let found = scene.ferry.json(&["find", SOURCE, "ModalitiesInStudy=CT", "--json"]);
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    let scene = Scene::new(archive(), profile(&[study]));
+    let found = scene.ferry.run(&["find", SOURCE, "ModalitiesInStudy=CT"]);
+    assert!(found.code == 0 && found.err.contains("its word alone"), "{}", found.err);
+}
+
+#[test]
 fn a15_elements_that_nobody_asked_for_are_ignored() {
     let scene = Scene::new(days(&["20240105"], 3), Profile { extra_elements: true, ..Profile::default() });
     scene.proves_everything();

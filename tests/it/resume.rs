@@ -234,6 +234,11 @@ fn a_kill_between_two_pending_responses_goes_on_from_the_checkpoint() {
     until("the source noticed", LONG, || {
         (scene.pacs.store_associations() == 0 && scene.pacs.associations() == 0).then_some(())
     });
+    // Nobody waits until the leases of the dead process run out.
+    let jobs = scene.ferry.run(&["jobs"]).out;
+    assert!(jobs.contains("no worker is running"), "{jobs}");
+    let shown = scene.ferry.json(&["job", "last", "show", "--json"]);
+    assert!(shown["checkpoints"].as_array().unwrap().iter().all(|row| !row["closed"].is_null()), "{shown}");
     goes_on(&scene, &["migrate", SOURCE]);
 }
 

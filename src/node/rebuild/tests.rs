@@ -122,6 +122,29 @@ async fn variants_collisions_and_quarantine_come_back_as_they_were() {
 }
 
 #[tokio::test]
+async fn variants_whose_instance_is_gone_are_all_recorded() {
+    let site = Site::new().await;
+    let node = super::super::open(site.config.clone()).await.unwrap();
+    let intake = Intake::start(node.store.clone(), node.catalog.clone(), "two".into()).unwrap();
+    for patient in ["C", "D"] {
+        let sent = stream("1.2.3.5", "1.2.3.5", patient, 1);
+        let stored = intake.store(sent, CharacterSet::ascii(), &|_| false).await;
+        assert!(matches!(stored, Ok(Stored::Recorded(Recorded::Variant))), "{stored:?}");
+    }
+    intake.close().await.unwrap();
+    drop(node);
+    let of_instance = |files: &BTreeSet<String>| files.iter().filter(|file| file.contains("/1.2.3.5")).count();
+    assert_eq!(of_instance(&site.contents().await.1), 5, "an instance, three variants, and a collision");
+    site.lose_the_catalog();
+    std::fs::remove_file(site.config.storage.folder.join("images/2021/11/17/1.2.3/1.2.3.4/1.2.3.5.dcm")).unwrap();
+    let done = rebuild(site.config.clone()).await.unwrap();
+    assert_eq!((done.objects, done.quarantined, done.problems), (4, 2, vec![]));
+    let (rows, files, _) = site.contents().await;
+    assert_eq!((rows.len(), of_instance(&files)), (2, 4));
+    assert_eq!(site.findings().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_is_no_file_of_ours_is_told_and_costs_only_itself() {
     let site = Site::new().await;
     site.lose_the_catalog();
