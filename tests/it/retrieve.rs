@@ -294,10 +294,21 @@ fn b19_new_uids_with_each_retrieve_are_no_proof_and_no_loop() {
     let scene = Scene::new(archive(1, 3), Profile { fresh_uids: true, ..Profile::default() });
     let done = scene.migrate();
     assert_eq!(done.code, 3, "{}", done.err);
-    let verdict = scene.report().verdict(&scene.study(0));
-    assert!(!verdict.starts_with("proven"), "{verdict}");
-    // Four attempts: by study, by series, and twice by image.
-    assert!(scene.pacs.retrieves().len() <= 12, "{}", scene.pacs.retrieves().len());
+    let report = scene.report();
+    assert_eq!(report.verdict(&scene.study(0)), "failed: over count");
+    let detail = report.study(&scene.study(0))["detail"].as_str().unwrap();
+    assert!(detail.contains("UIDs anew with each retrieve"), "{detail}");
+    assert_eq!((scene.pacs.retrieves().len(), report.attempts(&scene.study(0))), (2, 2));
+}
+
+#[test]
+fn b19_beside_other_studies_and_by_get_too() {
+    let profile = Profile { fresh_uids: true, ..Profile::default() };
+    let scene = Scene::keyed(archive(3, 3), profile, &[("retrieve", "\"get\"")]);
+    assert_eq!(scene.migrate().code, 3);
+    let report = scene.report();
+    assert!((0..3).all(|study| report.verdict(&scene.study(study)) == "failed: over count"), "{}", report.fallout());
+    assert!((0..3).all(|study| report.attempts(&scene.study(study)) == 2), "{}", report.fallout());
 }
 
 #[test]
