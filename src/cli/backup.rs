@@ -67,9 +67,9 @@ pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit,
         output::print(|out| {
             writeln!(
                 out,
-                "the catalog {} is made anew: {} objects, {} in quarantine",
+                "the catalog {} is made anew: {}, {} in quarantine",
                 path.display(),
-                rebuilt.objects,
+                output::count(rebuilt.objects, "object", "objects"),
                 rebuilt.quarantined
             )?;
             for problem in &rebuilt.problems {

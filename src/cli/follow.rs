@@ -28,8 +28,10 @@ const STOPPING: Duration = Duration::from_secs(5);
 pub(super) enum Ended {
     /// The job is at rest.
     AtRest(Box<Job>),
-    /// This process leaves, and the job goes on or waits for the next worker.
+    /// This process was interrupted twice; the job pauses, or is paused by whoever works on it.
     Left,
+    /// This process was told to end; the job stays running and goes on with the next worker.
+    Terminated,
 }
 
 /// A job that is followed, by whomever it is run.
@@ -152,8 +154,13 @@ impl<'a> Follow<'a> {
             worker.shutdown.cancel();
         }
         self.join().await?;
-        log::say(&format!("stopped; job {} stays running: the next worker goes on with it", self.job));
-        Ok(Ended::Left)
+        let by = if open::is_held(self.catalog, WORKER_LEASE).await? {
+            "the worker goes on with it".to_owned()
+        } else {
+            format!("the next worker goes on with it (`{}`)", self.global.command("work"))
+        };
+        log::say(&format!("terminated; job {} stays running: {by}", self.job));
+        Ok(Ended::Terminated)
     }
 }
 

@@ -21,5 +21,6 @@ mod peers;
 mod resume;
 mod retrieve;
 mod scale;
+mod strangers;
 mod support;
 mod tidy;
