@@ -171,6 +171,11 @@ pub(super) fn start_writing_out(file: &File, from: u64, to: u64) {
     }
 }
 
+/// Lets the system use the memory for something else in which it keeps a file that is durable. Only a wish.
+pub(super) fn give_up_pages(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+}
+
 fn kind_of(file_type: FileType) -> Kind {
     match file_type {
         FileType::RegularFile => Kind::File,
