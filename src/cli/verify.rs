@@ -143,7 +143,7 @@ fn text(global: &Global, out: &mut dyn Write, looked: &Looked, findings: &[Findi
     if looked.lost == 0 {
         return Ok(());
     }
-    writeln!(out, "{} counted as filed any more; what is left is in quarantine", are_not(looked.lost))?;
+    writeln!(out, "{} counted as filed any more; damaged bytes are kept in quarantine", are_not(looked.lost))?;
     if looked.jobs.is_empty() {
         return writeln!(
             out,
@@ -151,7 +151,7 @@ fn text(global: &Global, out: &mut dyn Write, looked: &Looked, findings: &[Findi
         );
     }
     for job in &looked.jobs {
-        writeln!(out, "`{}` pulls them again", global.command(&format!("job {job} retry")))?;
+        writeln!(out, "`{}` pulls what is missing", global.command(&format!("job {job} retry")))?;
     }
     Ok(())
 }

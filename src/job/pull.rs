@@ -179,17 +179,17 @@ async fn conclude(
             let attempts = source.attempts;
             let what = objects(count.into());
             let attempts = format!("{attempts} {}", if attempts == 1 { "attempt" } else { "attempts" });
-            fall(reason, format!("{what} that it lists did not arrive in {attempts}; {}", item.detail));
+            fall(reason, format!("{what} that the source lists did not arrive in {attempts}; {}", item.detail));
             update.missing = missing;
         }
         Verdict::Quarantined(n) => {
-            fall(Reason::Quarantined, format!("in quarantine, of what it lists: {}", objects(n.into())));
+            fall(Reason::Quarantined, format!("in quarantine: {} that the source lists", objects(n.into())));
         }
         Verdict::Collided(n) => {
             let what = objects(n.into());
             fall(
                 Reason::UidCollision,
-                format!("with the UID of another object that is filed, of what it lists: {what}"),
+                format!("with the UID of another object that is filed: {what} that the source lists"),
             );
         }
         Verdict::Over { unlisted, missing } => fall(Reason::OverCount, over_count(unlisted, missing, count)),
