@@ -4,6 +4,7 @@
 //! leases, checkpoints, and what has been filed. A function here is one transaction or one read; nothing is held in
 //! between. Times are unix milliseconds.
 
+mod alive;
 mod arrivals;
 mod checkpoints;
 mod claim;
@@ -15,6 +16,7 @@ mod items;
 mod jobs;
 mod leases;
 mod links;
+mod lost;
 mod moves;
 mod places;
 mod query;
@@ -33,9 +35,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
 
+pub use alive::SignOfLife;
 pub use arrivals::{Arrival, Quarantined};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
-pub use files::KnownFile;
+pub use files::{FileRole, KnownFile};
 pub use import::{
     Archived, Batch, FileKey, FileOutcome, FileState, FilingCounts, FolderFacts, FolderReport, FolderState,
     ImportFolder, KnownEntry, ListedFile, ListedObject, TroubledFile, Way,
@@ -44,6 +47,7 @@ pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, O
 pub use jobs::{Control, Job, JobKind, JobState, Note};
 pub use leases::Lease;
 pub use links::{LinkedFile, LinkedStudy, Swap};
+pub use lost::Lost;
 pub use moves::{QuarantinedFile, StoredFile};
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
@@ -67,6 +71,9 @@ pub enum CatalogError {
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(i64),
+    /// Somebody else works under a name that only one process may have.
+    #[error("another process works under the name {0}")]
+    OwnerTaken(String),
     /// The query makes no sense.
     #[error(transparent)]
     Query(#[from] InvalidQuery),
@@ -82,7 +89,7 @@ impl CatalogError {
     pub fn disposition(&self) -> Disposition {
         match self {
             CatalogError::Db(error) => error.disposition(),
-            CatalogError::NoSuchJob(_) | CatalogError::Query(_) => Disposition::GiveUp,
+            CatalogError::NoSuchJob(_) | CatalogError::OwnerTaken(_) | CatalogError::Query(_) => Disposition::GiveUp,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The single door in: stream → incoming → batch → recorded. Whoever brings an object, over whichever association or
 //! from whichever folder, comes through here.
 //!
-//! One thread makes batches durable and hands them to the thread that writes the catalog, so that the next batch is
-//! synced while the last one is committed. There is no timer: whatever queued up during the last flush is the next
-//! batch. Another thread compares what came twice with other bytes, which may take long.
+//! One thread makes batches durable and hands them to the thread that writes the catalog; a next batch that is large
+//! enough is synced while the last one is committed. There is no timer: whatever queued up during the last flush is
+//! the next batch. Another thread compares what came twice with other bytes, which may take long.
 
 mod adopt;
 mod compare;
@@ -47,7 +47,7 @@ pub struct Intake {
 /// What became of an object, as far as the sender may know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
-    /// Whole and valid in the incoming folder, and queued. Not durable: only for a sender that keeps its copy.
+    /// Whole and valid, and queued; a small one is still in memory. Not durable: only for a sender that keeps its copy.
     Received,
     /// Durable on disk and in the catalog, as this.
     Recorded(Recorded),
@@ -112,11 +112,8 @@ impl Intake {
         may_answer: &(dyn Fn(&Identity) -> bool + Send + Sync),
     ) -> Result<Stored, IntakeError> {
         let permit = self.inbox.permit().await?;
-        let mut incoming = self.store.receive(stream, charset.clone()).await?;
+        let incoming = self.store.receive(stream, charset.clone()).await?;
         let early = decide::is_valid(&incoming) && may_answer(&incoming.identity);
-        if early {
-            incoming = self.store.put_down_in_a_thread(incoming).await?;
-        }
         let (reply, outcome) = oneshot::channel();
         let uid = incoming.identity.instance.clone();
         self.inbox.put(Item::new(incoming, charset, (!early).then_some(reply), permit))?;

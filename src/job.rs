@@ -13,6 +13,8 @@ pub mod health;
 mod import;
 pub mod keeper;
 mod listing;
+mod loss;
+mod modality;
 pub mod plan;
 mod planner;
 mod pull;

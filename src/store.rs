@@ -13,6 +13,7 @@
 //! ([`Store::sweep`]).
 
 mod adopt;
+mod aside;
 mod copy;
 mod digest;
 mod error;
@@ -46,6 +47,7 @@ use incoming::ProcessFolder;
 use pool::{SyncPool, Target};
 use root::Root;
 
+pub use aside::SetAside;
 pub use digest::Digest;
 pub use error::StoreError;
 pub use examine::{CharsetOf, Found};
@@ -112,6 +114,11 @@ impl Store {
     /// ([`StoreError::NotMounted`]). Cheap enough for every object.
     pub fn check_room(&self) -> Result<(), StoreError> {
         self.0.root.check_room(0)
+    }
+
+    /// Whether the folder is still mounted ([`StoreError::NotMounted`]).
+    pub fn check_mounted(&self) -> Result<(), StoreError> {
+        self.0.root.check_mounted()
     }
 
     /// Lets no other process open the folder as long as this one has it open; [`StoreError::InUse`] if one has.

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::codes::unsigned;
 use super::places::stored_place;
-use super::{Catalog, CatalogError, Outcome};
+use super::{Catalog, CatalogError, ItemState, Outcome};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use crate::store::{Digest, RelativePath};
 
@@ -19,6 +19,10 @@ pub struct Arrival {
     pub at: i64,
     /// The item that it was counted for.
     pub item: Option<i64>,
+    /// Where that item stands.
+    pub item_state: Option<ItemState>,
+    /// Whether an instance is filed under its UID.
+    pub filed: bool,
 }
 
 /// An object in quarantine.
@@ -74,6 +78,8 @@ impl Catalog {
                     outcome: row.get(1)?,
                     at: row.get(2)?,
                     item: row.get(3)?,
+                    item_state: row.get(4)?,
+                    filed: row.get(5)?,
                 })
             };
             Ok(statement.query_map([study.as_str(), &source], arrival)?.collect::<Result<_, _>>()?)
@@ -125,9 +131,10 @@ pub(super) const FILED: &str =
         CROSS JOIN instances i ON i.id = c.instance
      WHERE st.uid = ?1 AND i.series <> c.series";
 
-pub(super) const ARRIVALS: &str = "SELECT coalesce(r.uid, i.uid, ''), r.outcome, r.at, r.item
+pub(super) const ARRIVALS: &str =
+    "SELECT coalesce(r.uid, i.uid, ''), r.outcome, r.at, r.item, it.state, i.id IS NOT NULL
      FROM studies st CROSS JOIN sources s CROSS JOIN receipts r ON r.study = st.id AND r.source = s.id
-        LEFT JOIN instances i ON i.id = r.instance
+        LEFT JOIN instances i ON i.id = r.instance LEFT JOIN items it ON it.id = r.item
      WHERE st.uid = ?1 AND s.name = ?2 ORDER BY r.n";
 
 pub(super) const LAST_ARRIVAL: &str =

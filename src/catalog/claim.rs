@@ -51,6 +51,19 @@ fn first(tx: &Transaction<'_>, job: i64, state: i64) -> Result<Option<(i64, Stri
         .optional()?)
 }
 
+/// Gives back everything that an owner holds.
+pub(super) fn release(tx: &Transaction<'_>, owner: &str) -> Result<(), DbError> {
+    let now = now();
+    let items: Vec<i64> =
+        tx.prepare_cached(OF_OWNER)?.query_map([owner], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for item in items {
+        close_open(tx, item, "lost", now)?;
+        make_ready(tx, item, now)?;
+    }
+    tx.prepare_cached("UPDATE leases SET until = ?2 WHERE owner = ?1 AND until > ?2")?.execute(params![owner, now])?;
+    Ok(())
+}
+
 impl Catalog {
     /// The newest study that nobody works on: listed ones, waiting ones whose time has come, and those whose lease
     /// ran out. It is `Pulling` and belongs to the owner for the length of the lease.
@@ -142,19 +155,7 @@ impl Catalog {
     /// Gives back everything that a stopping process holds: its items can be claimed at once, its leases are free.
     pub async fn release_owner(&self, owner: &str) -> Result<(), CatalogError> {
         let owner = owner.to_owned();
-        self.write(move |tx| {
-            let now = now();
-            let items: Vec<i64> =
-                tx.prepare_cached(OF_OWNER)?.query_map([&owner], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            for item in items {
-                close_open(tx, item, "lost", now)?;
-                make_ready(tx, item, now)?;
-            }
-            tx.prepare_cached("UPDATE leases SET until = ?2 WHERE owner = ?1 AND until > ?2")?
-                .execute(params![owner, now])?;
-            Ok(())
-        })
-        .await
+        self.write(move |tx| release(tx, &owner)).await
     }
 
     /// When the next waiting or leased item of the job falls due; now or earlier, if one can be claimed.

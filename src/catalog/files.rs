@@ -18,7 +18,20 @@ pub struct KnownFile {
     pub length: u64,
     /// BLAKE3 of the data set; of a linked file it may not be known.
     pub digest: Option<Digest>,
+    /// What it is.
+    pub role: FileRole,
     position: (i64, i64),
+}
+
+/// What a file is to the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileRole {
+    /// The instance that is filed under its UID.
+    Instance,
+    /// A variant of one.
+    Variant,
+    /// Kept in quarantine.
+    Quarantined,
 }
 
 impl KnownFile {
@@ -51,9 +64,14 @@ impl Catalog {
         self.read(move |c| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let file = |row: &Row<'_>| {
+                let role = match row.get(0)? {
+                    0 => FileRole::Instance,
+                    1 => FileRole::Variant,
+                    _ => FileRole::Quarantined,
+                };
                 let Bytes { place, length, digest, .. } = Bytes::read(row, 3)?;
                 let instance = SopInstanceUid::new(row.get_ref(2)?.as_str()?);
-                Ok(KnownFile { position: (row.get(0)?, row.get(1)?), instance, place, length, digest })
+                Ok(KnownFile { role, position: (row.get(0)?, row.get(1)?), instance, place, length, digest })
             };
             let mut statement = c.prepare_cached(FILES)?;
             let rows = statement.query_map(params![study.as_str(), kind, id, limit], file)?;

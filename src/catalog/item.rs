@@ -113,7 +113,8 @@ reasons! {
         "look at the detail for what the old PACS said; mend it there, then `job N retry` pulls only what is missing";
     /// The source sent objects that it does not list.
     OverCount = 5, "over count",
-        "compare the study in the old PACS with `find catalog --level instance`; `job N retry` lists it again";
+        "compare the study in the old PACS with `find catalog --level instance`; `job N retry` lists it again, \
+         `job N exclude --study UID` accepts it as it is";
     /// We could not take the objects.
     RefusedByUs = 6, "refused by us",
         "look at the log for the reason of the refusal (disk, permission, malformed object), mend it, then `job N retry`";

@@ -9,6 +9,7 @@ use crate::store::Destination;
 
 mod filing;
 mod leasing;
+mod losing;
 mod plans;
 mod queries;
 

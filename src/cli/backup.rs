@@ -41,8 +41,10 @@ pub(super) async fn backup(global: &Global, args: BackupArgs) -> Result<Exit, Fa
 
 /// Make the catalog anew from the storage folder, when it is lost
 ///
-/// Reads every file. Jobs and their history are not in the files and are lost with the catalog. A catalog that exists is
-/// not touched: move it away first. No other pacsferry may run.
+/// Reads every file. Jobs and their history are not in the files and are lost with the catalog. Digests are taken anew:
+/// damage that a file had before shows no more. Where the old catalog or a backup of it can still be read, run
+/// `verify --all --files` with it first; afterwards `migrate` each source again, which pulls only what is missing, and
+/// `verify` that job. A catalog that exists is not touched: move it away first. No other pacsferry may run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mv pacsferry-data/catalog.db /somewhere/else\n  pacsferry rebuild")]
 pub(super) struct RebuildArgs {}
@@ -65,9 +67,9 @@ pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit,
         output::print(|out| {
             writeln!(
                 out,
-                "the catalog {} is made anew: {} objects, {} in quarantine",
+                "the catalog {} is made anew: {}, {} in quarantine",
                 path.display(),
-                rebuilt.objects,
+                output::count(rebuilt.objects, "object", "objects"),
                 rebuilt.quarantined
             )?;
             for problem in &rebuilt.problems {
@@ -77,7 +79,13 @@ pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit,
             if more > 0 {
                 writeln!(out, "  ... and {more} more")?;
             }
-            Ok(())
+            writeln!(
+                out,
+                "Digests were taken from the files as they are now: damage from before shows no more. Hold them against the\n\
+                 sources: `{}` proves each study again and pulls what is missing, then `{}`.",
+                global.command("migrate SOURCE"),
+                global.command("verify last")
+            )
         })?;
     }
     Ok(if rebuilt.problems.is_empty() { Exit::Done } else { Exit::Fallout })

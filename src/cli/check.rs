@@ -132,8 +132,10 @@ fn can_be_made(key: &str, wanted: &Path, checkup: &mut Checkup) {
 async fn receiver(config: &Config, catalog: Option<&Catalog>, checkup: &mut Checkup) {
     let listen = config.receiver.listen;
     let holder = match catalog {
-        Some(catalog) => catalog.holder(RECEIVER_LEASE).await.ok().flatten(),
-        None => None,
+        Some(catalog) if open::is_held(catalog, RECEIVER_LEASE).await.unwrap_or(false) => {
+            catalog.holder(RECEIVER_LEASE).await.ok().flatten()
+        }
+        _ => None,
     };
     match (TcpListener::bind(listen), holder) {
         (Ok(_), _) => checkup.good(format!("the receiver can listen on {listen}")),

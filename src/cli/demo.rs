@@ -93,8 +93,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let job = node.catalog.create_job(&spec).await?;
     let ended = Box::pin(Follow::new(&demo, &config, &node.catalog, job.id).until_rest()).await?;
     drop(pacs);
-    let Ended::AtRest(job) = ended else {
-        return Ok(Exit::Stopped);
+    let job = match ended {
+        Ended::AtRest(job) => job,
+        Ended::Left => return Ok(Exit::Stopped),
+        Ended::Terminated => return Ok(Exit::Terminated),
     };
     match report::print_end(&demo, &node.catalog, &job, true).await? {
         exit @ (Exit::Done | Exit::Fallout) => {

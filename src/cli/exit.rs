@@ -1,4 +1,4 @@
-//! How a command ends: five codes, and failures that a person can act on.
+//! How a command ends: a few codes, and failures that a person can act on.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -23,6 +23,8 @@ pub(super) enum Exit {
     Fallout = 3,
     /// Paused or cancelled.
     Stopped = 4,
+    /// Ended by SIGTERM or SIGHUP (128 + 15, as shells say it); the job goes on with the next worker.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

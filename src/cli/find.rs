@@ -149,7 +149,32 @@ async fn ask(
         }
     }
     session.release().await;
+    by_modality(source, args, &mut rows);
     Ok((rows, more))
+}
+
+/// Some sources ignore the key Modalities in Study: answers that tell others are dropped, and of those that tell none it
+/// is said that nobody knows.
+fn by_modality(source: &Source, args: &Args, rows: &mut Vec<Row>) {
+    let Some(key) = args.keys.iter().find(|key| key.tag == tags::MODALITIES_IN_STUDY && !key.value.is_empty()) else {
+        return;
+    };
+    if args.level != QueryLevel::Study || key.value.contains(['*', '?']) {
+        return;
+    }
+    let name = keyword(tags::MODALITIES_IN_STUDY);
+    let told = |row: &Row| row.get(&name).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let same = |a: &str, b: &str| a.trim().eq_ignore_ascii_case(b.trim());
+    let has = |told: &str| told.split('\\').any(|m| key.value.split('\\').any(|wanted| same(m, wanted)));
+    rows.retain(|row| told(row).is_empty() || has(&told(row)));
+    let untold = rows.iter().filter(|row| told(row).is_empty()).count();
+    if untold > 0 {
+        log::say(&format!(
+            "{} does not tell the modalities of {untold} of these studies: that they match is its word alone; \
+             `find {} --level series StudyInstanceUID=...` shows those of their series",
+            source.name, source.name
+        ));
+    }
 }
 
 /// Images are asked for series by series (PS3.4 C.4.1.2.2.1); without a series key these are the ones of the study.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{count, thousands};
 use super::signals::{Asked, Signals};
-use super::{Failure, Global, log};
+use super::{Failure, Global, log, open};
 use crate::catalog::{Catalog, Control, ItemState, Job, JobState, Totals};
 use crate::config::Config;
 use crate::config::units::{format_bytes, format_duration, format_rate};
@@ -28,8 +28,10 @@ const STOPPING: Duration = Duration::from_secs(5);
 pub(super) enum Ended {
     /// The job is at rest.
     AtRest(Box<Job>),
-    /// This process leaves, and the job goes on or waits for the next worker.
+    /// This process was interrupted twice; the job pauses, or is paused by whoever works on it.
     Left,
+    /// This process was told to end; the job stays running and goes on with the next worker.
+    Terminated,
 }
 
 /// A job that is followed, by whomever it is run.
@@ -55,7 +57,7 @@ impl<'a> Follow<'a> {
     /// Runs the job here, unless a living worker does, and draws its progress until it is at rest.
     pub(super) async fn until_rest(mut self) -> Result<Ended, Failure> {
         let mut signals = Signals::new()?;
-        if self.catalog.holder(WORKER_LEASE).await?.is_some() {
+        if open::is_held(self.catalog, WORKER_LEASE).await? {
             log::say("a worker is running: it does the work, this command only follows it");
         } else {
             self.start_worker();
@@ -120,7 +122,7 @@ impl<'a> Follow<'a> {
             }
         }
         if self.worker.is_none() {
-            if self.catalog.holder(WORKER_LEASE).await?.is_some() {
+            if open::is_held(self.catalog, WORKER_LEASE).await? {
                 self.missing_since = None;
             } else if self.missing_since.get_or_insert_with(Instant::now).elapsed() > MISSING {
                 log::say("the worker is gone: this process goes on with the job");
@@ -152,8 +154,13 @@ impl<'a> Follow<'a> {
             worker.shutdown.cancel();
         }
         self.join().await?;
-        log::say(&format!("stopped; job {} stays running: the next worker goes on with it", self.job));
-        Ok(Ended::Left)
+        let by = if open::is_held(self.catalog, WORKER_LEASE).await? {
+            "the worker goes on with it".to_owned()
+        } else {
+            format!("the next worker goes on with it (`{}`)", self.global.command("work"))
+        };
+        log::say(&format!("terminated; job {} stays running: {by}", self.job));
+        Ok(Ended::Terminated)
     }
 }
 

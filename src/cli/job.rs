@@ -287,6 +287,7 @@ async fn resume(global: &Global, config: &Config, catalog: &Catalog, job: &Job, 
             format!("`{}` tries again what is not proven", global.command(&format!("job {} retry", job.id))),
         ));
     }
+    migrate::port_is_free(global, config, catalog, detach).await?;
     migrate::set_running(catalog, job).await?;
     migrate::carry_on(global, config, catalog, job.id, detach).await
 }
@@ -299,10 +300,24 @@ async fn retry(
     which: Retry,
     detach: bool,
 ) -> Result<Exit, Failure> {
+    migrate::port_is_free(global, config, catalog, detach).await?;
     let again = catalog.retry_items(job.id, which).await?;
+    if again == 0 && job.state == JobState::Cancelled {
+        let source = job.spec.source.as_deref().unwrap_or("SOURCE");
+        return Err(Failure::new(
+            format!(
+                "job {} was cancelled: what it gave up then is not tried again, and nothing else of it fell out",
+                job.id
+            ),
+            format!(
+                "`{}` makes a new job, which pulls only what is not here",
+                global.command(&format!("migrate {source}"))
+            ),
+        ));
+    }
     if again == 0 {
         return Err(Failure::new(
-            format!("job {} has no such study to try again", job.id),
+            format!("job {} has no such study that is partial or failed: there is nothing to try again", job.id),
             format!("`{}` lists what is not proven", global.command(&format!("report {} --failed", job.id))),
         ));
     }

@@ -102,7 +102,13 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(global, &config, &spec).await;
     }
+    for uid in args.studies.iter().filter(|uid| !uid.is_conformant()) {
+        log::say(&format!(
+            "warning: `{uid}` is no well-formed UID (digits and dots); old archives hold such ones, so it is asked for as it stands"
+        ));
+    }
     let node = node::open(config.clone()).await?;
+    port_is_free(global, &config, &node.catalog, args.detach).await?;
     let job = find_or_create(&node.catalog, &spec, args.new).await?;
     carry_on(global, &config, &node.catalog, job.id, args.detach).await
 }
@@ -133,6 +139,34 @@ pub(super) async fn set_running(catalog: &Catalog, job: &Job) -> Result<(), Fail
     Ok(())
 }
 
+/// Sees, before anything is queued, that this process can receive, if it is to do the work.
+pub(super) async fn port_is_free(
+    global: &Global,
+    config: &Config,
+    catalog: &Catalog,
+    detach: bool,
+) -> Result<(), Failure> {
+    let others =
+        open::is_held(catalog, node::WORKER_LEASE).await? || open::is_held(catalog, node::RECEIVER_LEASE).await?;
+    if detach || others {
+        return Ok(());
+    }
+    let listen = config.receiver.listen;
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::from_error(
+            &format!("the receiver cannot listen on {listen}, and nothing was begun"),
+            &error,
+            format!(
+                "end the program that holds the port (`ss -ltnp 'sport = :{}'` names it) and try again; or set another one \
+                 in `[receiver] listen`, register that at the old PACS, and see `{}`",
+                listen.port(),
+                global.command("check")
+            ),
+        )),
+    }
+}
+
 /// Queues a job, or works on it and follows it.
 pub(super) async fn carry_on(
     global: &Global,
@@ -145,11 +179,13 @@ pub(super) async fn carry_on(
         return match Box::pin(Follow::new(global, config, catalog, job).until_rest()).await? {
             Ended::AtRest(job) => report::print_end(global, catalog, &job, false).await,
             Ended::Left => Ok(Exit::Stopped),
+            Ended::Terminated => Ok(Exit::Terminated),
         };
     }
-    let by = match catalog.holder(node::WORKER_LEASE).await? {
-        Some(_) => "a worker is running and takes it up".to_owned(),
-        None => format!("no worker is running; start one with `{}`", global.command("work")),
+    let by = if open::is_held(catalog, node::WORKER_LEASE).await? {
+        "a worker is running and takes it up".to_owned()
+    } else {
+        format!("no worker is running; start one with `{}`", global.command("work"))
     };
     let follow = global.command(&format!("job {job}"));
     if global.json {

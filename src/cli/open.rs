@@ -102,9 +102,18 @@ pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, F
 /// Whether no process works on the job.
 pub(super) async fn is_idle(catalog: &Catalog, job: &Job) -> Result<bool, Failure> {
     for lease in [RECEIVER_LEASE, WORKER_LEASE, &run_lease(job.id)] {
-        if catalog.holder(lease).await?.is_some() {
+        if is_held(catalog, lease).await? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether a living process holds a lease. One that was killed is known to be gone, and what it held is freed.
+pub(super) async fn is_held(catalog: &Catalog, lease: &str) -> Result<bool, Failure> {
+    if catalog.holder(lease).await?.is_none() {
+        return Ok(false);
+    }
+    catalog.release_dead().await?;
+    Ok(catalog.holder(lease).await?.is_some())
 }

@@ -32,7 +32,8 @@ impl Slot {
         let Some(catalog) = open::catalog_if_any(config)? else {
             return Ok(Slot { held: None, stop });
         };
-        let keeper = Keeper::new(catalog, &crate::node::process_name());
+        let keeper = Keeper::new(catalog, &crate::node::process_name())?;
+        keeper.bury().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(held) = keeper.slot(&source.name, limit).await? {

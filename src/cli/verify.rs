@@ -21,7 +21,8 @@ pub(super) const KEPT: usize = 100_000;
 /// Compare the catalog with the source, and with the files on disk
 ///
 /// At the source every study is listed once more, within the source's limits. Of the files, size and digest are compared with
-/// what was filed. Nothing is changed.
+/// what was filed: an object whose file is gone or damaged is not counted as filed any more, and its study is to be tried
+/// again. Damaged bytes are kept in quarantine; nothing is deleted.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["job", "study", "all"]), after_help = "\
 Examples:
@@ -72,11 +73,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     };
     if global.json {
         let findings: Vec<_> = findings.iter().map(document).collect();
-        output::json(
-            &json!({ "studies": looked.studies, "objects": looked.objects, "findings": findings, "findings_total": looked.findings }),
-        )?;
+        output::json(&json!({ "studies": looked.studies, "objects": looked.objects, "findings": findings,
+                "findings_total": looked.findings, "lost": looked.lost, "jobs_to_retry": looked.jobs }))?;
     } else {
-        output::print(|out| text(out, &looked, &findings))?;
+        output::print(|out| text(global, out, &looked, &findings))?;
     }
     Ok(if looked.findings == 0 { Exit::Done } else { Exit::Fallout })
 }
@@ -106,6 +106,10 @@ async fn compare(
     Ok((looked, findings))
 }
 
+fn are_not(objects: u64) -> String {
+    format!("{} {} not", count(objects, "object", "objects"), if objects == 1 { "is" } else { "are" })
+}
+
 pub(super) fn document(finding: &Finding) -> serde_json::Value {
     json!({
         "kind": finding.kind.as_text(),
@@ -133,12 +137,26 @@ pub(super) fn lines(out: &mut dyn Write, findings: &[Finding], total: u64) -> st
     }
 }
 
-fn text(out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
+fn text(global: &Global, out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
     lines(out, findings, looked.findings)?;
     let what =
         format!("{} with {}", count(looked.studies, "study", "studies"), count(looked.objects, "object", "objects"));
     match looked.findings {
-        0 => writeln!(out, "{what} compared: everything is as it should be"),
-        n => writeln!(out, "{what} compared: {}", count(n, "finding", "findings")),
+        0 => writeln!(out, "{what} compared: everything is as it should be")?,
+        n => writeln!(out, "{what} compared: {}", count(n, "finding", "findings"))?,
     }
+    if looked.lost == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{} counted as filed any more; damaged bytes are kept in quarantine", are_not(looked.lost))?;
+    if looked.jobs.is_empty() {
+        return writeln!(
+            out,
+            "no job knows their studies: send them again, or migrate them with `migrate SOURCE --study UID`"
+        );
+    }
+    for job in &looked.jobs {
+        writeln!(out, "`{}` pulls what is missing", global.command(&format!("job {job} retry")))?;
+    }
+    Ok(())
 }

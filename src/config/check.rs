@@ -151,17 +151,19 @@ fn hours(s: Section<'_>) -> Option<Hours> {
         associations: count(s.number("associations", 0..=64)),
         rate: s.text("rate", parse_rate),
     };
-    if hours.from == hours.to {
+    s.finish();
+    // What follows from another mistake is none of its own.
+    let sound = s.is_sound();
+    if sound && hours.from == hours.to {
         s.problem("to", "the span ends where it begins", "for the whole day write from = \"00:00\", to = \"24:00\"");
     }
-    if hours.associations.is_none() && hours.rate.is_none() {
+    if sound && hours.associations.is_none() && hours.rate.is_none() {
         s.problem(
             "associations",
             "the span changes nothing",
             "give it `associations` (0 closes the source), `rate`, or both",
         );
     }
-    s.finish();
     Some(hours)
 }
 

@@ -175,8 +175,14 @@ impl<'d> Section<'d> {
         self.document.add(at, &self.path(key), message.into(), remedy.into());
     }
 
+    /// Whether nothing was wrong in this section so far.
+    pub(super) fn is_sound(&self) -> bool {
+        let here = format!(", {}.", self.name);
+        !self.document.problems.borrow().iter().any(|(_, problem)| problem.where_.contains(&here))
+    }
+
     /// Reports every key that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(&self) {
         let asked = self.asked.borrow();
         for key in self.table.into_iter().flat_map(|t| t.keys()) {
             let name = key.get_ref().as_ref();

@@ -111,6 +111,16 @@ fn every_problem_is_reported_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn what_follows_from_a_mistake_is_not_told_as_another_one() {
+    let hours = |span: &str| problems(&format!("{SOURCE}hours = [ {{ {span} }} ]\n"));
+    for span in ["rate = \"20 MiBs\"", "asociations = 1", "days = \"fry\"", "from = \"24:00\", to = \"25:00\""] {
+        assert_eq!(hours(span).len(), 1, "{:#?}", hours(span));
+    }
+    assert!(hours("days = \"fri\"")[0].contains("changes nothing"));
+    assert!(hours("from = \"07:00\", to = \"07:00\", associations = 1")[0].contains("ends where it begins"));
+}
+
+#[test]
 fn a_text_that_is_no_toml_names_the_line() {
     assert!(
         one("[storage]\nfolder = \n").starts_with("line 2 | this is not TOML"),

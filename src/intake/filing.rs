@@ -17,8 +17,9 @@ use crate::store::{Store, StoreError};
 
 /// The most objects in a batch.
 const BATCH: usize = 128;
-/// Batches that may be on their way to the catalog while the next one is settled.
-const RECORDING: usize = 2;
+/// How many objects are worth a batch of their own while the one before is being recorded. Fewer wait for that: they
+/// and whatever joins them cost one flush and one commit.
+const WORTH: usize = 16;
 /// How often an object is settled again because the catalog changed under its UID.
 const REFUSALS: u32 = 3;
 /// How soon an object is looked at again whose UID another process is filing.
@@ -101,7 +102,11 @@ impl State {
     }
 
     fn may_file(&self) -> bool {
-        !self.ready.is_empty() && self.recording < RECORDING
+        match self.recording {
+            0 => !self.ready.is_empty(),
+            1 => self.ready.len() >= WORTH,
+            _ => false,
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Verification of the catalog against the storage folder: every file is read again and compared with what was filed.
+//! What is gone or damaged counts as filed no more.
 
 use tokio_util::sync::CancellationToken;
 
 use super::engine::JobError;
+use super::loss::{self, Fault, Loss, Losses};
 use super::verify::{Finding, Kind, Looked, Scope};
-use crate::catalog::{Catalog, KnownFile};
+use crate::catalog::{Catalog, KnownFile, Lost};
 use crate::dataset::CharacterSet;
 use crate::dicom::{SopInstanceUid, StudyInstanceUid};
-use crate::store::{Link, Place, RelativePath, Store, StoreError};
+use crate::store::{RelativePath, Store, StoreError};
 
 /// Studies, and files, that are looked at together.
 const PAGE: usize = 256;
@@ -22,7 +24,8 @@ pub async fn against_files(
     stop: &CancellationToken,
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Looked, JobError> {
-    let mut pass = Pass { catalog, store, stop, tell, looked: Looked::default() };
+    let losses = Losses::new(catalog, store)?;
+    let mut pass = Pass { catalog, store, losses, stop, tell, looked: Looked::default() };
     match scope {
         Scope::Study(study) => pass.study(study).await?,
         Scope::Job(job) => pass.job(*job).await?,
@@ -37,6 +40,7 @@ pub async fn against_files(
 struct Pass<'p> {
     catalog: &'p Catalog,
     store: &'p Store,
+    losses: Losses,
     stop: &'p CancellationToken,
     tell: &'p mut (dyn FnMut(Finding) + Send),
     looked: Looked,
@@ -76,16 +80,32 @@ impl Pass<'_> {
             self.looked.objects += page.len() as u64;
             after = Some(last.position());
             for (file, wrong) in self.read(page).await {
-                if let Some((kind, detail)) = wrong {
-                    self.find(kind, Some(study), Some(file.instance), detail);
+                let Some(mut fault) = wrong else { continue };
+                let instance = file.instance.clone();
+                if fault.loss != Loss::None {
+                    match self.losses.lose(file, &fault.detail).await {
+                        Err(error @ JobError::Store(StoreError::NotMounted(_))) => return Err(error),
+                        Err(JobError::Store(error)) => {
+                            fault.detail =
+                                format!("{}; it still counts as filed: {}", fault.detail, super::words(&error));
+                        }
+                        Err(error) => return Err(error),
+                        Ok(Some(Lost::Instance(job))) => {
+                            self.looked.lost += 1;
+                            self.looked.jobs.extend(job);
+                        }
+                        Ok(Some(Lost::Replaced)) => fault.detail.push_str("; a variant of it takes its place"),
+                        Ok(Some(Lost::Beside | Lost::Changed) | None) => {}
+                    }
                 }
+                self.find(fault.kind, Some(study), Some(instance), fault.detail);
             }
         }
         Ok(())
     }
 
     /// Reads files, several at a time.
-    async fn read(&self, files: Vec<KnownFile>) -> Vec<(KnownFile, Option<(Kind, String)>)> {
+    async fn read(&self, files: Vec<KnownFile>) -> Vec<(KnownFile, Option<Fault>)> {
         let store = self.store.clone();
         blocking(move || {
             let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
@@ -97,7 +117,7 @@ impl Pass<'_> {
                 shares.push(std::mem::replace(&mut left, rest));
             }
             let compare = |file: KnownFile| {
-                let wrong = compare(&store, &file);
+                let wrong = loss::compare(&store, &file);
                 (file, wrong)
             };
             std::thread::scope(|scope| {
@@ -158,42 +178,6 @@ impl Pass<'_> {
     }
 }
 
-/// What is wrong with a file, if anything.
-fn compare(store: &Store, file: &KnownFile) -> Option<(Kind, String)> {
-    if let Place::Linked(link) = &file.place {
-        return compare_linked(store, file, link);
-    }
-    match store.digest(&file.place) {
-        Ok((_, length)) if length != file.length => Some((
-            Kind::SizeDiffers,
-            format!("{}: the data set has {length} bytes, filed were {}", file.place, file.length),
-        )),
-        Ok((digest, _)) if file.digest.is_some_and(|known| known != digest) => {
-            Some((Kind::DigestDiffers, format!("{}: the data set has other bytes than were filed", file.place)))
-        }
-        Ok(_) => None,
-        Err(StoreError::Missing { .. }) => Some((Kind::MissingFile, format!("{} is not there", file.place))),
-        Err(error) => Some((Kind::UnreadableFile, super::words(&error))),
-    }
-}
-
-/// What is wrong with a linked file. Where no digest is known, size and time are all that there is to compare; where one
-/// is, the time alone means nothing.
-fn compare_linked(store: &Store, file: &KnownFile, link: &Link) -> Option<(Kind, String)> {
-    let changed = |how: &str| Some((Kind::LinkedFileChanged, format!("{}: {how}", file.place)));
-    let looked = match file.digest {
-        None => store.open_data_set(&file.place).map(|_| None),
-        Some(_) => store.digest(&Link { modified: None, ..link.clone() }.into()).map(|(digest, _)| Some(digest)),
-    };
-    match looked {
-        Ok(digest) if digest == file.digest => None,
-        Ok(_) => changed("the data set has other bytes than when it was linked"),
-        Err(StoreError::LinkChanged { .. }) => changed("its size or its time of modification is another one"),
-        Err(StoreError::Missing { .. }) => Some((Kind::LinkedFileMissing, format!("{} is not there", file.place))),
-        Err(error) => Some((Kind::UnreadableFile, super::words(&error))),
-    }
-}
-
 fn is_known(catalog: &Catalog, store: &Store, place: &RelativePath) -> Result<bool, JobError> {
     let name = place.as_str().rsplit('/').next().unwrap_or_default();
     let stem = name.split('~').next().unwrap_or_default().trim_end_matches(".dcm");
@@ -208,7 +192,7 @@ fn is_known(catalog: &Catalog, store: &Store, place: &RelativePath) -> Result<bo
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

@@ -118,8 +118,13 @@ pub(super) fn store(work: &Arc<Work>, source: &Source) -> Retrieve {
         Box::pin(async move {
             let charset = charset_of(&work.engine.config.borrow(), Some(&name));
             let early = work.engine.config.borrow().receiver.answer == AnswerPolicy::Received;
-            let may_answer_early =
-                |identity: &Identity| early && work.engine.catalog.pull_open(&name, &identity.study).unwrap_or(false);
+            let may_answer_early = |identity: &Identity| {
+                let pulled = work.engine.catalog.pull_open(&name, &identity.study).unwrap_or(false);
+                if !pulled {
+                    work.gate.strange();
+                }
+                early && pulled
+            };
             let stored = work.engine.intake.store(stream, charset, &may_answer_early).await;
             let answer = answer_of(&stored);
             if let Err(failure) = &stored {

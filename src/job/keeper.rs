@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::catalog::{Catalog, CatalogError, Item, Lease};
+use crate::catalog::{Catalog, CatalogError, Item, Lease, SignOfLife};
 
-/// How long a lease lasts: what others wait for after a `kill -9`.
+/// How long a lease lasts: what others wait for when a process stands still. One that is gone is noticed at once.
 pub const LEASE: Duration = Duration::from_secs(12);
 const RENEWAL: Duration = Duration::from_secs(3);
 
@@ -23,6 +23,8 @@ const RENEWAL: Duration = Duration::from_secs(3);
 pub struct Keeper {
     catalog: Catalog,
     owner: Arc<str>,
+    /// Others can tell that this process lives.
+    _alive: Arc<SignOfLife>,
     kept: Arc<Mutex<HashMap<u64, Kept>>>,
     next: Arc<AtomicU64>,
 }
@@ -50,8 +52,22 @@ pub struct Held {
 
 impl Keeper {
     /// For the owner of that name, which no other process has.
-    pub fn new(catalog: Catalog, owner: &str) -> Self {
-        Keeper { catalog, owner: owner.into(), kept: Arc::default(), next: Arc::default() }
+    pub fn new(catalog: Catalog, owner: &str) -> Result<Self, CatalogError> {
+        let _alive = Arc::new(catalog.sign_of_life(owner)?);
+        Ok(Keeper { catalog, owner: owner.into(), _alive, kept: Arc::default(), next: Arc::default() })
+    }
+
+    /// Frees what processes hold that are gone.
+    pub async fn bury(&self) {
+        match self.catalog.release_dead().await {
+            Ok(dead) => {
+                for process in dead {
+                    info!(process, "a process is gone; what it held is free");
+                }
+            }
+            // What it held runs out by itself.
+            Err(error) => warn!(%error, "cannot look for processes that are gone"),
+        }
     }
 
     /// The name under which this process holds things.
@@ -59,9 +75,10 @@ impl Keeper {
         &self.owner
     }
 
-    /// Prolongs everything until it is told to stop.
+    /// Prolongs everything until it is told to stop, and frees what dead processes hold.
     pub async fn run(&self, stop: CancellationToken) {
         loop {
+            self.bury().await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(RENEWAL) => {}

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 
 use super::engine::JobError;
+use super::modality;
 use super::plan::{Answer, Keys};
 use super::reconcile::Listing;
 use super::work::{Link, Work};
@@ -17,7 +18,9 @@ use crate::scu::{Purpose, ScuError};
 /// Rows that are written to the catalog together: pulling starts with the first page.
 const PAGE: usize = 200;
 /// Rows of one answer that are kept in memory to be compared: beyond this an answer speaks for itself.
-const MOST_SERIES: usize = 20_000;
+pub(super) const MOST_SERIES: usize = 20_000;
+/// Studies of one answer whose series are asked for their modalities.
+const MOST_UNDECIDED: usize = 5000;
 /// More instances than this in one study is no study.
 const MOST_INSTANCES: usize = 2_000_000;
 
@@ -51,8 +54,6 @@ pub(super) struct Asked {
     pub(super) answer: Answer,
     pub(super) studies: HashSet<u64>,
     pub(super) without_uid: usize,
-    /// A row told no Modalities in Study.
-    pub(super) without_modalities: bool,
 }
 
 /// Asks for the studies of a window and lists those that belong to the job.
@@ -68,16 +69,19 @@ pub(super) async fn ask(work: &Work, link: &mut Link, keys: &Keys, hasher: &Rand
         answer: Answer { rows: 0, distinct: 0, outside_days: 0, outside_times: 0, untimed: 0, status: None, known: 0 },
         studies: HashSet::new(),
         without_uid: 0,
-        without_modalities: false,
     };
     let mut page = Vec::new();
+    let (mut undecided, mut too_many) = (Vec::new(), false);
     let mut find = session.find(QueryLevel::Study, &query, source.timeout.find, &stop).await?;
     loop {
         match find.next().await {
             Ok(Some(row)) => {
                 asked.answer.rows += 1;
-                if let Some(study) = asked.take(keys, &row, hasher) {
-                    page.extend(belongs(work, study));
+                match asked.take(keys, &row, hasher).map(|study| belongs(work, study)) {
+                    Some(Belongs::Yes(study)) => page.push(study),
+                    Some(Belongs::AskSeries(study)) if undecided.len() < MOST_UNDECIDED => undecided.push(study),
+                    Some(Belongs::AskSeries(_)) => too_many = true,
+                    Some(Belongs::No) | None => {}
                 }
                 if page.len() >= PAGE {
                     work.engine.catalog.add_studies(work.job.id, std::mem::take(&mut page)).await?;
@@ -99,12 +103,13 @@ pub(super) async fn ask(work: &Work, link: &mut Link, keys: &Keys, hasher: &Rand
     if asked.answer.status.is_none() {
         link.broken().await;
     }
+    if too_many {
+        // As if the source had ended its answer early: smaller windows are asked for.
+        asked.answer.status = asked.answer.status.map(|_| Status::CANCEL);
+    }
+    page.extend(modality::wanted(work, link, undecided).await?);
     work.engine.catalog.add_studies(work.job.id, page).await?;
     work.news.notify_waiters();
-    if asked.without_modalities && !work.job.spec.modalities.is_empty() {
-        let text = "the source does not tell the modalities of its studies: whether it matched them is its word alone";
-        work.engine.catalog.append_note(work.job.id, "modalities", text).await?;
-    }
     asked.answer.distinct = asked.studies.len();
     Ok(asked)
 }
@@ -115,7 +120,6 @@ impl Asked {
             self.without_uid += 1;
             return None;
         };
-        self.without_modalities |= study.modalities.is_empty();
         self.studies.insert(hasher.hash_one(&study.study_uid));
         if study.study_date.is_some_and(|date| !keys.range.contains(date)) {
             self.answer.outside_days += 1;
@@ -129,21 +133,30 @@ impl Asked {
     }
 }
 
+/// Whether a row is what the job is about.
+enum Belongs {
+    Yes(ListedStudy),
+    No,
+    /// The source does not tell the modalities of the study: its series do.
+    AskSeries(ListedStudy),
+}
+
 /// A row is kept when it is what the job is about, whatever the query was: some sources ignore keys.
-fn belongs(work: &Work, study: ListedStudy) -> Option<ListedStudy> {
+fn belongs(work: &Work, study: ListedStudy) -> Belongs {
     let spec = &work.job.spec;
     let range = crate::dicom::DateRange { from: spec.from, to: spec.to };
     let dated =
         range == crate::dicom::DateRange::default() || study.study_date.is_some_and(|date| range.contains(date));
     let named = spec.studies.is_empty() || spec.studies.contains(&study.study_uid);
-    // A source that does not tell the modalities is taken at its word that it matched the key.
-    let modality = spec.modalities.is_empty()
-        || study.modalities.is_empty()
-        || study
-            .modalities
-            .split('\\')
-            .any(|m| spec.modalities.iter().any(|wanted| wanted.eq_ignore_ascii_case(m.trim())));
-    (dated && named && modality).then_some(study)
+    if !dated || !named {
+        Belongs::No
+    } else if spec.modalities.is_empty() || study.modalities.split('\\').any(|m| modality::is_wanted(work, m)) {
+        Belongs::Yes(study)
+    } else if study.modalities.is_empty() {
+        Belongs::AskSeries(study)
+    } else {
+        Belongs::No
+    }
 }
 
 /// Asks for studies by their UIDs; those that the source does not know are listed without anything else.
@@ -247,7 +260,7 @@ async fn exists(work: &Work, link: &mut Link, study: &ListedStudy) -> Result<boo
 }
 
 /// All rows of an answer that is evidence: it ended with success, and not at a cap.
-async fn rows(
+pub(super) async fn rows(
     work: &Work,
     link: &mut Link,
     study: &ListedStudy,
@@ -285,14 +298,14 @@ async fn rows(
     Ok(rows)
 }
 
-fn parents(study: &ListedStudy) -> Elements {
+pub(super) fn parents(study: &ListedStudy) -> Elements {
     let mut query = Elements::new();
     query.put(tags::STUDY_INSTANCE_UID, study.study_uid.as_str());
     query
 }
 
 /// Some sources ignore the parent's key: a row that names another study is another study's.
-fn of_study(row: &Elements, study: &ListedStudy) -> bool {
+pub(super) fn of_study(row: &Elements, study: &ListedStudy) -> bool {
     row.uid(tags::STUDY_INSTANCE_UID).is_none_or(|uid| uid.is_empty() || uid.as_str() == study.study_uid.as_str())
 }
 

@@ -127,12 +127,12 @@ async fn walk(work: &Work, kept: &mut Option<Link>) -> Result<(), JobError> {
             link.close().await;
             work.let_workers_in().await;
         }
+        if work.stop.is_cancelled() {
+            info!("stopped in the middle of a window");
+            return Ok(());
+        }
         let (verdict, detail, next, answers) = match judged {
             Ok(judged) => judged,
-            Err(error) if work.stop.is_cancelled() => {
-                info!(%error, "stopped in the middle of a window");
-                return Ok(());
-            }
             Err(error) => {
                 attempts += 1;
                 if attempts < QUERY_ATTEMPTS || work.health.pause().is_some() {
@@ -161,8 +161,10 @@ async fn walk(work: &Work, kept: &mut Option<Link>) -> Result<(), JobError> {
         }
         if verdict == Verdict::Split && keys == Keys::days(Role::Sweep, DateRange::default()) {
             let text = "the source caps its answers, so that studies without a date can only be looked for by the \
-                        beginning of their patient ID: those that have neither cannot be found by queries";
-            catalog.append_note(work.job.id, "scope", text).await?;
+                        beginning of their patient ID: those that have neither cannot be found by queries. Have the \
+                        cap lifted at the source and migrate once more, or find them there by hand and carry them \
+                        over with `migrate --study UID`";
+            catalog.append_note(work.job.id, "not enumerated", text).await?;
         }
         let state = match verdict {
             Verdict::Listed => WindowState::Listed,

@@ -14,7 +14,7 @@ use super::request::{self, Asked};
 use super::state::{Event, on};
 use super::work::{Link, Work};
 use super::{backoff, settle};
-use crate::catalog::{Evidence, Item, ItemUpdate, Outcome, Reason};
+use crate::catalog::{Evidence, Item, ItemState, ItemUpdate, Outcome, Reason};
 use crate::config::Source;
 use crate::dicom::SopInstanceUid;
 use crate::object::Disposition;
@@ -29,6 +29,10 @@ const IN_FLIGHT_POLL: Duration = Duration::from_millis(40);
 pub(super) struct Cause {
     pub(super) reason: Option<Reason>,
     pub(super) detail: String,
+    /// Whether the source may have sent something, by its own account.
+    pub(super) delivered: bool,
+    /// Objects of studies that nobody asked for, which came instead of those of this one.
+    pub(super) strangers: u64,
 }
 
 /// Works on a claimed study until it is proven, given up, put aside, or given back.
@@ -57,7 +61,7 @@ pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: He
         Asked::Stopped => return give_back(work, &item, &Cause::default()).await,
         Asked::SourceFailed(words) => {
             work.health.failed(&source.retry, words.clone());
-            return give_back(work, &item, &Cause { reason: None, detail: words }).await;
+            return give_back(work, &item, &Cause { detail: words, ..Cause::default() }).await;
         }
         Asked::Halt(cause) => {
             work.halt(cause.detail.clone());
@@ -98,6 +102,11 @@ async fn verify(
             Verdict::Short { .. } if began.elapsed() < IN_FLIGHT && work.gate.open() > 0 => {
                 tokio::time::sleep(IN_FLIGHT_POLL).await;
             }
+            Verdict::Short { count, .. } if makes_up_uids(&item, &here, &cause) => {
+                let unlisted = u32::try_from(cause.strangers).unwrap_or(u32::MAX);
+                let verdict = Verdict::Over { unlisted, missing: count };
+                return conclude(work, source, &item, &here, &listed.listing, verdict).await;
+            }
             Verdict::Short { missing, count } => {
                 let missing: BTreeSet<SopInstanceUid> = missing.into_iter().map(|(_, uid)| uid).collect();
                 let cause = blame(cause, &here, count);
@@ -109,15 +118,30 @@ async fn verify(
     }
 }
 
+/// Whether objects of unheard-of studies came instead of this one, now and in the attempt before: a source that makes
+/// up UIDs anew with each retrieve, of which nothing is gained by asking it again.
+fn makes_up_uids(item: &Item, here: &Here, cause: &Cause) -> bool {
+    here.received.is_empty() && cause.strangers > 0 && item.reason == Some(Reason::OverCount)
+}
+
+/// `1 object`, `2 objects`.
+fn objects(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "object" } else { "objects" })
+}
+
 /// Names the reason when the pull itself did not: a success that brought nothing means that the source could not get
 /// at the objects; one that brought some is a short count.
 fn blame(mut cause: Cause, here: &Here, missing: u32) -> Cause {
+    if cause.strangers > 0 && here.received.is_empty() {
+        let detail = format!("{} of studies that nobody asked for came instead of this one", objects(cause.strangers));
+        return Cause { reason: Some(Reason::OverCount), detail, ..cause };
+    }
     if cause.reason.is_none() {
         let reason = if here.received.is_empty() { Reason::SourceOffline } else { Reason::ShortCount };
         cause.reason = Some(reason);
     }
     if cause.detail.is_empty() {
-        cause.detail = format!("the source reported success; {missing} listed objects did not arrive");
+        cause.detail = format!("the source reported success; {} that it lists did not arrive", objects(missing.into()));
     }
     cause
 }
@@ -153,25 +177,40 @@ async fn conclude(
         Verdict::Short { missing, count } => {
             let reason = item.reason.unwrap_or(Reason::ShortCount);
             let attempts = source.attempts;
-            fall(reason, format!("{count} listed objects did not arrive in {attempts} attempts; {}", item.detail));
+            let what = objects(count.into());
+            let attempts = format!("{attempts} {}", if attempts == 1 { "attempt" } else { "attempts" });
+            fall(reason, format!("{what} that the source lists did not arrive in {attempts}; {}", item.detail));
             update.missing = missing;
         }
-        Verdict::Quarantined(n) => fall(Reason::Quarantined, format!("{n} listed objects are in quarantine")),
-        Verdict::Collided(n) => {
-            fall(Reason::UidCollision, format!("{n} listed objects have the UID of another object that is filed"));
+        Verdict::Quarantined(n) => {
+            fall(Reason::Quarantined, format!("in quarantine: {} that the source lists", objects(n.into())));
         }
-        Verdict::Over { unlisted, missing } => fall(
-            Reason::OverCount,
-            format!(
-                "the source delivered {unlisted} objects that it does not list, and did not deliver {missing} that it lists"
-            ),
-        ),
+        Verdict::Collided(n) => {
+            let what = objects(n.into());
+            fall(
+                Reason::UidCollision,
+                format!("with the UID of another object that is filed: {what} that the source lists"),
+            );
+        }
+        Verdict::Over { unlisted, missing } => fall(Reason::OverCount, over_count(unlisted, missing, count)),
     }
     update.listed = Some(count);
     update.filed = u32::try_from(filed).ok();
     update.listing_digest = digest;
     info!(study.uid = %item.study.study_uid, state = update.state.as_text(), listed = count, filed, "study concluded");
     write(work, item, update).await
+}
+
+fn over_count(unlisted: u32, missing: u32, listed: u32) -> String {
+    let delivered = format!("the source delivered {} that it does not list", objects(unlisted.into()));
+    match missing {
+        0 => delivered,
+        n if n == listed => format!(
+            "{delivered}, and none of the {listed} that it lists: it makes up UIDs anew with each retrieve, so that \
+             nothing it sends can be held against its list; have that switched off in the old PACS"
+        ),
+        n => format!("{delivered}, and did not deliver {n} that it lists"),
+    }
 }
 
 /// Writes what follows when the source gave no list that could be evidence, in the attempt of that number.
@@ -214,7 +253,7 @@ async fn unlisted(
             } else {
                 work.health.failed(&source.retry, words.clone());
             }
-            return give_back(work, item, &Cause { reason: None, detail: words }).await;
+            return give_back(work, item, &Cause { detail: words, ..Cause::default() }).await;
         }
     }
     write(work, item, update).await
@@ -258,7 +297,7 @@ pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
                 here.quarantined.insert(arrival.instance.clone());
             }
             // Filed in another study, or moved there by a person.
-            Outcome::Duplicate | Outcome::Variant if !here.filed.contains(&arrival.instance) => {
+            Outcome::Duplicate | Outcome::Variant if arrival.filed && !here.filed.contains(&arrival.instance) => {
                 here.elsewhere.insert(arrival.instance.clone());
             }
             Outcome::AlreadyMoved => {
@@ -266,9 +305,15 @@ pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
             }
             Outcome::New | Outcome::Duplicate | Outcome::Variant => {}
         }
-        // What an earlier job brought is judged by what is filed, not by what the source delivered then.
-        if arrival.item == Some(item.id) {
-            here.received.insert(arrival.instance);
+        match arrival.item_state {
+            _ if arrival.item == Some(item.id) => {
+                here.received.insert(arrival.instance);
+            }
+            // What a proof rested on was listed then; what the operator took out, a person has looked at.
+            None | Some(ItemState::Proven | ItemState::Excluded) => {}
+            Some(_) => {
+                here.brought_before.insert(arrival.instance);
+            }
         }
     }
     Ok(here)

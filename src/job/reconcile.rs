@@ -24,8 +24,10 @@ pub struct Here {
     pub quarantined: BTreeSet<SopInstanceUid>,
     /// Those of them whose other copy, with other pixels, is the filed one.
     pub collided: BTreeSet<SopInstanceUid>,
-    /// What this source delivered for the study, filed or not.
+    /// What this source delivered for the study in this job, filed or not.
     pub received: BTreeSet<SopInstanceUid>,
+    /// What it delivered in earlier jobs that proved nothing.
+    pub brought_before: BTreeSet<SopInstanceUid>,
 }
 
 /// What follows.
@@ -56,12 +58,13 @@ pub enum Verdict {
     },
 }
 
-/// Compares. Unlisted arrivals weigh more than missing ones: asking again would only bring more of them.
+/// Compares. Unlisted arrivals weigh more than missing ones: asking again would only bring more of them. Those of
+/// earlier jobs do not keep what is missing from being asked for, and count in the end.
 pub fn reconcile(listing: &Listing, here: &Here) -> Verdict {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     match listing {
         Listing::Instances(listed) => {
-            if listed.is_empty() && here.received.is_empty() {
+            if listed.is_empty() && here.received.is_empty() && here.brought_before.is_empty() {
                 return Verdict::Empty;
             }
             let missing: Vec<_> = listed
@@ -77,6 +80,10 @@ pub fn reconcile(listing: &Listing, here: &Here) -> Verdict {
             }
             if !missing.is_empty() {
                 return Verdict::Short { count: count(missing.len()), missing };
+            }
+            let unlisted = here.brought_before.iter().filter(|uid| !listed.contains_key(*uid)).count();
+            if unlisted > 0 {
+                return Verdict::Over { unlisted: count(unlisted), missing: 0 };
             }
         }
         Listing::Count(0) if here.received.is_empty() => return Verdict::Empty,
@@ -144,6 +151,10 @@ mod tests {
             reconcile(&abc, &here(&["x", "y", "z"], &["x", "y", "z"])),
             Verdict::Over { unlisted: 3, missing: 3 }
         );
+        // An earlier job was sent what is not listed: this one says so too, once everything is here.
+        let before = |filed: &[&str]| Here { brought_before: uids(&["d"]), ..here(filed, &[]) };
+        assert_eq!(reconcile(&abc, &before(&["a", "b", "c", "d"])), Verdict::Over { unlisted: 1, missing: 0 });
+        assert!(matches!(reconcile(&abc, &before(&["a", "b", "d"])), Verdict::Short { count: 1, .. }));
         assert_eq!(reconcile(&listing(&[]), &Here::default()), Verdict::Empty);
         assert_eq!(reconcile(&listing(&[]), &here(&["a"], &["a"])), Verdict::Over { unlisted: 1, missing: 0 });
     }

@@ -68,19 +68,31 @@ pub(super) async fn ask(
     let retrievals = retrievals(item, known.as_ref());
     let classes = known.map(|(listed, ..)| listed.classes).unwrap_or_default();
     let mut cause = Cause::default();
+    let before = work.gate.strangers();
+    let _pulling = work.gate.pulling();
+    let mut delivered = false;
     for purpose in purposes(work, source, classes) {
         let mut all = true;
         for retrieval in &retrievals {
             match one(work, link, source, item, &purpose, retrieval, cancel).await? {
-                Asked::Ended(ended) if ended.reason.is_some() => (cause, all) = (ended, false),
-                Asked::Ended(_) => {}
+                Asked::Ended(ended) => {
+                    delivered |= ended.delivered;
+                    if ended.reason.is_some() {
+                        (cause, all) = (ended, false);
+                    }
+                }
                 other => return Ok(other),
+            }
+            cause.strangers = if delivered { work.gate.strangers() - before } else { 0 };
+            if cause.strangers > 0 && item.reason == Some(Reason::OverCount) {
+                // The same as the last time: what it sends instead is enough.
+                return Ok(Asked::Ended(cause));
             }
         }
         if all && item.attempt == 0 {
             // By its own account the source has sent everything: there is nothing for other SOP classes to bring.
             // When that was not true, the next attempt asks for them as well.
-            return Ok(Asked::Ended(Cause::default()));
+            return Ok(Asked::Ended(Cause { strangers: cause.strangers, ..Cause::default() }));
         }
     }
     Ok(Asked::Ended(cause))
@@ -258,6 +270,7 @@ fn said(work: &Work, source: &Source, end: &RetrieveEnd, gets: bool, refusals: u
             return Asked::Ended(Cause {
                 reason: Some(Reason::RefusedByUs),
                 detail: format!("{words}; we refused: {why}"),
+                ..Cause::default()
             });
         }
         _ if refused => Some(Reason::RefusedBySource),
@@ -265,7 +278,9 @@ fn said(work: &Work, source: &Source, end: &RetrieveEnd, gets: bool, refusals: u
         _ => None,
     };
     debug!(%words, "retrieve ended");
-    Asked::Ended(Cause { reason, detail: if reason.is_some() { words } else { String::new() } })
+    let delivered = !refused && end.counters.completed != Some(0);
+    let detail = if reason.is_some() { words } else { String::new() };
+    Asked::Ended(Cause { reason, detail, delivered, ..Cause::default() })
 }
 
 /// A request that failed before anything was tried, again and again, on a source that has never sent anything: many
@@ -286,7 +301,7 @@ fn destination_unknown(work: &Work, source: &Source, words: &str) -> Asked {
         "{} does not know the move destination {ae}: {words}; register AE title {ae} with this machine's address and port {port} there, then resume the job",
         source.name
     );
-    Asked::Halt(Cause { reason: Some(Reason::DestinationUnknown), detail })
+    Asked::Halt(Cause { reason: Some(Reason::DestinationUnknown), detail, ..Cause::default() })
 }
 
 /// What a broken association means.
@@ -299,17 +314,17 @@ fn failed(work: &Work, source: &Source, error: &ScuError, cancel: &CancellationT
         return destination_unknown(work, source, &words);
     }
     if error.disposition() == Disposition::Halt {
-        return Asked::Halt(Cause { reason: Some(Reason::RefusedBySource), detail: words });
+        return Asked::Halt(Cause { reason: Some(Reason::RefusedBySource), detail: words, ..Cause::default() });
     }
     let reason = if error.is_timeout() { Reason::TimedOut } else { Reason::AssociationLost };
-    Asked::Ended(Cause { reason: Some(reason), detail: words })
+    Asked::Ended(Cause { reason: Some(reason), detail: words, ..Cause::default() })
 }
 
 fn unreachable_source(error: &ScuError) -> Asked {
     let words = super::words(error);
     if error.disposition() == Disposition::Halt {
         let detail = error.remedy().map_or(words.clone(), |remedy| format!("{words}; {remedy}"));
-        return Asked::Halt(Cause { reason: None, detail });
+        return Asked::Halt(Cause { detail, ..Cause::default() });
     }
     Asked::SourceFailed(words)
 }

@@ -9,6 +9,7 @@
 //!                └─► Partial | Failed                    Partial, Failed, Excluded ──(operator)──► Listed
 //!                                                        any live state ──(operator)──► Excluded | Cancelled
 //!                                                        Proven ──(the source has more of it now)──► Listed
+//!                                                        Proven, Partial, Failed ──(a file is lost)──► Partial | Failed
 //! ```
 
 use crate::catalog::ItemState;
@@ -30,6 +31,8 @@ pub enum Event {
     Retried,
     /// The source lists more instances of it than it ever said.
     Grown,
+    /// A file of it is gone or damaged; `true` when something of it is left.
+    Lost(bool),
     /// The operator took it out of the job.
     Excluded,
     /// The operator gave up the job.
@@ -57,6 +60,8 @@ pub fn on(state: ItemState, event: Event) -> Result<ItemState, InvalidTransition
         (Pulling | Verifying, Event::PutBack) => Ok(Waiting),
         (Pulling | Verifying, Event::GivenUp(true)) => Ok(Partial),
         (Pulling | Verifying, Event::GivenUp(false)) => Ok(Failed),
+        (Proven | Partial | Failed, Event::Lost(true)) => Ok(Partial),
+        (Proven | Partial | Failed, Event::Lost(false)) => Ok(Failed),
         (Partial | Failed | Excluded, Event::Retried) | (Proven, Event::Grown) => Ok(Listed),
         (Listed | Waiting | Pulling | Verifying | Partial | Failed, Event::Excluded) => Ok(Excluded),
         (Listed | Waiting | Pulling | Verifying, Event::Cancelled) => Ok(Cancelled),
@@ -68,7 +73,7 @@ pub fn on(state: ItemState, event: Event) -> Result<ItemState, InvalidTransition
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 10] = [
+    const EVENTS: [Event; 12] = [
         Event::Claimed,
         Event::PullEnded,
         Event::Proven,
@@ -79,15 +84,25 @@ mod tests {
         Event::Excluded,
         Event::Cancelled,
         Event::Grown,
+        Event::Lost(true),
+        Event::Lost(false),
     ];
 
     #[test]
     fn the_table_and_its_complement() {
         use ItemState::*;
+        let begun = |lost| {
+            let (out, gone) = (Some(Excluded), Some(Cancelled));
+            [Some(Pulling), None, None, None, None, None, None, out, gone, None, lost, lost]
+        };
+        let over = |retried, out, grown, loses: bool| {
+            let (partial, failed) = (loses.then_some(Partial), loses.then_some(Failed));
+            [None, None, None, None, None, None, retried, out, None, grown, partial, failed]
+        };
         // One row a state, one column an event, in the order of EVENTS; `None` is refused.
         let table = [
-            (Listed, [Some(Pulling), None, None, None, None, None, None, Some(Excluded), Some(Cancelled), None]),
-            (Waiting, [Some(Pulling), None, None, None, None, None, None, Some(Excluded), Some(Cancelled), None]),
+            (Listed, begun(None)),
+            (Waiting, begun(None)),
             (
                 Pulling,
                 [
@@ -100,6 +115,8 @@ mod tests {
                     None,
                     Some(Excluded),
                     Some(Cancelled),
+                    None,
+                    None,
                     None,
                 ],
             ),
@@ -116,13 +133,15 @@ mod tests {
                     Some(Excluded),
                     Some(Cancelled),
                     None,
+                    None,
+                    None,
                 ],
             ),
-            (Proven, [None, None, None, None, None, None, None, None, None, Some(Listed)]),
-            (Partial, [None, None, None, None, None, None, Some(Listed), Some(Excluded), None, None]),
-            (Failed, [None, None, None, None, None, None, Some(Listed), Some(Excluded), None, None]),
-            (Excluded, [None, None, None, None, None, None, Some(Listed), None, None, None]),
-            (Cancelled, [None; 10]),
+            (Proven, over(None, None, Some(Listed), true)),
+            (Partial, over(Some(Listed), Some(Excluded), None, true)),
+            (Failed, over(Some(Listed), Some(Excluded), None, true)),
+            (Excluded, over(Some(Listed), None, None, false)),
+            (Cancelled, [None; 12]),
         ];
         assert_eq!(table.len(), ItemState::ALL.len());
         for (state, row) in table {
@@ -132,19 +151,19 @@ mod tests {
         }
     }
 
-    fn events_grown(event: Event) -> bool {
-        event == Event::Grown
+    fn reopens(event: Event) -> bool {
+        matches!(event, Event::Grown | Event::Lost(_))
     }
 
     proptest::proptest! {
-        /// Whatever happens, in whatever order: what is cancelled stays so, and what is proven too unless it grows.
+        /// Whatever happens, in whatever order: what is cancelled stays so, and what is proven too unless it grows or loses a file.
         #[test]
-        fn no_sequence_leaves_the_machine(events in proptest::collection::vec(0usize..10, 0..40)) {
+        fn no_sequence_leaves_the_machine(events in proptest::collection::vec(0usize..12, 0..40)) {
             let mut state = ItemState::Listed;
             for event in events {
                 match on(state, EVENTS[event]) {
                     Ok(next) => {
-                        proptest::prop_assert!(state != ItemState::Cancelled && (state != ItemState::Proven || events_grown(EVENTS[event])));
+                        proptest::prop_assert!(state != ItemState::Cancelled && (state != ItemState::Proven || reopens(EVENTS[event])));
                         state = next;
                     }
                     Err(refused) => proptest::prop_assert_eq!(refused.state, state),

@@ -1,5 +1,7 @@
 //! What verification looks at, and what it finds.
 
+use std::collections::BTreeSet;
+
 use crate::dicom::{SopInstanceUid, StudyInstanceUid};
 
 /// What is to be verified.
@@ -76,7 +78,7 @@ pub struct Finding {
 }
 
 /// How much was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Looked {
     /// Studies.
     pub studies: u64,
@@ -84,4 +86,8 @@ pub struct Looked {
     pub objects: u64,
     /// Findings.
     pub findings: u64,
+    /// Objects that are counted as filed no more, because their files are gone or damaged.
+    pub lost: u64,
+    /// The jobs that pull them again when they are tried again.
+    pub jobs: BTreeSet<i64>,
 }

@@ -1,5 +1,6 @@
 //! One job as this process works on it: what planner and workers share, and their links to the source.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use super::health::Health;
 use super::keeper::Held;
 use crate::catalog::Job;
 use crate::config::Source;
+use crate::dicom::StudyInstanceUid;
 use crate::scp::{Gate, charset_of};
 use crate::scu::{Purpose, ScuError, SourceSession, Target};
 
@@ -46,6 +48,8 @@ pub(super) struct Work {
     pulls: Mutex<CancellationToken>,
     suspended: AtomicBool,
     planner_waits: AtomicBool,
+    /// Studies that are known not to have the modalities that the job is about.
+    pub(super) unwanted: Mutex<HashSet<StudyInstanceUid>>,
     /// Turns that workers have had.
     turns: AtomicU64,
     halted: Mutex<Option<String>>,
@@ -79,6 +83,7 @@ impl Work {
             patient: true,
             suspended: AtomicBool::new(false),
             planner_waits: AtomicBool::new(false),
+            unwanted: Mutex::default(),
             turns: AtomicU64::new(0),
             halted: Mutex::new(None),
         })

@@ -50,7 +50,7 @@ pub async fn dry_run(config: &Config, spec: &JobSpec, cancel: CancellationToken)
     let _scratch = Scratch(folder);
     let catalog = Catalog::open(&path).map_err(|source| NodeError::Catalog { path, source })?;
     let owner = process_name();
-    let keeper = Keeper::new(node.catalog.clone(), &owner);
+    let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     let (_sender, watched) = watch::channel(Arc::new(config.clone()));
     let engine = Engine {
         config: watched,

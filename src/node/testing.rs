@@ -40,8 +40,6 @@ impl Site {
             at("catalog.db")
         );
         let site = Site { config: crate::config::parse(&text, None).unwrap(), temp };
-        let node = super::open(site.config.clone()).await.unwrap();
-        let intake = Intake::start(node.store.clone(), node.catalog.clone(), "one".into()).unwrap();
         let sent = [
             ("1.2.3.5", "1.2.3.5", "A", 1),
             ("1.2.3.5", "1.2.3.5", "B", 1),
@@ -49,19 +47,26 @@ impl Site {
             ("LOCALIZER 1", "LOCALIZER 1", "A", 3),
             ("1.2.3.6", "1.2.3.7", "A", 4),
         ];
+        assert!(matches!(
+            site.send(&sent).await.as_slice(),
+            [Recorded::New, Recorded::Variant, Recorded::Collision, Recorded::New, Recorded::Quarantined(_)]
+        ));
+        site
+    }
+
+    /// Sends objects, each by the UID of its command, its own UID, its patient and its pixels.
+    pub(super) async fn send(&self, sent: &[(&str, &str, &str, u8)]) -> Vec<Recorded> {
+        let node = super::open(self.config.clone()).await.unwrap();
+        let intake = Intake::start(node.store.clone(), node.catalog.clone(), "one".into()).unwrap();
         let mut became = Vec::new();
         for (command, instance, patient, pixels) in sent {
-            match intake.store(stream(command, instance, patient, pixels), CharacterSet::ascii(), &|_| false).await {
+            match intake.store(stream(command, instance, patient, *pixels), CharacterSet::ascii(), &|_| false).await {
                 Ok(Stored::Recorded(recorded)) => became.push(recorded),
                 other => panic!("{other:?}"),
             }
         }
-        assert!(matches!(
-            became.as_slice(),
-            [Recorded::New, Recorded::Variant, Recorded::Collision, Recorded::New, Recorded::Quarantined(_)]
-        ));
         intake.close().await.unwrap();
-        site
+        became
     }
 
     pub(super) async fn contents(&self) -> (Vec<crate::catalog::FoundRow>, BTreeSet<String>, Vec<Quarantined>) {

@@ -35,7 +35,7 @@ pub async fn verify_source(
 ) -> Result<Looked, NodeError> {
     let node = super::open(config).await?;
     let owner = process_name();
-    let keeper = Keeper::new(node.catalog.clone(), &owner);
+    let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     let (_sender, config) = watch::channel(Arc::new(node.config.clone()));
     let engine = Engine {
         config,

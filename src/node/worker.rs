@@ -46,7 +46,7 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
     let known = config.clone();
     let swept = intake.sweep(move |origin| charset_of(&known.borrow(), origin.source.as_deref())).await?;
     info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
-    let keeper = Keeper::new(node.catalog.clone(), &owner);
+    let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
     background.spawn({

@@ -39,6 +39,8 @@ pub struct Profile {
     pub character_set: TextLabel,
     /// Keys that take part in no match, as if they were universal.
     pub ignored_keys: BTreeSet<Tag>,
+    /// Keys that no answer has.
+    pub untold_keys: BTreeSet<Tag>,
     /// Never answers a query that has a value for this key.
     pub hangs_on: Option<Tag>,
     /// Fails a query with an asterisk in any key.
@@ -116,6 +118,7 @@ impl Default for Profile {
             without_uid_every: None,
             character_set: TextLabel::Right,
             ignored_keys: BTreeSet::new(),
+            untold_keys: BTreeSet::new(),
             hangs_on: None,
             rejects_wildcards: false,
             rejects_ranges: false,

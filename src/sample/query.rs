@@ -232,6 +232,9 @@ impl Query<'_> {
                 .put_bytes(Tag(0x0009, 0x0010), VR::LO, b"SOMEBODY".to_vec())
                 .put_bytes(Tag(0x0009, 0x1001), VR::UN, vec![0; 300]);
         }
+        for tag in &self.profile.untold_keys {
+            row.remove(*tag);
+        }
         row.put(tags::QUERY_RETRIEVE_LEVEL, self.level.as_str()).put(tags::RETRIEVE_AE_TITLE, self.ae_title);
         row
     }

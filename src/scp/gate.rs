@@ -19,6 +19,8 @@ pub struct Gate {
     stopped: watch::Sender<bool>,
     open: AtomicUsize,
     arrivals: AtomicU64,
+    strangers: AtomicU64,
+    pulls: AtomicUsize,
     refusal: Mutex<Option<(u64, String)>>,
     trouble: Mutex<Option<(u64, String)>>,
 }
@@ -30,6 +32,8 @@ impl Gate {
             stopped: watch::Sender::new(false),
             open: AtomicUsize::new(0),
             arrivals: AtomicU64::new(0),
+            strangers: AtomicU64::new(0),
+            pulls: AtomicUsize::new(0),
             refusal: Mutex::new(None),
             trouble: Mutex::new(None),
         }
@@ -54,6 +58,30 @@ impl Gate {
     /// Objects that arrived from the source since this process started: a sign of life during a silent C-MOVE.
     pub fn arrivals(&self) -> u64 {
         self.arrivals.load(Ordering::Relaxed)
+    }
+
+    /// Objects that arrived while something was pulled, and belong to no study that was being pulled: what a source
+    /// sends that makes up Study Instance UIDs.
+    pub fn strangers(&self) -> u64 {
+        self.strangers.load(Ordering::Relaxed)
+    }
+
+    /// Something is pulled from the source, as long as what is given back lives.
+    pub fn pulling(self: &Arc<Self>) -> Pulling {
+        self.pulls.fetch_add(1, Ordering::Relaxed);
+        Pulling(Arc::clone(self))
+    }
+
+    /// Whether something is being pulled from the source by this process.
+    pub fn is_pulled(&self) -> bool {
+        self.pulls.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that an object of no study that is being pulled arrived.
+    pub fn strange(&self) {
+        if self.is_pulled() {
+            self.strangers.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The last object that was refused, and how many there were: why a study may be short through our own doing.
@@ -90,6 +118,16 @@ fn count(last: &Mutex<Option<(u64, String)>>, why: String) {
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
     let count = last.as_ref().map_or(0, |(n, _)| *n);
     *last = Some((count + 1, why));
+}
+
+/// A pull under way, counted for as long as this lives.
+#[derive(Debug)]
+pub struct Pulling(Arc<Gate>);
+
+impl Drop for Pulling {
+    fn drop(&mut self) {
+        self.0.pulls.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// An open association, counted for as long as this lives.

@@ -161,6 +161,13 @@ impl Receiver {
                     return Decision::Reject(Rejection::Congestion);
                 }
                 let may_store = source.is_some();
+                if !may_store && offer.contexts.iter().any(|context| is_storage(context.abstract_syntax.as_str())) {
+                    let ip = offer.address.ip();
+                    warn!(
+                        peer.address = %offer.address, peer.ae = %offer.calling,
+                        "refused the objects of a peer that is no source: to take them, add from = [\"{ip}\"] to its [[source]]"
+                    );
+                }
                 Decision::Accept(Box::new(move |offered| match offered.abstract_syntax.as_str() {
                     uids::VERIFICATION => offered.accept(),
                     class if !is_storage(class) => Answer::AbstractSyntaxNotSupported,

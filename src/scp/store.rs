@@ -43,8 +43,15 @@ pub(super) async fn receive(
     let early = config.receiver.answer == AnswerPolicy::Received;
     // Only an object of a study that is being pulled from this very source may be acknowledged before it is durable:
     // the source keeps it, and the pull is judged by what is filed. When in doubt, durable.
-    let may_answer_early =
-        |identity: &Identity| early && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false);
+    let may_answer_early = |identity: &Identity| {
+        // Where nothing is pulled there is nothing to ask the catalog.
+        let pulled = (early || sender.gate.is_pulled())
+            && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false);
+        if !pulled {
+            sender.gate.strange();
+        }
+        early && pulled
+    };
     let pump = async {
         // Dropped when the pump ends, however it ends: without `End` the object was cut short.
         let sending = sending;

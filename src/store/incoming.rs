@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::error::Doing;
 use super::manifest::{MANIFEST, Manifest};
-use super::os::{Folder, Kind};
+use super::os::{Folder, Kind, give_up_pages};
 use super::root::Root;
 use super::{Link, Place, RelativePath, StoreError};
 
@@ -252,6 +252,10 @@ impl PartHandle {
         if self.failed.load(Ordering::Acquire) {
             return Err(io::Error::other("an earlier sync of this file failed"));
         }
-        self.file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::Release))
+        self.file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::Release))?;
+        // Most of what is filed is not read again for a long time: the next object takes the memory, and not that of
+        // others, nor memory that was never touched before, which costs more than the writing.
+        give_up_pages(&self.file);
+        Ok(())
     }
 }

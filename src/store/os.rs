@@ -176,6 +176,11 @@ pub(super) fn clone_file(from: &File, to: &File) -> bool {
     rustix::fs::ioctl_ficlone(to, from).is_ok()
 }
 
+/// Lets the system use the memory for something else in which it keeps a file that is durable. Only a wish.
+pub(super) fn give_up_pages(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+}
+
 fn kind_of(file_type: FileType) -> Kind {
     match file_type {
         FileType::RegularFile => Kind::File,

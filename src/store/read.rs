@@ -25,9 +25,19 @@ impl Store {
     }
 
     /// Reads an instance and digests its data set; with the length of that. A linked file must be what it was when it
-    /// was linked, before and after.
+    /// was linked, before and after. What is in quarantine may be a ruin without a head: then of all its bytes.
     pub fn digest(&self, place: &Place) -> Result<(Digest, u64), StoreError> {
-        let (file, offset) = self.open_any(place)?;
+        let (file, offset) = match place {
+            Place::Stored(place) if place.is_quarantine() => {
+                let file = self.open_file(place)?;
+                let offset = match read_head(&file, place.as_str()) {
+                    Err(StoreError::Damaged { .. }) => 0,
+                    head => head?.data_set_offset,
+                };
+                (file, offset)
+            }
+            _ => self.open_any(place)?,
+        };
         let digested = digest_of(&file, offset).doing("read", || place.to_string())?;
         place.linked().map_or(Ok(()), |link| link.check(&file))?;
         Ok(digested)
@@ -42,6 +52,13 @@ impl Store {
 
     /// Opens a file and reads its preamble and file meta group.
     pub(super) fn open_part10(&self, place: &RelativePath) -> Result<(File, Part10), StoreError> {
+        let file = self.open_file(place)?;
+        let head = read_head(&file, place.as_str())?;
+        Ok((file, head))
+    }
+
+    /// Opens a file, whatever is in it.
+    pub(super) fn open_file(&self, place: &RelativePath) -> Result<File, StoreError> {
         let shown = || place.to_string();
         let file = match self.open_place(place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -52,8 +69,7 @@ impl Store {
         if !file.metadata().doing("look at", shown)?.is_file() {
             return Err(StoreError::damaged(place, "it is no file"));
         }
-        let head = read_head(&file, place.as_str())?;
-        Ok((file, head))
+        Ok(file)
     }
 
     /// Opens a file without following a link in any part of its path.

@@ -25,8 +25,10 @@ use crate::object::{FRAGMENTS_IN_FLIGHT, Fragment, ObjectStream, Origin};
 /// these bytes.
 const GATHERED: usize = 128 * 1024;
 /// An object of this size is held in memory until it is settled: whoever makes it durable writes it too, and it
-/// changes hands once instead of thrice. Bounded by the number of associations.
+/// changes hands once instead of thrice. The permits of the intake bound how many there are: 16 MiB of them at most.
 pub(super) const HELD: u64 = 64 * 1024;
+/// So much of a large object is sent to the disk at once while the rest arrives.
+const WRITE_OUT: u64 = 2 * 1024 * 1024;
 
 impl Store {
     /// Takes an object in. It is whole when this returns, and not durable; a small one is not even on disk
@@ -44,7 +46,12 @@ impl Store {
             return self.hold(Arc::clone(&filing.process), stream, first, length, &charset);
         }
         let store = self.clone();
-        in_a_thread(move || store.write(stream, first, whole, &charset)).await
+        match tokio::task::spawn_blocking(move || store.write(stream, first, whole, &charset)).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is going down, and with it the association.
+            Err(_) => Err(StoreError::CutShort),
+        }
     }
 
     /// Keeps a small object in memory.
@@ -101,33 +108,9 @@ impl Store {
         let part = process.new_part().map_err(|error| self.or_full(error))?;
         let written = write_all(part.file(), pieces);
         written.map_err(|error| self.or_full(StoreError::io("write the incoming file", part.name(), error)))?;
-        start_writing_out(part.file(), 0, incoming.file_size);
         incoming.content = Content::Part(part);
         failpoint!("receive-put-down");
         Ok(())
-    }
-}
-
-impl Store {
-    /// The same for a task that may not block.
-    pub async fn put_down_in_a_thread(&self, mut incoming: Incoming) -> Result<Incoming, StoreError> {
-        if incoming.content.part().is_some() {
-            return Ok(incoming);
-        }
-        let store = self.clone();
-        in_a_thread(move || store.put_down(&mut incoming).map(|()| incoming)).await
-    }
-}
-
-/// Runs what blocks in a thread of its own.
-async fn in_a_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is going down, and with it the association.
-        Err(_) => Err(StoreError::CutShort),
     }
 }
 
@@ -280,8 +263,11 @@ impl<'a> Writer<'a> {
         }
         write_all(self.part.file(), &mut pieces)
             .map_err(|error| self.store.or_full(StoreError::io("write the incoming file", self.part.name(), error)))?;
-        start_writing_out(self.part.file(), self.written, self.head + self.length);
-        self.written = self.head + self.length;
+        let end = self.head + self.length;
+        if end - self.written >= WRITE_OUT {
+            start_writing_out(self.part.file(), self.written, end);
+            self.written = end;
+        }
         Ok(())
     }
 }

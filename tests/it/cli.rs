@@ -325,6 +325,20 @@ fn a_detached_job_waits_for_the_worker_and_is_cancelled_without_one() {
 }
 
 #[test]
+fn a_port_that_is_taken_leaves_no_job_behind() {
+    let site = Site::small();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", site.ferry.receiver)).unwrap();
+    let done = site.ferry.run(&["migrate", "old"]);
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.err.contains("nothing was begun") && done.err.contains("ss -ltnp"), "{}", done.err);
+    assert_eq!(site.ferry.json(&["jobs", "--json"]), json!([]));
+    drop(taken);
+    let done = site.ferry.run(&["migrate", "old", "--study", "1.2.a"]);
+    assert!(done.code == 3 && done.err.contains("`1.2.a` is no well-formed UID"), "{}", done.err);
+    assert!(done.out.contains("not found at source"), "{}", done.out);
+}
+
+#[test]
 fn a_worker_takes_up_what_is_queued_and_migrate_beside_it_only_follows() {
     let site = Site::small();
     let worker = site.ferry.work();

@@ -16,7 +16,8 @@ fn finds_everything(archive: Archive, profile: Profile, keys: &[(&str, &str)]) -
     let found = scene.dry_run();
     // That a capped source may hide studies with neither date nor patient ID is told in any case.
     let told = found["not_enumerated"].as_array().unwrap();
-    assert!(told.iter().all(|note| note.as_str().unwrap().starts_with("scope: ")), "{found}");
+    let hidden = |note: &serde_json::Value| note.as_str().unwrap().contains("those that have neither");
+    assert!(told.iter().all(hidden), "{found}");
     assert_eq!(found["studies"], studies, "{found}");
     scene
 }
@@ -108,6 +109,22 @@ fn a4_studies_without_a_proper_date_are_found() {
     });
     finds_everything(archive.clone(), Profile::default(), &[]);
     finds_everything(archive, Profile { cap: Cap::Silent(10), ..Profile::default() }, &[("find_limit", "10")]);
+}
+
+#[test]
+fn a4_what_a_capped_source_may_hide_is_fallout() {
+    let archive = Archive::with(|b| {
+        b.studies("20240105", 30, 1);
+        b.study("").patient("", "X^Y").series("CT").instances(1, 64);
+    });
+    let scene = Scene::new(archive, Profile { cap: Cap::Silent(10), ..Profile::default() });
+    let dry = scene.ferry.run(&["migrate", SOURCE, "--dry-run"]);
+    assert_eq!(dry.code, 3, "{}", dry.out);
+    let done = scene.migrate();
+    assert_eq!(done.code, 3, "{}\n{}", done.err, done.out);
+    assert_eq!(scene.report().item("proven"), 30);
+    assert!(done.out.contains("NOT everything could be listed"), "{}", done.out);
+    assert!(done.out.contains("not enumerated: the source caps its answers"), "{}", done.out);
 }
 
 #[test]
@@ -239,6 +256,45 @@ fn a13_an_answer_without_label_is_read_as_the_source_is_configured() {
     scene.proves_everything();
     let rows = scene.ferry.json(&["find", SOURCE, "--level", "study", "--json"]);
     assert_eq!(string(&rows[0], "PatientName"), "Grün^Jörg");
+}
+
+#[test]
+fn modalities_that_a_source_does_not_tell_are_asked_of_the_series() {
+    let archive = || {
+        Archive::with(|b| {
+            b.study("20240105").series("CT").instances(2, 64).series("SR").instances(1, 64);
+            b.study("20240104").series("MR").instances(2, 64);
+            b.study("20230104").series("US").instances(1, 64).series("SR").instances(1, 64);
+        })
+    };
+    let (study, series) = (tags::MODALITIES_IN_STUDY, tags::MODALITY);
+    let profile = |untold: &[Tag]| Profile {
+        ignored_keys: BTreeSet::from([study]),
+        untold_keys: untold.iter().copied().collect(),
+        ..Profile::default()
+    };
+    for modalities in [&["CT"][..], &["CT", "MR"]] {
+        let scene = Scene::new(archive(), profile(&[study]));
+        let mut command = vec!["migrate", SOURCE];
+        command.extend(modalities.iter().flat_map(|modality| ["--modality", *modality]));
+        let done = scene.ferry.run(&command);
+        assert_eq!(done.code, 0, "{}", done.err);
+        let report = scene.report();
+        assert_eq!((report.item("total"), report.item("proven")), (modalities.len(), modalities.len()));
+        assert_eq!(scene.pacs.retrieves().len(), modalities.len());
+    }
+    // A source that tells it nowhere: better too much than too little, and said.
+    let scene = Scene::new(archive(), profile(&[study, series]));
+    assert_eq!(scene.ferry.run(&["migrate", SOURCE, "--modality", "CT"]).code, 0);
+    assert_eq!(scene.report().item("total"), 3);
+    assert!(scene.report().0["notes"].to_string().contains("neither at STUDY nor at SERIES"), "{}", scene.report().0);
+
+    let scene = Scene::new(archive(), profile(&[]));
+    let found = scene.ferry.json(&["find", SOURCE, "ModalitiesInStudy=CT", "--json"]);
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    let scene = Scene::new(archive(), profile(&[study]));
+    let found = scene.ferry.run(&["find", SOURCE, "ModalitiesInStudy=CT"]);
+    assert!(found.code == 0 && found.err.contains("its word alone"), "{}", found.err);
 }
 
 #[test]

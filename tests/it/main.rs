@@ -16,9 +16,11 @@ mod full;
 mod headers;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod lost;
 mod peers;
 mod resume;
 mod retrieve;
 mod scale;
+mod strangers;
 mod support;
 mod tidy;

@@ -230,7 +230,9 @@ fn migrate_all(
     let keys = format!("retrieve = \"{retrieve}\"\n{PROMPT}");
     ferry.configure(&[Source { name: "old", ae_title, port, keys: &keys }]);
     let done = ferry.run(&["migrate", "old"]);
-    assert_eq!(done.code, 0, "everything is proven: {}{}", done.out, done.err);
+    // A source that caps its answers may hide studies that nobody can ask for, which is told.
+    let may_hide = done.out.contains("those that have neither cannot be found");
+    assert_eq!(done.code, if may_hide { 3 } else { 0 }, "everything is proven: {}{}", done.out, done.err);
 
     let report = ferry.json(&["report", "last", "--format", "json"]);
     assert_eq!(report["items"]["total"], studies(held).len());

@@ -109,7 +109,8 @@ fn a_termination_leaves_the_job_running_for_the_next_worker() {
     let scene = Scene::keyed(archive, profile, &[("associations", "1")]);
     let mut migration = under_way(&scene, 20);
     migration.signal(Signal::TERM);
-    migration.ends(LONG);
+    assert_eq!(migration.ends(LONG), Some(143), "{}", migration.said());
+    assert!(migration.said().contains("stays running: the next worker goes on with it"), "{}", migration.said());
     assert_eq!(state(&scene), "running");
     scene.pacs.change(|profile| profile.store_pause = Duration::ZERO);
     let worker = Running::start(&scene.ferry, &["work"]);
@@ -129,6 +130,8 @@ fn a_cancelled_job_stays_cancelled_and_keeps_what_it_has() {
     let report = scene.report();
     assert_eq!(report.0["state"], "cancelled");
     assert_eq!(report.item("cancelled") + report.item("proven"), 6);
+    let retried = scene.ferry.run(&["job", "last", "retry"]);
+    assert!(retried.code == 1 && retried.err.contains("makes a new job"), "{}", retried.err);
     assert!(report.object("filed") >= 15 && scene.ferry.filed().len() == report.object("filed"), "{}", report.0);
 }
 
@@ -234,6 +237,11 @@ fn a_kill_between_two_pending_responses_goes_on_from_the_checkpoint() {
     until("the source noticed", LONG, || {
         (scene.pacs.store_associations() == 0 && scene.pacs.associations() == 0).then_some(())
     });
+    // Nobody waits until the leases of the dead process run out.
+    let jobs = scene.ferry.run(&["jobs"]).out;
+    assert!(jobs.contains("no worker is running"), "{jobs}");
+    let shown = scene.ferry.json(&["job", "last", "show", "--json"]);
+    assert!(shown["checkpoints"].as_array().unwrap().iter().all(|row| !row["closed"].is_null()), "{shown}");
     goes_on(&scene, &["migrate", SOURCE]);
 }
 

@@ -294,10 +294,21 @@ fn b19_new_uids_with_each_retrieve_are_no_proof_and_no_loop() {
     let scene = Scene::new(archive(1, 3), Profile { fresh_uids: true, ..Profile::default() });
     let done = scene.migrate();
     assert_eq!(done.code, 3, "{}", done.err);
-    let verdict = scene.report().verdict(&scene.study(0));
-    assert!(!verdict.starts_with("proven"), "{verdict}");
-    // Four attempts: by study, by series, and twice by image.
-    assert!(scene.pacs.retrieves().len() <= 12, "{}", scene.pacs.retrieves().len());
+    let report = scene.report();
+    assert_eq!(report.verdict(&scene.study(0)), "failed: over count");
+    let detail = report.study(&scene.study(0))["detail"].as_str().unwrap();
+    assert!(detail.contains("UIDs anew with each retrieve"), "{detail}");
+    assert_eq!((scene.pacs.retrieves().len(), report.attempts(&scene.study(0))), (2, 2));
+}
+
+#[test]
+fn b19_beside_other_studies_and_by_get_too() {
+    let profile = Profile { fresh_uids: true, ..Profile::default() };
+    let scene = Scene::keyed(archive(3, 3), profile, &[("retrieve", "\"get\"")]);
+    assert_eq!(scene.migrate().code, 3);
+    let report = scene.report();
+    assert!((0..3).all(|study| report.verdict(&scene.study(study)) == "failed: over count"), "{}", report.fallout());
+    assert!((0..3).all(|study| report.attempts(&scene.study(study)) == 2), "{}", report.fallout());
 }
 
 #[test]
@@ -346,6 +357,17 @@ fn what_the_source_delivers_but_does_not_list_is_filed_and_told() {
     assert_eq!(done.code, 3, "{}", done.err);
     assert_eq!(scene.report().verdict(&scene.study(0)), "partial: over count");
     scene.has_everything();
+    // A second job has nothing to pull, and comes to the same verdict.
+    let sent = scene.pacs.objects_sent();
+    assert_eq!(scene.migrate().code, 3);
+    assert_eq!(scene.report().verdict(&scene.study(0)), "partial: over count");
+    assert_eq!(scene.pacs.objects_sent(), sent);
+    // Until a person has looked at it.
+    let uid = scene.study(0).to_string();
+    for job in ["1", "2"] {
+        assert_eq!(scene.ferry.run(&["job", job, "exclude", "--study", &uid, "--why", "looked at"]).code, 0);
+    }
+    scene.proves_everything();
 }
 
 #[test]

@@ -57,3 +57,9 @@ WHEN (old.link_folder IS NULL) <> (new.link_folder IS NULL) BEGIN
     UPDATE studies SET linked = linked + iif(new.link_folder IS NULL, -1, 1)
         WHERE id = (SELECT study FROM series WHERE id = new.series);
 END;
+CREATE TRIGGER instances_link_removed AFTER DELETE ON instances WHEN old.link_folder IS NOT NULL BEGIN
+    UPDATE studies SET linked = linked - 1 WHERE id = (SELECT study FROM series WHERE id = old.series);
+END;
+CREATE TRIGGER copies_link_removed AFTER DELETE ON copies WHEN old.link_folder IS NOT NULL BEGIN
+    UPDATE studies SET linked = linked - 1 WHERE id = (SELECT study FROM series WHERE id = old.series);
+END;

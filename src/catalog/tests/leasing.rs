@@ -53,6 +53,33 @@ async fn a_lease_that_ran_out_is_claimed_again_and_the_late_owner_writes_nothing
 }
 
 #[tokio::test]
+async fn what_a_dead_process_holds_is_free_at_once_and_a_living_one_keeps_it() {
+    let (_folder, catalog) = catalog();
+    let id = job_of(&catalog, 2).await.id;
+    let (dying, living) = (catalog.sign_of_life("dying").unwrap(), catalog.sign_of_life("living").unwrap());
+    assert!(matches!(catalog.sign_of_life("dying"), Err(CatalogError::OwnerTaken(_))), "one process a name");
+    let newest = catalog.claim(id, "dying", LONG).await.unwrap().unwrap();
+    let new = NewCheckpoint { owner: "dying".into(), attempt: 1, association: 7, message_id: 3, level: "STUDY".into() };
+    catalog.open_checkpoint(newest.id, newest.fence, new).await.unwrap().unwrap();
+    let kept = catalog.claim(id, "living", LONG).await.unwrap().unwrap();
+    assert!(catalog.acquire("receiver", "dying", LONG).await.unwrap().is_some());
+    assert!(catalog.acquire("worker", "living", LONG).await.unwrap().is_some());
+    assert_eq!(catalog.release_dead().await.unwrap(), Vec::<String>::new());
+    assert_eq!(catalog.claim(id, "heir", LONG).await.unwrap(), None);
+
+    drop(dying);
+    assert_eq!(catalog.release_dead().await.unwrap(), ["dying"]);
+    assert_eq!(catalog.release_dead().await.unwrap(), Vec::<String>::new());
+    let heir = catalog.claim(id, "heir", LONG).await.unwrap().unwrap();
+    assert_eq!((heir.id, heir.fence), (newest.id, newest.fence + 1));
+    assert_eq!(catalog.checkpoints(id, 1).await.unwrap()[0].phase, "lost");
+    assert_eq!(catalog.holder("receiver").await.unwrap(), None);
+    assert_eq!(catalog.holder("worker").await.unwrap().as_deref(), Some("living"));
+    assert!(catalog.renew_item(kept.id, kept.fence, LONG).await.unwrap());
+    drop(living);
+}
+
+#[tokio::test]
 async fn a_waiting_item_comes_back_when_its_time_has_come() {
     let (_folder, catalog) = catalog();
     let id = job_of(&catalog, 2).await.id;

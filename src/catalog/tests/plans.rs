@@ -84,6 +84,9 @@ fn the_newest_are_claimed_and_paged_by_the_index_of_their_order() {
         .unwrap();
     assert_eq!(steps[0], ["SEARCH items USING COVERING INDEX items_order (job=? AND state=?)"]);
     assert_eq!(steps[1], ["SEARCH items USING INDEX items_order (job=? AND state=? AND (rank,study_uid)>(?,?))"]);
+    // As many rows as there are items in somebody's hands.
+    let holders = catalog.db.read_blocking(|c| Ok(plan(c, alive::HOLDERS))).unwrap();
+    assert!(holders.iter().any(|step| step.contains("items USING COVERING INDEX items_owner")), "{holders:#?}");
     assert_eq!(steps[2], ["SEARCH items USING INDEX items_due (job=? AND due<?)"]);
 }
 

@@ -163,6 +163,7 @@ pub(super) fn remedy(reason: Reason, job: i64, style: &Style) -> String {
     reason
         .remedy()
         .replace("`job N retry --study UID`", &format!("`pacsferry job {job} retry --study UID{suffix}`"))
+        .replace("`job N exclude --study UID`", &format!("`pacsferry job {job} exclude --study UID{suffix}`"))
         .replace("`job N retry`", &format!("`pacsferry job {job} retry{suffix}`"))
         .replace(
             "`find catalog --level instance`",
@@ -198,6 +199,10 @@ async fn fallout(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -
     Ok(())
 }
 
+fn objects(count: u32) -> String {
+    format!("{} {}", thousands(count.into()), if count == 1 { "object" } else { "objects" })
+}
+
 fn line(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let reason = match (item.state, item.reason) {
         (ItemState::Cancelled, None) => "cancelled with the job",
@@ -206,13 +211,12 @@ fn line(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let counts = &item.counts;
     writeln!(out, "  {}  {}", terminal(&day_text(item)), item.study.study_uid)?;
     let attempts = format!("{} {}", item.attempt, if item.attempt == 1 { "attempt" } else { "attempts" });
-    writeln!(
-        out,
-        "      {}: {reason}; {} of {} objects filed, {attempts}",
-        item.state.as_text(),
-        counts.filed,
-        counts.listed
-    )?;
+    let filed = match (counts.filed, counts.listed) {
+        // It was given up before the source was asked.
+        (filed, 0) => format!("{} filed, not known of how many", objects(filed)),
+        (filed, listed) => format!("{} of {} filed", thousands(filed.into()), objects(listed)),
+    };
+    writeln!(out, "      {}: {reason}; {filed}, {attempts}", item.state.as_text())?;
     if item.detail.is_empty() { Ok(()) } else { writeln!(out, "      {}", terminal(&item.detail)) }
 }
 

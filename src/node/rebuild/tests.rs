@@ -1,6 +1,8 @@
 //! A catalog made anew says what the lost one said, of everything that files and journal can tell.
 #![expect(clippy::disallowed_methods, reason = "the tests do to the folder what people do")]
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::intake::How;
 use crate::node::testing::Site;
@@ -18,6 +20,22 @@ async fn variants_collisions_and_quarantine_come_back_as_they_were() {
     assert_eq!(site.findings().await, Vec::<String>::new());
     let left: Vec<_> = std::fs::read_dir(site.temp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("rebuilding")), "{left:?}");
+}
+
+#[tokio::test]
+async fn variants_whose_instance_is_gone_are_all_recorded() {
+    let site = Site::new().await;
+    let sent = ["C", "D"].map(|patient| ("1.2.3.5", "1.2.3.5", patient, 1));
+    assert_eq!(site.send(&sent).await, [Recorded::Variant, Recorded::Variant]);
+    let of_instance = |files: &BTreeSet<String>| files.iter().filter(|file| file.contains("/1.2.3.5")).count();
+    assert_eq!(of_instance(&site.contents().await.1), 5, "an instance, three variants, and a collision");
+    site.lose_the_catalog();
+    std::fs::remove_file(site.config.storage.folder.join("images/2021/11/17/1.2.3/1.2.3.4/1.2.3.5.dcm")).unwrap();
+    let done = rebuild(site.config.clone()).await.unwrap();
+    assert_eq!((done.objects, done.quarantined, done.problems), (4, 2, vec![]));
+    let (rows, files, _) = site.contents().await;
+    assert_eq!((rows.len(), of_instance(&files)), (2, 4));
+    assert_eq!(site.findings().await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -1,5 +1,4 @@
 //! A storage folder that changes: everything is there afterwards, wherever it was stopped.
-#![expect(clippy::disallowed_methods, reason = "the tests do to folders what people do")]
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,105 @@
+//! What is lost after it was filed is told, counts no more, and comes again.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use pacsferry::sample::{Archive, Profile};
+use serde_json::Value;
+
+use crate::support::scene::{SOURCE, Scene};
+
+fn scene() -> Scene {
+    let archive = Archive::with(|b| {
+        for day in ["20240101", "20240102", "20240103"] {
+            b.study(day).series("CT").instances(4, 3000).series("SR").instances(1, 300);
+        }
+    });
+    Scene::new(archive, Profile::default())
+}
+
+/// The file of the n-th object of the archive.
+fn file_of(scene: &Scene, object: usize) -> PathBuf {
+    let uid = scene.pacs.archive().objects()[object].identity.instance.to_string();
+    PathBuf::from(scene.ferry.instances()[&uid]["file"].as_str().unwrap())
+}
+
+fn files_below(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+}
+
+/// Flips the last bit of a file, as a bad disk does.
+fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn kinds(verified: &Value) -> Vec<&str> {
+    let mut kinds: Vec<_> =
+        verified["findings"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap()).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+/// Loses an object of the first study, damages one of the second, truncates one of the third to nothing.
+fn lose_some(scene: &Scene) {
+    scene.proves_everything();
+    std::fs::remove_file(file_of(scene, 0)).unwrap();
+    damage(&file_of(scene, 5));
+    let third = file_of(scene, 10);
+    std::fs::set_permissions(&third, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&third, []).unwrap();
+}
+
+#[test]
+fn what_verify_finds_lost_is_proven_no_more_and_only_that_comes_again() {
+    let scene = scene();
+    lose_some(&scene);
+    let verified = scene.ferry.run(&["verify", "last", "--files"]);
+    assert_eq!(verified.code, 3, "{}", verified.out);
+    assert!(verified.out.contains("3 objects are not counted as filed any more"), "{}", verified.out);
+    assert!(verified.out.contains("job 1 retry --config"), "{}", verified.out);
+
+    let report = scene.report();
+    assert_eq!((report.item("proven"), report.item("partial"), report.object("filed")), (0, 3, 12), "{}", report.0);
+    assert_eq!(report.verdict(&scene.study(1)), "partial: short count");
+    assert!(report.study(&scene.study(1))["detail"].as_str().unwrap().contains("verify: "), "{}", report.0);
+    assert_eq!(scene.ferry.instances().len(), 12);
+    assert_eq!(files_below(&scene.ferry.storage().join("quarantine")), 2, "the damaged bytes are kept");
+
+    let sent = scene.pacs.objects_sent();
+    let retried = scene.ferry.run(&["job", "last", "retry"]);
+    assert_eq!(retried.code, 0, "{}\n{}", retried.err, scene.report().fallout());
+    assert_eq!(scene.pacs.objects_sent(), sent + 3);
+    assert_eq!(scene.report().item("proven"), 3);
+    scene.has_everything();
+    let verified = scene.ferry.json(&["verify", "--all", "--json"]);
+    assert_eq!(kinds(&verified), Vec::<&str>::new(), "{verified}");
+}
+
+#[test]
+fn another_migration_brings_it_as_well() {
+    let scene = scene();
+    lose_some(&scene);
+    let verified = scene.ferry.run(&["verify", "--all", "--files", "--json"]);
+    let found: Value = serde_json::from_str(&verified.out).unwrap();
+    assert_eq!(kinds(&found), ["digest differs", "missing file", "unreadable file"], "{found}");
+    assert_eq!((verified.code, &found["lost"], &found["jobs_to_retry"]), (3, &3.into(), &serde_json::json!([1])));
+    let sent = scene.pacs.objects_sent();
+    let done = scene.ferry.run(&["migrate", SOURCE]);
+    assert_eq!(done.code, 0, "{}\n{}", done.err, scene.report().fallout());
+    assert_eq!(scene.pacs.objects_sent(), sent + 3);
+    scene.has_everything();
+}
+
+#[test]
+fn a_folder_that_is_not_mounted_has_lost_nothing() {
+    let scene = scene();
+    scene.proves_everything();
+    std::fs::remove_file(scene.ferry.storage().join(".pacsferry-storage")).unwrap();
+    let verified = scene.ferry.run(&["verify", "--all", "--files"]);
+    assert!(verified.code == 1 || verified.code == 2, "{}: {}", verified.code, verified.err);
+    assert_eq!(scene.ferry.instances().len(), 15);
+}
