@@ -95,6 +95,28 @@ fn another_migration_brings_it_as_well() {
 }
 
 #[test]
+fn a_catalog_made_anew_says_what_it_cannot_see() {
+    let scene = scene();
+    scene.proves_everything();
+    damage(&file_of(&scene, 5));
+    let gone = file_of(&scene, 0);
+    for suffix in ["", "-wal", "-shm"] {
+        let file = scene.ferry.folder().join(format!("catalog.db{suffix}"));
+        assert!(std::fs::remove_file(&file).is_ok() || !suffix.is_empty(), "{}", file.display());
+    }
+    std::fs::remove_file(gone).unwrap();
+    let rebuilt = scene.ferry.run(&["rebuild"]);
+    assert_eq!(rebuilt.code, 0, "{}{}", rebuilt.out, rebuilt.err);
+    assert!(rebuilt.out.contains("damage from before shows no more"), "{}", rebuilt.out);
+    assert!(rebuilt.out.contains("migrate SOURCE --config"), "{}", rebuilt.out);
+    // What it advises brings back what is missing.
+    let sent = scene.pacs.objects_sent();
+    assert_eq!(scene.ferry.run(&["migrate", SOURCE]).code, 0);
+    assert_eq!((scene.pacs.objects_sent(), scene.ferry.instances().len()), (sent + 1, 15));
+    assert_eq!(scene.ferry.run(&["verify", "last"]).code, 0);
+}
+
+#[test]
 fn a_folder_that_is_not_mounted_has_lost_nothing() {
     let scene = scene();
     scene.proves_everything();
