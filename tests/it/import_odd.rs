@@ -149,8 +149,8 @@ fn a_file_that_is_cut_anywhere_is_never_filed_as_if_it_were_whole() {
         let sample = samples.iter().find(|sample| sample.name() == name).unwrap_or_else(|| panic!("no {name}"));
         let bytes = std::fs::read(&sample.path).unwrap();
         // Every byte near the ends of the header and of the file, and some in between.
-        // What is deflated may end in a byte that only makes its length even.
-        let last = if name == "image_dfl.dcm" { 2 } else { 1 };
+        // Behind the end of its deflated stream this one has eight bytes that mean nothing.
+        let last = if name == "image_dfl.dcm" { 9 } else { 1 };
         let ends = (last..48).map(|back| bytes.len() - back);
         let between = (1..40).map(|part| bytes.len() * part / 40);
         for at in ends.chain(between) {
