@@ -62,8 +62,8 @@ pub enum FileState {
 impl FileState {
     /// Whether a later run may pass over the file as long as it does not change.
     pub fn is_settled(self) -> bool {
-        use FileState::{Archive, Collision, Duplicate, Filed, NotDicom, Refused, SetAside, Variant};
-        matches!(self, Archive | Filed | Duplicate | Variant | Collision | SetAside | NotDicom | Refused)
+        use FileState::{Archive, Collision, Duplicate, Filed, NotDicom, SetAside, Variant};
+        matches!(self, Archive | Filed | Duplicate | Variant | Collision | SetAside | NotDicom)
     }
 
     /// Whether the object is in the archive.

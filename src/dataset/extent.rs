@@ -111,6 +111,10 @@ impl<R: Read + Seek> Walk<'_, R> {
         loop {
             let (head, value) = match self.head(at, syntax)? {
                 Ok(Some(head)) => head,
+                // What is compressed is there to have pixel data; other objects may have none.
+                Ok(None) if !self.native && !behind_pixels => {
+                    return Ok(Some(Cut { at, what: "the file ends before the compressed pixel data".into() }));
+                }
                 Ok(None) => return Ok(None),
                 // Less than a header behind the pixel data is padding.
                 Err(_) if behind_pixels => return Ok(None),

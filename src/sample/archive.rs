@@ -291,12 +291,15 @@ impl StudyBuilder {
             .put(tags::SOP_CLASS_UID, &self.class)
             .put(tags::SOP_INSTANCE_UID, uid)
             .put(tags::INSTANCE_NUMBER, &self.instances_made.to_string());
+        // As many pixels as there are bytes for, or fewer.
+        let columns = u16::try_from(size / 2).unwrap_or(u16::MAX).clamp(1, 256);
+        let rows = u16::try_from(size / 2 / u64::from(columns)).unwrap_or(u16::MAX).max(1);
         let mut pixels = DataSet::new();
         pixels
             .put_u16(tags::SAMPLES_PER_PIXEL, 1)
             .put(tags::PHOTOMETRIC_INTERPRETATION, "MONOCHROME2")
-            .put_u16(tags::ROWS, u16::try_from(size / 512).unwrap_or(u16::MAX).max(1))
-            .put_u16(tags::COLUMNS, 256)
+            .put_u16(tags::ROWS, rows)
+            .put_u16(tags::COLUMNS, columns)
             .put_u16(tags::BITS_ALLOCATED, 16)
             .put_u16(tags::BITS_STORED, 16)
             .put_u16(tags::HIGH_BIT, 15)

@@ -72,7 +72,11 @@ impl Root {
             if entries.iter().any(|(name, _)| strange(name)) {
                 return Err(StoreError::NotAStorageFolder(path.to_owned()));
             }
-            write_sentinel(&folder).doing("write the sentinel of", shown)?;
+            // Another process that makes it at the same time may have taken ours away.
+            match write_sentinel(&folder) {
+                Err(_) if folder.holds(SENTINEL).doing("look at", shown)? => {}
+                other => other.doing("write the sentinel of", shown)?,
+            }
         }
         Root::open(path, minimum_free)
     }

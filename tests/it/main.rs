@@ -14,6 +14,9 @@ mod demo;
 mod enumerate;
 mod full;
 mod headers;
+mod import;
+mod import_jobs;
+mod import_odd;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod lost;

@@ -198,7 +198,7 @@ pub(crate) fn string(row: &Value, key: &str) -> String {
 }
 
 /// All files below a folder, however deep; none when it does not exist.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
