@@ -1,8 +1,10 @@
 //! A job while it runs: progress drawn from the catalog, signals, and who does the work.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +47,7 @@ pub(super) struct Follow<'a> {
 }
 
 struct Worker {
+    ended: Arc<Notify>,
     task: JoinHandle<Result<(), NodeError>>,
     shutdown: CancellationToken,
 }
@@ -75,9 +78,17 @@ impl<'a> Follow<'a> {
                 slow_told = true;
                 log::say("still stopping: the source has not let go yet; interrupt again to stop at once");
             }
+            let ended = self.worker.as_ref().map(|worker| Arc::clone(&worker.ended));
+            let ended = async {
+                match &ended {
+                    Some(ended) => ended.notified().await,
+                    None => std::future::pending().await,
+                }
+            };
             let asked = tokio::select! {
                 asked = signals.next() => Some(asked),
                 () = tokio::time::sleep(TICK) => None,
+                () = ended => None,
             };
             match asked {
                 Some(Asked::Pause) if stopping.is_some() => {
@@ -106,7 +117,14 @@ impl<'a> Follow<'a> {
     fn start_worker(&mut self) {
         let shutdown = CancellationToken::new();
         let run = node::run_worker(self.config.clone(), WorkerScope::Job(self.job), shutdown.clone());
-        self.worker = Some(Worker { task: tokio::spawn(run), shutdown });
+        let ended = Arc::new(Notify::new());
+        let tell = Arc::clone(&ended);
+        let task = tokio::spawn(async move {
+            let result = run.await;
+            tell.notify_one();
+            result
+        });
+        self.worker = Some(Worker { task, shutdown, ended });
     }
 
     /// Sees that somebody works: our own worker must not have ended, another one must not have died.

@@ -24,7 +24,7 @@ use crate::scp::charset_of;
 use lister::Lister;
 
 /// Studies that are filed at the same time: many small ones share a flush.
-const WORKERS: usize = 32;
+const WORKERS: usize = 16;
 /// How often to look whether the process that makes the list has ended.
 const LEASE_POLL: Duration = Duration::from_millis(500);
 /// How long everybody waits after the machine refused something.
@@ -38,6 +38,8 @@ pub(super) struct Work {
     /// Everything ends: paused, cancelled, halted, or the process stops.
     stop: CancellationToken,
     news: Notify,
+    /// Everything may be done.
+    idle: Notify,
     /// Why nothing is filed just now, and until when.
     trouble: Mutex<Option<(Instant, String)>>,
     halted: Mutex<Option<String>>,
@@ -58,6 +60,7 @@ impl Engine {
             spec,
             stop: stop.child_token(),
             news: Notify::new(),
+            idle: Notify::new(),
             trouble: Mutex::default(),
             halted: Mutex::default(),
         });
@@ -91,9 +94,9 @@ impl Engine {
     /// Only makes the list.
     pub(super) async fn list_import(&self, job: Job, stop: &CancellationToken) -> Result<(), JobError> {
         let Some(spec) = job.spec.import.clone() else { return Ok(()) };
-        let (stop, news) = (stop.child_token(), Notify::new());
+        let (stop, news, idle) = (stop.child_token(), Notify::new(), Notify::new());
         let (trouble, halted) = (Mutex::default(), Mutex::default());
-        let work = Work { engine: self.clone(), job, spec, stop, news, trouble, halted };
+        let work = Work { engine: self.clone(), job, spec, stop, news, idle, trouble, halted };
         work.make_list(false).await
     }
 }
@@ -165,7 +168,11 @@ impl Work {
             if totals.items.pending() > 0 {
                 self.news.notify_waiters();
             }
-            self.sleep(SUPERVISION).await;
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.idle.notified() => {}
+                () = tokio::time::sleep(SUPERVISION) => {}
+            }
         }
     }
 
@@ -255,16 +262,22 @@ async fn list(work: Arc<Work>) {
 
 /// Files one study after the other.
 async fn worker(work: Arc<Work>) {
+    let mut busy = false;
     while !work.stop.is_cancelled() {
         // Asked for before looking, so that news in between is not missed.
         let news = work.news.notified();
         let claimed = if work.trouble().is_some() { Ok(None) } else { work.claim().await };
         let result = match claimed {
             Ok(Some((item, held))) => {
+                busy = true;
                 let span = info_span!("study", study.uid = %item.study.study_uid);
                 filer::file(&work, item, held).instrument(span).await
             }
             Ok(None) => {
+                // Once for each spell of work: whoever is told looks, and wakes everybody.
+                if std::mem::take(&mut busy) {
+                    work.idle.notify_one();
+                }
                 tokio::select! {
                     () = work.stop.cancelled() => return,
                     () = news => {}

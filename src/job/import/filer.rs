@@ -23,7 +23,7 @@ use crate::scp::charset_of;
 use crate::store::StoreError;
 
 /// Files of a study that are read from the list, and on their way, at once.
-const PAGE: usize = 128;
+const PAGE: usize = 64;
 
 /// Works on a claimed study until it is proven, given up, or given back.
 pub(super) async fn file(work: &Arc<Work>, item: Item, held: Held) -> Result<(), JobError> {

@@ -47,6 +47,8 @@ pub(super) struct Lister {
 struct Round {
     candidates: Vec<Candidate>,
     batch: Batch,
+    /// What is to be written while the next headers are read.
+    ready: Option<Batch>,
     /// Facts of folders that are not written yet, and whether the folder is through.
     facts: HashMap<i64, (FolderFacts, bool)>,
 }
@@ -71,6 +73,7 @@ impl Lister {
                 }
             }
             self.write(&mut round)?;
+            self.finish(&mut round)?;
         }
         self.young(&mut round)
     }
@@ -220,7 +223,16 @@ impl Lister {
     fn write(&self, round: &mut Round) -> Result<(), CatalogError> {
         let candidates = std::mem::take(&mut round.candidates);
         let mut archives = Vec::new();
-        for sifted in self.sieve.sift(&candidates) {
+        // What was read last is written down while the next is read.
+        let (written, sifted) = std::thread::scope(|scope| {
+            let ready = round.ready.take();
+            let writing =
+                scope.spawn(|| ready.map_or(Ok(()), |ready| self.catalog.list_batch(self.job, self.way, ready)));
+            let sifted = self.sieve.sift(&candidates);
+            (writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), sifted)
+        });
+        written?;
+        for sifted in sifted {
             match sifted {
                 Sifted::File(row) => round.batch.files.push(*row),
                 Sifted::Archive(candidate, kind) => archives.push((candidate, kind)),
@@ -254,7 +266,13 @@ impl Lister {
             }
             !*through
         });
-        self.catalog.list_batch(self.job, self.way, batch)
+        round.ready = Some(batch);
+        Ok(())
+    }
+
+    /// Writes down what is ready.
+    fn finish(&self, round: &mut Round) -> Result<(), CatalogError> {
+        round.ready.take().map_or(Ok(()), |ready| self.catalog.list_batch(self.job, self.way, ready))
     }
 
     /// Looks again at what was young: what has not changed since is whole.
@@ -294,6 +312,7 @@ impl Lister {
                 }
             }
             self.write(round)?;
+            self.finish(round)?;
         }
     }
 
