@@ -4,10 +4,10 @@ use clap::ValueEnum;
 
 use super::{Exit, Failure, output};
 
-/// Show the manual: how to migrate, what to do about fallout, the conformance statement
+/// Show the manual: how to migrate, how to import folders, what to do about fallout, the conformance statement
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pacsferry guide\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
+    after_help = "Examples:\n  pacsferry guide\n  pacsferry guide import\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
 )]
 pub(super) struct Args {
     /// What about
@@ -19,6 +19,8 @@ pub(super) struct Args {
 enum Topic {
     /// A migration from a real PACS, step by step
     Migrate,
+    /// Folders of DICOM files: an old PACS's disk, a USB stick, a share
+    Import,
     /// Every reason why a study is not proven, and what to do
     Fallout,
     /// The annotated example configuration
@@ -30,6 +32,7 @@ enum Topic {
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let text = match args.topic {
         Topic::Migrate => include_str!("../guide/migrate.md").to_owned(),
+        Topic::Import => include_str!("../guide/import.md").to_owned(),
         Topic::Fallout => fallout(),
         Topic::Config => crate::config::EXAMPLE.to_owned(),
         Topic::Conformance => include_str!("../guide/conformance.md").to_owned(),

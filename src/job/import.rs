@@ -185,6 +185,15 @@ impl Work {
         }
     }
 
+    /// What was asked for.
+    fn sieve(&self) -> Sieve {
+        Sieve {
+            days: DateRange { from: self.job.spec.from, to: self.job.spec.to },
+            charset: charset_of(&self.engine.config.borrow(), None),
+            refuse_archives: self.spec.how == ImportHow::LinkOnly,
+        }
+    }
+
     /// One process at a time makes the list.
     async fn make_list(&self, set_aside: bool) -> Result<(), JobError> {
         let catalog = &self.engine.catalog;
@@ -218,17 +227,12 @@ impl Work {
     }
 
     async fn list_under(&self, stop: CancellationToken, set_aside: bool) -> Result<(), JobError> {
-        let spec = &self.job.spec;
         let storage = self.engine.config.borrow().storage.folder.clone();
         let storage = storage.canonicalize().unwrap_or(storage);
         let lister = Lister {
             catalog: self.engine.catalog.clone(),
             job: self.job.id,
-            sieve: Sieve {
-                days: DateRange { from: spec.from, to: spec.to },
-                charset: charset_of(&self.engine.config.borrow(), None),
-                refuse_archives: self.spec.how == ImportHow::LinkOnly,
-            },
+            sieve: self.sieve(),
             way: self.way(),
             received: DateRange { from: self.spec.received_from, to: self.spec.received_to },
             ours: ours(&storage, &self.spec.folders),

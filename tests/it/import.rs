@@ -153,6 +153,28 @@ fn files_of_the_storage_folder_only_get_their_entries() {
 }
 
 #[test]
+fn what_is_gone_from_the_archive_comes_again() {
+    let (ferry, archive) = (ferry(), archive());
+    let medium = Medium::of(&archive);
+    let lose = || {
+        let row = ferry.instances().into_values().next().unwrap();
+        std::fs::remove_file(ferry.storage().join(row["file"].as_str().unwrap())).unwrap();
+        assert_eq!(ferry.run(&["verify", "--all", "--files"]).code, 3);
+        assert_eq!(ferry.instances().len(), 9);
+    };
+    assert_eq!(ferry.run(&["import", medium.name(), "--copy"]).code, 0);
+    lose();
+    let done = ferry.run(&["job", "1", "retry"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    assert_eq!(ferry.filed(), deliverable(&archive));
+    lose();
+    let done = ferry.run(&["import", medium.name(), "--copy", "--new"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    assert_eq!(ferry.filed(), deliverable(&archive));
+    assert_eq!(report(&ferry).object("listed"), 1);
+}
+
+#[test]
 fn mistakes_are_told_before_anything_is_done() {
     let ferry = ferry();
     let medium = Medium::new();

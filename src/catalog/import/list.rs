@@ -16,9 +16,9 @@ use crate::dicom::StudyInstanceUid;
 
 const COLUMNS: &str = "path, name, member, size, modified, state, reason, detail, object";
 
-pub(in crate::catalog) const KNOWN: &str =
-    "SELECT job, size, modified, member, state, reason, detail, way FROM import_files
-     WHERE path = ?1 AND name = ?2 ORDER BY job DESC, member";
+pub(in crate::catalog) const KNOWN: &str = "SELECT job, size, modified, member, state, reason, detail, way,
+        state NOT IN (1, 2, 3) OR EXISTS (SELECT 1 FROM instances i WHERE i.id = f.instance)
+     FROM import_files f WHERE path = ?1 AND name = ?2 ORDER BY job DESC, member";
 pub(in crate::catalog) const PENDING: &str =
     "SELECT d.path, p.path FROM import_folders d CROSS JOIN import_paths p ON p.id = d.path
      WHERE d.job = ?1 AND d.state = 0 AND d.path > ?2 ORDER BY d.path LIMIT ?3";
@@ -169,7 +169,11 @@ impl Catalog {
                     if of != job && row.get::<_, Way>(7)? < way {
                         continue;
                     }
-                    let member = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+                    let mut member = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+                    // What was filed and is gone since must come again.
+                    if of != job && !row.get::<_, bool>(8)? {
+                        member.1 = FileState::Listed;
+                    }
                     let (_, entry) = found.get_or_insert((
                         of,
                         KnownEntry {

@@ -148,12 +148,18 @@ impl Catalog {
         .await
     }
 
-    /// Has the files of an item that are not filed tried again.
+    /// Has the files of an item tried again that could not be read, or whose objects are no longer in the catalog.
     pub async fn reopen_files(&self, item: i64) -> Result<(), CatalogError> {
         self.write(move |tx| {
             tx.prepare_cached(
                 "UPDATE import_files SET state = 0, reason = NULL, detail = ''
                  WHERE item = ?1 AND state IN (8, 9) AND object IS NOT NULL",
+            )?
+            .execute([item])?;
+            tx.prepare_cached(
+                "UPDATE import_files SET state = 0, instance = NULL
+                 WHERE item = ?1 AND state IN (1, 2, 3)
+                    AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.id = import_files.instance)",
             )?
             .execute([item])?;
             Ok(())

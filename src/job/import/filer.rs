@@ -16,7 +16,7 @@ use crate::catalog::{
     Evidence, FileKey, FileOutcome, FileState, FilingCounts, ImportHow, Item, ItemUpdate, ListedFile, ListedObject,
     Reason, Recorded,
 };
-use crate::import::{Folder, name_shown, unpack, words};
+use crate::import::{Candidate, Folder, Sifted, name_shown, unpack, words};
 use crate::intake::{How, IntakeError, SourceFile};
 use crate::object::{Disposition, Origin};
 use crate::scp::charset_of;
@@ -113,9 +113,13 @@ async fn take_in(work: &Arc<Work>, files: Vec<(PathBuf, ListedFile)>, stop: &Can
 /// One file.
 async fn one(work: &Work, folder: &Path, file: ListedFile) -> Result<FileOutcome, IntakeError> {
     let ListedFile { key, size, modified, state, reason, detail, object } = file;
-    let Some(object) = object else {
-        // Its row is damaged: the next run reads the file anew.
-        return Ok(ended(key, FileState::Unreadable, Some(Reason::UnreadableFile), "its list entry is incomplete"));
+    let object = match object {
+        Some(object) => object,
+        // It was filed, and what was filed is gone: its header is no longer on the list.
+        None => match read_again(work, folder.to_owned(), key.clone(), size, modified).await {
+            Ok(object) => object,
+            Err(why) => return Ok(unreadable(key, why)),
+        },
     };
     let instance = object.identity.instance.clone();
     let bytes = object.length.saturating_sub(object.offset);
@@ -174,9 +178,39 @@ async fn one(work: &Work, folder: &Path, file: ListedFile) -> Result<FileOutcome
     Ok(FileOutcome { key, state, reason, detail, instance, bytes })
 }
 
-fn ended(key: FileKey, state: FileState, reason: Option<Reason>, detail: &str) -> FileOutcome {
+fn unreadable(key: FileKey, detail: String) -> FileOutcome {
     let instance = crate::dicom::SopInstanceUid::new("");
-    FileOutcome { key, state, reason, detail: detail.into(), instance, bytes: 0 }
+    FileOutcome { key, state: FileState::Unreadable, reason: Some(Reason::UnreadableFile), detail, instance, bytes: 0 }
+}
+
+/// Reads a header once more; an error in words.
+async fn read_again(
+    work: &Work,
+    folder: PathBuf,
+    key: FileKey,
+    size: u64,
+    modified: i64,
+) -> Result<Box<ListedObject>, String> {
+    if !key.member.is_empty() {
+        return Err("the object is gone from the archive; import the folder again to unpack it once more".into());
+    }
+    let sieve = work.sieve();
+    let sifted = tokio::task::spawn_blocking(move || {
+        let folder = Arc::new(Folder::open(&folder).map_err(|error| words(&error))?);
+        let look = folder.look(&key.name).map_err(|error| words(&error))?;
+        if (look.size, look.modified) != (size, modified) {
+            return Err("the file changed since it was listed; the next run takes it".to_owned());
+        }
+        Ok(sieve.sift(&[Candidate { folder, key, look }]))
+    });
+    let sifted = sifted.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    sifted
+        .into_iter()
+        .find_map(|sifted| match sifted {
+            Sifted::File(row) => row.object,
+            Sifted::Archive(..) | Sifted::Outside(_) => None,
+        })
+        .ok_or_else(|| "the file is no longer what it was".into())
 }
 
 fn how(work: &Work) -> How {
