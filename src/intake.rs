@@ -11,6 +11,7 @@ mod decide;
 mod files;
 mod filing;
 mod inbox;
+mod settling;
 mod sweep;
 
 use std::sync::Arc;

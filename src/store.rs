@@ -55,6 +55,7 @@ pub use filed::{Destination, Filed, Incoming};
 pub use journal::{Journal, JournalEntry, LinkedText, PathText, QuarantineReasons};
 pub use link::{Link, Place};
 pub use links::LinkedAs;
+pub use os::open_files;
 pub use place::{InvalidPlace, RelativePath};
 pub use settle::Settled;
 pub use source::SourceFile;

@@ -16,12 +16,14 @@ use crate::store::{Incoming, SourceFile, Store, StoreError};
 
 /// The most and the fewest threads that read.
 const READERS: (usize, usize) = (2, 8);
-/// What may be on its way, in units: files in memory by their size, larger ones by being open.
-const BUDGET: u32 = 1024;
-/// Bytes of a unit.
-const UNIT: u64 = 16 * 1024;
-/// Units of a file that is not held in memory, which takes a buffer while it is read.
-const LARGE: u32 = 16;
+/// Files that may be on their way, each an open one: some batches of small ones, or few large ones.
+const BUDGET: usize = 1024;
+/// How much of the open files that the system grants may be taken for it: one part in so many.
+const SHARE: usize = 2;
+/// A file of so many bytes counts as one; a larger one as several, since less of it makes as good a batch.
+const UNIT: u64 = 64 * 1024;
+/// And never as more than so many.
+const LARGE: u32 = 8;
 
 /// What is to become of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +112,8 @@ fn weight(file: &SourceFile) -> u32 {
 
 impl Readers {
     pub(super) fn new(store: Store, inbox: Arc<Inbox>) -> Readers {
-        Readers { budget: Arc::new(Semaphore::new(BUDGET as usize)), running: Mutex::new(None), store, inbox }
+        let budget = BUDGET.min(crate::store::open_files() / SHARE).max(LARGE as usize);
+        Readers { budget: Arc::new(Semaphore::new(budget)), running: Mutex::new(None), store, inbox }
     }
 
     /// The threads are made for the first file: most processes never have one.

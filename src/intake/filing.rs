@@ -9,17 +9,20 @@ use std::time::Duration;
 use super::IntakeError;
 use super::compare::{self, Errand};
 use super::decide::{Decision, decide, fault};
-use super::inbox::{Back, Before, Done, Inbox, Item, Message, OwnBytes, Ticket};
-use crate::catalog::{Catalog, CatalogError, Copy, NewInstance, Receipt, Recorded, UidLocks};
+use super::inbox::{Back, Before, Inbox, Item, Message, OwnBytes, Ticket};
+use super::settling::{Batch, Settler, Settling};
+use crate::catalog::{Catalog, Copy, UidLocks};
 use crate::dicom::SopInstanceUid;
 use crate::failpoint;
 use crate::store::{Store, StoreError};
 
 /// The most objects in a batch.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
 /// How many objects are worth a batch of their own while the one before is being recorded. Fewer wait for that: they
 /// and whatever joins them cost one flush and one commit.
 const WORTH: usize = 16;
+/// Batches that may be on their way to the catalog while the next one is decided.
+const RECORDING: usize = 3;
 /// How often an object is settled again because the catalog changed under its UID.
 const REFUSALS: u32 = 3;
 /// How soon an object is looked at again whose UID another process is filing.
@@ -32,8 +35,9 @@ pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result
     let (its_store, its_catalog, back) = (store.clone(), catalog.clone(), inbox.sender());
     let comparing = spawn("compare", move || compare::run(&its_store, &its_catalog, &errands, &back))?;
     let locks = catalog.uid_locks()?;
-    let filing =
-        Filing { store, catalog, locks, process, inbox: inbox.sender(), errands: to_errands, state: State::default() };
+    let settler = Settler { store: store.clone(), catalog: catalog.clone(), process, inbox: inbox.sender() };
+    let settling = Settling::new(settler);
+    let filing = Filing { store, catalog, locks, settling, errands: to_errands, state: State::default() };
     inbox.runs(spawn("file", move || filing.run(&messages, comparing))?);
     Ok(inbox)
 }
@@ -69,8 +73,7 @@ struct Filing {
     store: Store,
     catalog: Catalog,
     locks: UidLocks,
-    process: Arc<str>,
-    inbox: Sender<Message>,
+    settling: Settling,
     errands: Sender<Errand>,
     state: State,
 }
@@ -87,7 +90,7 @@ struct State {
     elsewhere: Vec<Item>,
     /// Objects for which something is being found out.
     away: usize,
-    /// Batches that are being recorded.
+    /// Batches that are being settled or recorded.
     recording: usize,
     closing: bool,
 }
@@ -104,7 +107,7 @@ impl State {
     fn may_file(&self) -> bool {
         match self.recording {
             0 => !self.ready.is_empty(),
-            1 => self.ready.len() >= WORTH,
+            1..RECORDING => self.ready.len() >= WORTH,
             _ => false,
         }
     }
@@ -225,28 +228,8 @@ impl Filing {
             return;
         }
         failpoint!("intake-decided");
-        let settled = self.store.settle(to_settle);
-        let mut rows = Vec::with_capacity(tickets.len());
-        let mut waiting = Vec::with_capacity(tickets.len());
-        for (((ticket, before), outcome), uid) in tickets.into_iter().zip(settled.outcomes).zip(&uids) {
-            match outcome {
-                Ok(filed) => {
-                    rows.push(NewInstance::of(&filed, Receipt::of(filed.origin(), &self.process)));
-                    waiting.push((ticket, Back::of(&filed, before)));
-                }
-                Err(error) => ticket.answer(uid, Err(error.into())),
-            }
-        }
         self.state.recording += 1;
-        let done = Done { uids, refused: Vec::new(), number: settled.number };
-        let recording = Recording { inbox: self.inbox.clone(), waiting, done: Some(done) };
-        failpoint!("record-begin");
-        if rows.is_empty() {
-            recording.end(Ok(Vec::new()));
-        } else if let Err(error) = self.catalog.record_then(rows, move |outcome| recording.end(outcome)) {
-            // Whoever waits has been told that the door is closed.
-            tracing::error!(%error, "the catalog takes no more");
-        }
+        self.settling.take(Batch { uids, tickets, to_settle });
     }
 
     /// Takes back what the catalog refused, to be settled again; `false` when bytes stay under a final name that the
@@ -303,51 +286,6 @@ impl Filing {
                 | StoreError::SourceUnreadable { .. },
             ) => Ok(false),
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// A batch that is being recorded. However it ends, the filing thread is told.
-struct Recording {
-    inbox: Sender<Message>,
-    waiting: Vec<(Ticket, Back)>,
-    done: Option<Done>,
-}
-
-impl Recording {
-    /// Tells whoever waits. Runs on the thread that writes the catalog, and keeps it from nothing.
-    fn end(mut self, outcome: Result<Vec<Recorded>, CatalogError>) {
-        failpoint!("record-committed");
-        let waiting = std::mem::take(&mut self.waiting);
-        match outcome {
-            Ok(outcomes) => {
-                for ((ticket, back), outcome) in waiting.into_iter().zip(outcomes) {
-                    match (outcome, &mut self.done) {
-                        (Recorded::Contested, Some(done)) => done.refused.push((ticket, back)),
-                        (outcome, _) => ticket.answer(&back.uid, Ok(outcome)),
-                    }
-                }
-            }
-            Err(error) => {
-                // The bytes stay where they are: they are durable, the manifest names them, and the same object that
-                // comes again finds them.
-                if let Some(done) = &mut self.done {
-                    done.number = None;
-                }
-                for (ticket, back) in waiting {
-                    ticket.answer(&back.uid, Err(error.clone().into()));
-                }
-            }
-        }
-        failpoint!("record-answered");
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        if let Some(done) = self.done.take() {
-            // The filing thread reads until nothing is being recorded.
-            let _ = self.inbox.send(Message::Done(done));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use bytes::Bytes;
 
 use super::error::Doing;
-use super::incoming::{Content, Held, PartFile};
+use super::incoming::{Content, PartFile};
 use super::os::{clone_file, start_writing_out};
 use super::receive::{DataSet, HELD, head_of};
 use super::source::{check_unchanged, open_unchanged, unreadable};
@@ -84,7 +84,7 @@ impl Store {
         Ok(copied)
     }
 
-    /// Keeps it in memory.
+    /// Reads, digests and writes it in one piece.
     fn copy_small(&self, reader: &mut dyn Read, from: &Original<'_>) -> Result<Copied, StoreError> {
         let process = self.process()?.clone();
         let mut bytes = Vec::with_capacity(usize::try_from(from.file.size).unwrap_or(0) + 1);
@@ -100,7 +100,9 @@ impl Store {
         let data = bytes.split_off(offset);
         let head = if from.head_is_sound { bytes } else { self.new_head(from)? };
         let (digest, file_size) = (blake3::hash(&data), (head.len() + data.len()) as u64);
-        let content = Content::Held(Held { process, pieces: vec![head, data] });
+        // Written by whoever has read it, since there are several of those. Many of them are synced together, so that it
+        // is of no use to begin writing out each.
+        let content = Content::Part(self.write_part(&process, &mut vec![head, data])?);
         Ok(Copied { digest: digest.into(), file_size, content })
     }
 

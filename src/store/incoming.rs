@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::error::Doing;
 use super::manifest::{MANIFEST, Manifest};
 use super::os::{Folder, Kind, give_up_pages};
+use super::pool::again;
 use super::root::Root;
 use super::{Link, Place, RelativePath, StoreError};
 
@@ -249,10 +250,19 @@ impl PartHandle {
     /// Makes what was written durable. A failed sync is final for the file: the system may forget what it could not
     /// write, and say yes the next time.
     pub(super) fn sync(&self) -> io::Result<()> {
+        self.by(|| self.file.sync_data())
+    }
+
+    /// The same, when a sync of everything has gone like this.
+    pub(super) fn was_synced(&self, outcome: &io::Result<()>) -> io::Result<()> {
+        self.by(|| outcome.as_ref().copied().map_err(again))
+    }
+
+    fn by(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(io::Error::other("an earlier sync of this file failed"));
         }
-        self.file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::Release))?;
+        sync().inspect_err(|_| self.failed.store(true, Ordering::Release))?;
         // Most of what is filed is not read again for a long time: the next object takes the memory, and not that of
         // others, nor memory that was never touched before, which costs more than the writing.
         give_up_pages(&self.file);

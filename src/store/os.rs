@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, Advice, AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A folder that is held open.
 #[derive(Debug, Clone)]
@@ -150,6 +151,11 @@ impl Folder {
         self.0.sync_all()
     }
 
+    /// Makes everything durable that was written to the file system of this folder, by whomever.
+    pub(super) fn sync_filesystem(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&*self.0)?)
+    }
+
     /// The handle, for whoever syncs it elsewhere.
     pub(super) fn handle(&self) -> Arc<File> {
         Arc::clone(&self.0)
@@ -179,6 +185,15 @@ pub(super) fn clone_file(from: &File, to: &File) -> bool {
 /// Lets the system use the memory for something else in which it keeps a file that is durable. Only a wish.
 pub(super) fn give_up_pages(file: &File) {
     let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+}
+
+/// How many files this process may have open at once. It asks for as many as it may ask for.
+pub fn open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // What is refused leaves the limit as it was.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
 fn kind_of(file_type: FileType) -> Kind {

@@ -34,6 +34,21 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What a sync of everything means for it.
+    pub(super) fn was_synced(&self, outcome: &io::Result<()>) -> io::Result<()> {
+        match self {
+            Target::Part(part) => part.was_synced(outcome),
+            Target::Data(_) | Target::Folder(_) => outcome.as_ref().copied().map_err(again),
+        }
+    }
+}
+
+/// An error once more, for another who is told of it.
+pub(super) fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
 #[derive(Debug)]
 pub(super) struct SyncPool {
     shared: Arc<Shared>,

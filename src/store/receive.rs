@@ -105,12 +105,24 @@ impl Store {
     /// Writes an object that is held in memory to the incoming folder; any other one is there. Blocking.
     pub fn put_down(&self, incoming: &mut Incoming) -> Result<(), StoreError> {
         let Content::Held(Held { process, pieces }) = &mut incoming.content else { return Ok(()) };
-        let part = process.new_part().map_err(|error| self.or_full(error))?;
-        let written = write_all(part.file(), pieces);
-        written.map_err(|error| self.or_full(StoreError::io("write the incoming file", part.name(), error)))?;
+        let part = self.write_part(process, pieces)?;
         incoming.content = Content::Part(part);
         failpoint!("receive-put-down");
         Ok(())
+    }
+}
+
+impl Store {
+    /// Writes what is in memory into an incoming file.
+    pub(super) fn write_part(
+        &self,
+        process: &Arc<ProcessFolder>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Result<PartFile, StoreError> {
+        let part = process.new_part().map_err(|error| self.or_full(error))?;
+        let written = write_all(part.file(), pieces);
+        written.map_err(|error| self.or_full(StoreError::io("write the incoming file", part.name(), error)))?;
+        Ok(part)
     }
 }
 

@@ -12,11 +12,14 @@ use super::links;
 use super::manifest::Entry;
 use super::os::Folder;
 use super::place::{self, Suffix};
-use super::pool::Target;
+use super::pool::{Target, again};
 use super::read::digest_of;
 use super::{Destination, Filed, Incoming, LinkedText, Place, RelativePath, Store, StoreError};
 use crate::dicom::Date;
 use crate::failpoint;
+
+/// From so many files on the whole file system is synced instead of each of them.
+const MANY: usize = 64;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -116,7 +119,7 @@ impl Store {
                 targets.push(Target::Part(Arc::clone(&part.handle)));
             }
         }
-        let mut outcomes = self.sync(targets).into_iter();
+        let mut outcomes = self.sync_many(targets, kept.len()).into_iter();
         let io = |source, what: &str| StoreError::io("sync", what, source);
         for outcome in outcomes.by_ref().take(common) {
             if let Err(source) = outcome {
@@ -129,6 +132,16 @@ impl Store {
             }
         }
         number
+    }
+
+    /// Syncs these, of which so many are files of their own. One sync of the whole file system costs less than those of
+    /// many files; it may have to write what others wrote, too.
+    fn sync_many(&self, targets: Vec<Target>, files: usize) -> Vec<io::Result<()>> {
+        if files < MANY {
+            return self.sync(targets);
+        }
+        let outcome = self.root().folder.sync_filesystem();
+        targets.iter().map(|target| target.was_synced(&outcome)).collect()
     }
 
     fn write_down(&self, steps: &[Step]) -> Result<(Option<u64>, Vec<Target>), StoreError> {
@@ -253,7 +266,7 @@ impl Store {
             all = false;
             for index in waiting {
                 if let Some(step) = steps.get_mut(*index) {
-                    step.outcome = Err(StoreError::io("sync the folder", path.as_str(), clone(&source)));
+                    step.outcome = Err(StoreError::io("sync the folder", path.as_str(), again(&source)));
                 }
             }
         }
@@ -333,8 +346,4 @@ fn fail_all(steps: &mut [Step], error: &StoreError) {
     for step in steps.iter_mut().filter(|step| step.outcome.is_ok()) {
         step.outcome = Err(error.clone());
     }
-}
-
-fn clone(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
