@@ -11,8 +11,14 @@ use std::path::PathBuf;
 
 use super::Reason;
 
+#[cfg(test)]
+pub(super) use list::{KNOWN, PENDING, files_of_item_sql};
 pub use object::{Archived, ListedObject};
+#[cfg(test)]
+pub(super) use outcome::COUNTS;
 pub use outcome::{FileOutcome, FilingCounts};
+#[cfg(test)]
+pub(super) use report::FOLDERS;
 pub use report::{FolderReport, TroubledFile};
 
 /// Where a folder of an import stands.

@@ -222,6 +222,7 @@ impl Work {
         }
         drop(ended);
         self.news.notify_waiters();
+        self.idle.notify_one();
         lease.release().await;
         result
     }

@@ -14,13 +14,14 @@ use pacsferry::dimse::{Command, Session};
 use pacsferry::sample::{Archive, Profile, SampleObject, SamplePacs};
 use rustix::process::Signal;
 
+use crate::support::medium::Medium;
 use crate::support::peers::{Ferry, PATIENCE, Source};
 
 /// Threads that each drive a process of their own: mostly they wait for a dead one's leases to run out.
 const DRIVERS: usize = 4;
 
 /// Steps that only files of folders take.
-const OF_FOLDERS: [&str; 3] = ["copy", "adopt", "relocate"];
+const OF_FOLDERS: [&str; 4] = ["copy", "list", "adopt", "relocate"];
 
 /// What a fail point is a part of.
 fn step(point: &str) -> &str {
@@ -141,6 +142,33 @@ fn a_migration_survives_kills_at_random_moments() {
     let last = ferry.run(&["migrate", "sample"]);
     assert_eq!(last.code, 0, "{}{}", last.out, last.err);
     assert_whole(&ferry, &digests(pacs.archive()), &format!("seed {seed}"));
+}
+
+#[test]
+fn an_import_goes_on_after_a_kill_at_any_point() {
+    let steps = ["copy", "intake", "settle", "record", "claim", "item", "list"];
+    let points = fail_points().into_iter().filter(|point| steps.contains(&step(point)));
+    let cases = points.flat_map(|point| [1, 3].map(|pass| format!("{point}:{pass}")));
+    let killed = Mutex::new(BTreeSet::new());
+    each(cases, |point| {
+        let (ferry, archive) = (Ferry::new(), archive());
+        ferry.configure(&[]);
+        let medium = Medium::of(&archive);
+        let arguments = ["import", medium.name(), "--copy"];
+        let first = ferry.run_until_fail_point(&arguments, &point);
+        if first.status.signal() == Some(Signal::KILL.as_raw()) {
+            killed.lock().unwrap().insert(point.split(':').next().unwrap().to_owned());
+        } else {
+            assert_eq!(first.status.code(), Some(0), "{point}: {}", String::from_utf8_lossy(&first.stderr));
+        }
+        let again = ferry.run(&arguments);
+        assert_eq!(again.code, 0, "{point}: {}{}", again.out, again.err);
+        assert_whole(&ferry, &digests(&archive), &point);
+    });
+    let killed = killed.into_inner().unwrap();
+    for point in ["copy-read", "list-written", "settle-renamed", "record-written", "item-written", "claim-found"] {
+        assert!(killed.contains(point), "an import does not pass {point}: {killed:?}");
+    }
 }
 
 #[test]

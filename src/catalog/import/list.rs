@@ -13,6 +13,7 @@ use crate::catalog::items::{self, LONGEST_TEXT};
 use crate::catalog::{Catalog, CatalogError, ListedStudy};
 use crate::db::DbError;
 use crate::dicom::StudyInstanceUid;
+use crate::failpoint;
 
 const COLUMNS: &str = "path, name, member, size, modified, state, reason, detail, object";
 
@@ -208,6 +209,7 @@ impl Catalog {
                 }
             }
             studies.write(tx)?;
+            failpoint!("list-written");
             add_folders(tx, job, &batch.folders)?;
             for key in &batch.outside {
                 let gone = tx

@@ -91,6 +91,19 @@ fn the_newest_are_claimed_and_paged_by_the_index_of_their_order() {
 }
 
 #[test]
+fn the_list_of_an_import_is_read_by_its_indexes() {
+    let (_folder, catalog) = catalog();
+    for sql in [import::KNOWN, import::PENDING, &import::files_of_item_sql(), import::COUNTS, import::FOLDERS] {
+        let steps = catalog.db.read_blocking(|c| Ok(plan(c, sql))).unwrap();
+        // The rows of one name are sorted: one for each job that met it.
+        let sorts = |step: &String| step.contains("TEMP B-TREE") && sql != import::KNOWN;
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN") || sorts(step)), "{sql}\n{steps:#?}");
+    }
+    let steps = catalog.db.read_blocking(|c| Ok(plan(c, &import::files_of_item_sql()))).unwrap();
+    assert_eq!(steps[0], "SEARCH f USING INDEX import_files_item (item=? AND state=?)");
+}
+
+#[test]
 fn queries_by_identifier_use_its_index() {
     let (_folder, catalog) = catalog();
     for (level, keyword, index) in [
