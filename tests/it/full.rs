@@ -15,16 +15,21 @@ use crate::support::scene::{SOURCE, Scene};
 const LONG: Duration = Duration::from_secs(60);
 
 /// A file system of so many MiB in memory, unmounted when it is dropped.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path, mebibytes: usize) -> Self {
+    pub(crate) fn mount(at: &Path, mebibytes: usize) -> Self {
         std::fs::create_dir_all(at).unwrap();
         as_root(&["mount", "-t", "tmpfs", "-o", &format!("size={mebibytes}m,mode=0777"), "pacsferry-test"], at);
         SmallDisk(at.to_owned())
     }
 
-    fn resize(&self, mebibytes: usize) {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn resize(&self, mebibytes: usize) {
         as_root(&["mount", "-o", &format!("remount,size={mebibytes}m")], &self.0);
     }
 }

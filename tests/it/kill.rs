@@ -24,12 +24,12 @@ const DRIVERS: usize = 4;
 const OF_FOLDERS: [&str; 4] = ["copy", "list", "adopt", "relocate"];
 
 /// What a fail point is a part of.
-fn step(point: &str) -> &str {
+pub(crate) fn step(point: &str) -> &str {
     point.split_once('-').map_or("", |(step, _)| step)
 }
 
 /// Every fail point of the program, read from its source, so that none is forgotten.
-fn fail_points() -> BTreeSet<String> {
+pub(crate) fn fail_points() -> BTreeSet<String> {
     let mut points = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
@@ -49,7 +49,7 @@ fn fail_points() -> BTreeSet<String> {
 }
 
 /// Tries each case, several at a time.
-fn each<T: Send>(cases: impl IntoIterator<Item = T>, try_it: impl Fn(T) + Sync) {
+pub(crate) fn each<T: Send>(cases: impl IntoIterator<Item = T>, try_it: impl Fn(T) + Sync) {
     let cases = Mutex::new(cases.into_iter().collect::<Vec<_>>());
     std::thread::scope(|scope| {
         for _ in 0..DRIVERS {

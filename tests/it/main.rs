@@ -17,8 +17,11 @@ mod headers;
 mod import;
 mod import_jobs;
 mod import_odd;
+mod import_place;
 #[cfg(feature = "failpoints")]
 mod kill;
+#[cfg(feature = "failpoints")]
+mod kill_import;
 mod lost;
 mod peers;
 mod resume;
