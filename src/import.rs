@@ -40,3 +40,6 @@ pub fn name_shown(name: &OsStr) -> String {
         None => name.as_encoded_bytes().escape_ascii().to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::output::{count, thousands};
 use super::signals::{Asked, Signals};
 use super::{Failure, Global, log, open};
-use crate::catalog::{Catalog, Control, ItemState, Job, JobState, Totals};
+use crate::catalog::{Catalog, Control, ItemState, Job, JobKind, JobState, Totals};
 use crate::config::Config;
 use crate::config::units::{format_bytes, format_duration, format_rate};
 use crate::job::report::state_text;
@@ -97,7 +97,10 @@ impl<'a> Follow<'a> {
                 }
                 Some(Asked::Pause) => {
                     stopping = Some(Instant::now());
-                    log::say("pausing: the source is told to stop, what is whole is filed");
+                    log::say(match job.spec.kind {
+                        JobKind::Migration => "pausing: the source is told to stop, what is whole is filed",
+                        JobKind::Import => "pausing: what is on its way is filed",
+                    });
                     self.catalog.set_control(self.job, Control::Pause).await?;
                 }
                 Some(Asked::Leave) => return self.leave().await,

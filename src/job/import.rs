@@ -237,6 +237,7 @@ impl Work {
             way: self.way(),
             received: DateRange { from: self.spec.received_from, to: self.spec.received_to },
             ours: ours(&storage, &self.spec.folders),
+            storage,
             stop: stop.clone(),
         };
         let roots = self.spec.folders.clone();

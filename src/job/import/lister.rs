@@ -37,6 +37,8 @@ pub(super) struct Lister {
     pub(super) way: Way,
     /// Days on which files came into their folders.
     pub(super) received: DateRange,
+    /// The storage folder.
+    pub(super) storage: PathBuf,
     /// Folders of ours in which nothing is looked for.
     pub(super) ours: Vec<PathBuf>,
     pub(super) stop: CancellationToken,
@@ -143,6 +145,8 @@ impl Lister {
         for name in names {
             let key = |name| FileKey { folder: folder.id, name, member: Vec::new() };
             match open.look(&name) {
+                // What lies in the storage folder itself is ours.
+                Ok(look) if look.kind == Kind::File && folder.path == self.storage => {}
                 Ok(look) if look.kind == Kind::File => files.push((name, look)),
                 Ok(look) if look.kind == Kind::Folder => {
                     let path = folder.path.join(&name);
