@@ -32,9 +32,9 @@ fn object(length: u32) -> Vec<u8> {
         bytes.extend_from_slice(vr);
         if vr == b"OW" {
             bytes.extend_from_slice(&[0, 0]);
-            bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&u32::try_from(value.len()).unwrap().to_le_bytes());
         } else {
-            bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+            bytes.extend_from_slice(&u16::try_from(value.len()).unwrap().to_le_bytes());
         }
         bytes.extend_from_slice(value);
     };
@@ -86,7 +86,7 @@ fn names_of_a_directory_lead_nowhere_but_down() {
         let mut id = id.as_bytes().to_vec();
         id.resize(id.len().next_multiple_of(2), b' ');
         records.extend_from_slice(&[0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF, 4, 0, 0, 0x15, b'C', b'S']);
-        records.extend_from_slice(&(id.len() as u16).to_le_bytes());
+        records.extend_from_slice(&u16::try_from(id.len()).unwrap().to_le_bytes());
         records.extend_from_slice(&id);
         records.extend_from_slice(&[0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
     }
