@@ -106,7 +106,6 @@ impl Site {
             charset: CharacterSet::ascii(),
             head_is_sound: true,
             origin: origin(),
-            entry: None,
         };
         let node = super::open(self.config.clone()).await.unwrap();
         let intake = Intake::start(node.store, node.catalog, "links".into()).unwrap();

@@ -61,7 +61,6 @@ impl Store {
             origin,
             mismatch: None,
             set_aside: None,
-            entry: None,
             restores: None,
             content: copied.content,
         })

@@ -78,7 +78,6 @@ impl Examined {
             origin,
             mismatch,
             set_aside: None,
-            entry: None,
             restores: None,
             content: Content::Part(file),
         }
@@ -99,7 +98,6 @@ impl Examined {
             replaces: None,
             made: false,
             destination,
-            entry: None,
         }
     }
 }
@@ -150,7 +148,6 @@ impl Store {
             replaces: None,
             made: false,
             destination: if text.variant { Destination::Variant } else { Destination::Image },
-            entry: None,
         })
     }
 }

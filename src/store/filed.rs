@@ -31,8 +31,6 @@ pub struct Incoming {
     pub mismatch: Option<String>,
     /// Why it is to go to quarantine whatever else is known of it, if so.
     pub set_aside: Option<String>,
-    /// The row of a list of files that it is offered for, if there is one.
-    pub entry: Option<i64>,
     /// Where the same bytes should be and are not, if so.
     pub(super) restores: Option<Place>,
     /// The bytes; a file is open from its first one until it is settled.
@@ -114,14 +112,13 @@ pub struct Filed {
     pub(super) replaces: Option<Place>,
     pub(super) made: bool,
     pub(super) destination: Destination,
-    pub(super) entry: Option<i64>,
 }
 
 impl Filed {
     /// Whoever calls this has just made the bytes at `place` durable, or found them so.
     pub(super) fn new(incoming: Incoming, destination: Destination, place: Place, file_size: u64) -> Filed {
         let made = incoming.content.part().is_some_and(PartFile::is_renamed);
-        let Incoming { identity, header, digest, length, transfer_syntax, origin, entry, restores, .. } = incoming;
+        let Incoming { identity, header, digest, length, transfer_syntax, origin, restores, .. } = incoming;
         // A linked file may be the same and only be known better.
         let replaces = restores.filter(|restored| *restored != place || place.linked().is_some());
         Filed {
@@ -136,7 +133,6 @@ impl Filed {
             origin,
             place,
             destination,
-            entry,
         }
     }
 
@@ -173,11 +169,6 @@ impl Filed {
     /// Who sent it.
     pub fn origin(&self) -> &Origin {
         &self.origin
-    }
-
-    /// The row of a list of files that it was offered for.
-    pub fn entry(&self) -> Option<i64> {
-        self.entry
     }
 
     /// Where its bytes are.

@@ -51,9 +51,6 @@ pub(super) struct Entry {
     /// The final name, and those that are tried when it is taken.
     pub(super) places: Vec<String>,
     pub(super) destination: DestinationText,
-    /// The row of a list of files that it is offered for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) entry: Option<i64>,
 }
 
 /// Who sent an instance, as manifests and file heads keep it.
@@ -177,7 +174,6 @@ impl Entry {
                 Destination::Quarantine { reason } => DestinationText::Quarantine(reason.clone()),
                 Destination::Discard { .. } => return None,
             },
-            entry: incoming.entry,
         })
     }
 
@@ -233,7 +229,6 @@ mod tests {
             origin,
             places: vec!["images/x".into()],
             destination: DestinationText::Quarantine("why".into()),
-            entry: None,
         }
     }
 

@@ -149,7 +149,6 @@ impl Arrived {
             origin,
             mismatch,
             set_aside: None,
-            entry: None,
             restores: None,
             content,
         }

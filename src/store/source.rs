@@ -38,8 +38,6 @@ pub struct SourceFile {
     pub head_is_sound: bool,
     /// Who brings it.
     pub origin: Origin,
-    /// The row of a list of files that it is offered for, which the catalog tells what became of it.
-    pub entry: Option<i64>,
 }
 
 impl SourceFile {

@@ -66,7 +66,6 @@ impl Store {
             Ok(examined) if Some(examined.digest) == entry.digest() => {
                 let part = self.process()?.adopt(&dead.folder, &entry.file)?;
                 let mut incoming = examined.incoming(part);
-                incoming.entry = entry.entry;
                 if let DestinationText::Quarantine(reason) = &entry.destination {
                     // What set it aside may not be in its header.
                     incoming.set_aside = Some(reason.clone());
@@ -94,9 +93,7 @@ impl Store {
             }
             file.sync_data().doing("sync", || place.to_string())?;
             self.sync_chain(&place).doing("sync the folders of", || place.to_string())?;
-            let mut filed = examined.filed(place, Destination::from(entry.destination));
-            filed.entry = entry.entry;
-            return Ok(Some(filed));
+            return Ok(Some(examined.filed(place, Destination::from(entry.destination))));
         }
         Ok(None)
     }

@@ -70,7 +70,7 @@ impl SourceFile {
     /// As what has come in, once it is known what became of its bytes.
     pub(super) fn incoming(self, digest: Option<Digest>, file_size: u64, content: Content) -> Incoming {
         let length = self.length();
-        let SourceFile { transfer_syntax, identity, header, origin, entry, .. } = self;
+        let SourceFile { transfer_syntax, identity, header, origin, .. } = self;
         Incoming {
             identity,
             header,
@@ -82,7 +82,6 @@ impl SourceFile {
             origin,
             mismatch: None,
             set_aside: None,
-            entry,
             restores: None,
             content,
         }

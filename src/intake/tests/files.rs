@@ -48,7 +48,6 @@ impl OnDisk {
             charset: CharacterSet::ascii(),
             head_is_sound: true,
             origin: Sent::new().stream().origin,
-            entry: None,
         }
     }
 }

@@ -239,7 +239,6 @@ fn source_file(work: &Work, path: PathBuf, size: u64, modified: i64, object: &Li
             address: std::net::Ipv4Addr::UNSPECIFIED.into(),
             association: u64::try_from(work.job.id).unwrap_or(0),
         },
-        entry: None,
     }
 }
 
