@@ -12,6 +12,11 @@ use rustix::fs::{Access, Advice, AtFlags, CWD, Dir, FileType, Mode, OFlags, Rena
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// File systems by their magic numbers.
+const EXT: u32 = 0xEF53;
+const XFS: u32 = 0x5846_5342;
+const BTRFS: u32 = 0x9123_683E;
+
 /// A folder that is held open.
 #[derive(Debug, Clone)]
 pub(super) struct Folder(Arc<File>);
@@ -154,6 +159,19 @@ impl Folder {
     /// Makes everything durable that was written to the file system of this folder, by whomever.
     pub(super) fn sync_filesystem(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&*self.0)?)
+    }
+
+    /// Whether [`Folder::sync_filesystem`] can be relied on: a local file system that has the disk flushed, and a
+    /// system that tells of what could not be written (Linux since 5.8).
+    pub(super) fn can_sync_filesystem(&self) -> bool {
+        let Ok(found) = rustix::fs::fstatfs(&*self.0) else { return false };
+        let release = rustix::system::uname();
+        let mut numbers = release.release().to_bytes().split(|byte| !byte.is_ascii_digit());
+        let mut number = || numbers.next().and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
+        let tells = matches!((number(), number()), (Some(major), Some(minor)) if (major, minor) >= (5, 8));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "magic numbers have 32 bits")]
+        let kind = found.f_type as u32;
+        tells && matches!(kind, EXT | XFS | BTRFS)
     }
 
     /// The handle, for whoever syncs it elsewhere.

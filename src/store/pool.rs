@@ -35,11 +35,11 @@ impl Target {
 }
 
 impl Target {
-    /// What a sync of everything means for it.
-    pub(super) fn was_synced(&self, outcome: &io::Result<()>) -> io::Result<()> {
+    /// A sync of everything has gone well; what that means for it.
+    pub(super) fn was_synced(&self) -> io::Result<()> {
         match self {
-            Target::Part(part) => part.was_synced(outcome),
-            Target::Data(_) | Target::Folder(_) => outcome.as_ref().copied().map_err(again),
+            Target::Part(part) => part.was_synced(),
+            Target::Data(_) | Target::Folder(_) => Ok(()),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Root {
     id: String,
     minimum_free: u64,
     known: Mutex<Option<Room>>,
+    /// Whether one sync of the whole file system can be relied on.
+    syncs_whole: Mutex<bool>,
 }
 
 /// What was free beside the reserve, less what was written since.
@@ -58,7 +60,9 @@ impl Root {
             Ok(()) => {}
         }
         let identity = sentinel.metadata().map(|m| (m.dev(), m.ino())).doing("look at the sentinel of", shown)?;
-        Ok(Root { path: path.to_owned(), folder, sentinel, identity, id, minimum_free, known: Mutex::new(None) })
+        let (path, known) = (path.to_owned(), Mutex::new(None));
+        let syncs_whole = Mutex::new(folder.can_sync_filesystem());
+        Ok(Root { path, folder, sentinel, identity, id, minimum_free, known, syncs_whole })
     }
 
     /// Makes a storage folder of one that is empty or not there, durably, and opens it; opens the one that is there.
@@ -98,6 +102,19 @@ impl Root {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(gone()),
             Err(error) => Err(error).doing("look at the sentinel of", || self.path.display().to_string()),
         }
+    }
+
+    /// Makes everything durable that was written so far; `false` when it cannot be said that all of it is.
+    ///
+    /// One at a time, and never again after a failure: whoever syncs is told of what others could not write, and those
+    /// others are not told again. Then each file is to be synced and asked for itself.
+    pub(super) fn sync_everything(&self) -> bool {
+        let mut usable = self.syncs_whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if *usable && let Err(error) = self.folder.sync_filesystem() {
+            tracing::error!(%error, folder = %self.path.display(), "the disk did not take everything that was written");
+            *usable = false;
+        }
+        *usable
     }
 
     /// Whether it is mounted, and has room for so many bytes beside the reserve. A good answer is kept for a moment, as
