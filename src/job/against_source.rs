@@ -96,6 +96,7 @@ async fn one(
         }
         Err(NoList::NoEvidence(words)) => find(Kind::NoListFromSource, None, words),
         Err(NoList::Scu(error)) => return Err(error.into()),
+        Err(NoList::Stopped) => return Ok(()),
     }
     looked.studies += 1;
     looked.objects += filed.len() as u64;

@@ -13,7 +13,7 @@ use crate::catalog::ListedStudy;
 use crate::config::Verify;
 use crate::dataset::Elements;
 use crate::dicom::{Date, QueryLevel, SeriesInstanceUid, SopClassUid, SopInstanceUid, Status, StudyInstanceUid, tags};
-use crate::scu::{Purpose, ScuError};
+use crate::scu::{Purpose, ScuError, quirks};
 
 /// Rows that are written to the catalog together: pulling starts with the first page.
 const PAGE: usize = 200;
@@ -41,6 +41,8 @@ pub(super) enum NoList {
     NotFound,
     /// The source answers, but not with something to rely on: its own words.
     NoEvidence(String),
+    /// We took the question back: what came is nothing to rely on, and says nothing about the source.
+    Stopped,
 }
 
 impl From<ScuError> for NoList {
@@ -171,6 +173,11 @@ pub(super) async fn ask_by_uid(work: &Work, link: &mut Link, uid: &StudyInstance
     while let Some(row) = find.next().await? {
         found = listed_study(&row).filter(|study| study.study_uid == *uid).or(found);
     }
+    if find.end().is_none_or(|end| end.cancelled) {
+        // The plan is not at its end, and asks again.
+        link.broken().await;
+        return Ok(());
+    }
     let study = found.unwrap_or_else(|| ListedStudy::of(uid.clone()));
     work.engine.catalog.add_studies(work.job.id, vec![study]).await?;
     work.news.notify_waiters();
@@ -180,7 +187,7 @@ pub(super) async fn ask_by_uid(work: &Work, link: &mut Link, uid: &StudyInstance
 /// Lists what the source holds of a study, as evidence: by instances, or by count where it is configured so.
 pub(super) async fn list_study(work: &Work, link: &mut Link, study: &ListedStudy) -> Result<Listed, NoList> {
     let result = list(work, link, study).await;
-    if matches!(result, Err(NoList::Scu(_))) {
+    if matches!(result, Err(NoList::Scu(_) | NoList::Stopped)) {
         link.broken().await;
     }
     result
@@ -283,11 +290,10 @@ pub(super) async fn rows(
             return Err(NoList::NoEvidence(format!("the list at {level} level has more than {most} rows")));
         }
     }
-    let end = find.end().cloned();
-    let status = end.as_ref().map_or(Status::CANCEL, |end| end.status);
-    if status != Status::SUCCESS {
-        let comment = end.and_then(|end| end.comment).map(|c| format!(": {c}")).unwrap_or_default();
-        return Err(NoList::NoEvidence(format!("the list at {level} level ended with status {status}{comment}")));
+    let end = find.end().filter(|end| !end.cancelled).cloned().ok_or(NoList::Stopped)?;
+    if !quirks::list_is_whole(&end) {
+        let comment = end.comment.map(|comment| format!(": {comment}")).unwrap_or_default();
+        return Err(NoList::NoEvidence(format!("the list at {level} level ended with status {}{comment}", end.status)));
     }
     if source.find_limit.is_some_and(|cap| rows.len() >= cap) {
         return Err(NoList::NoEvidence(format!(

@@ -18,6 +18,8 @@ enum Said {
     Other,
     /// They do not tell either, or not all of them.
     Nothing,
+    /// We took the question back; the window will be asked for once more.
+    Stopped,
 }
 
 /// Whether the job is about this modality.
@@ -53,6 +55,7 @@ pub(super) async fn wanted(
                     unwanted.insert(study.study_uid);
                 }
             }
+            Said::Stopped => break,
             Said::Nothing => {
                 let text = "the source tells the modalities of some studies neither at STUDY nor at SERIES level: \
                             they are part of this job, whatever they are";
@@ -74,6 +77,10 @@ async fn ask(work: &Work, link: &mut Link, study: &ListedStudy) -> Result<Said, 
             return Err(error.into());
         }
         Err(NoList::NoEvidence(_) | NoList::NotFound) => return Ok(Said::Nothing),
+        Err(NoList::Stopped) => {
+            link.broken().await;
+            return Ok(Said::Stopped);
+        }
     };
     let mut told: Vec<String> = Vec::new();
     let mut all = !rows.is_empty();

@@ -242,6 +242,7 @@ async fn unlisted(
                     Some(super::now() + millis(backoff::pause(attempt, source.retry.first, source.retry.longest)));
             }
         }
+        NoList::Stopped => return give_back(work, item, &Cause::default()).await,
         NoList::Scu(error) if work.stop.is_cancelled() => {
             info!(%error, "stopped while comparing");
             return give_back(work, item, &Cause::default()).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::data_set::DataSet;
 use super::log::Event;
-use super::profile::{Cap, Profile};
+use super::profile::{CancelPolicy, Cap, Profile};
 use super::query::{Query, Unanswerable};
 use super::session::{LONGEST_IDENTIFIER, MESSAGE, Next, is_timeout, lost, reply};
 use super::shared::Shared;
@@ -100,7 +100,9 @@ async fn send_rows(
     for (sent, row) in rows.iter().enumerate() {
         if cancelled_within(session, profile.row_pause).await? {
             shared.note(session.association().id(), Event::Cancel);
-            return Ok(sent);
+            if profile.cancel != CancelPolicy::Ignored {
+                return Ok(sent);
+            }
         }
         session.send(context, &response, Some(&row.encode(encoding).to_vec()), MESSAGE).await?;
     }

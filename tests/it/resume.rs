@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use pacsferry::sample::{Archive, CancelPolicy, Ending, Event, Profile};
+use pacsferry::dicom::QueryLevel;
+use pacsferry::sample::{Archive, CancelPolicy, Ending, Event, Fate, Profile};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -69,6 +70,44 @@ fn a_pause_from_another_process_reaches_the_source_within_a_second() {
     assert!(sent < 100, "{sent} objects before it stopped");
     assert_eq!(scene.report().object("filed"), scene.ferry.filed().len());
     goes_on(&scene, &["job", "last", "resume"]);
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_list_leaves_no_verdict() {
+    // The source delivers half of what it lists, ends every list with success, and hears no C-CANCEL.
+    let archive = Archive::with(|b| {
+        let study = b.study("20240105");
+        study.series("CT").instances(4, 500);
+        study.series("CT").instances(4, 500).fate(4, Fate::Fails(u32::MAX));
+        b.studies("20230101", 1, 4);
+    });
+    let profile = Profile {
+        cancel: CancelPolicy::Ignored,
+        success_always: true,
+        row_pause: Duration::from_millis(60),
+        ..Profile::default()
+    };
+    for list in 2..7 {
+        let scene = Scene::keyed(archive.clone(), profile.clone(), &[("associations", "1"), ("attempts", "2")]);
+        let study = scene.study(0);
+        let mut migration = Running::start(&scene.ferry, &["migrate", SOURCE, "--study", study.as_str()]);
+        let below =
+            |event: &Event| matches!(event, Event::Find { level: Some(level), .. } if *level != QueryLevel::Study);
+        let lists = || scene.pacs.log().iter().filter(|entry| below(&entry.event)).count();
+        until("a list", LONG, || (lists() >= list || !migration.is_running()).then_some(()));
+        migration.signal(Signal::INT);
+        migration.ends(LONG);
+        let stopped = scene.report().study(&study).clone();
+        assert_ne!(stopped["state"], "proven", "{stopped}");
+        assert!(stopped["state"] != "failed" && stopped["reason"] != "over count", "{stopped}");
+        let done = scene.ferry.run(&["migrate", SOURCE, "--study", study.as_str()]);
+        let report = scene.report();
+        assert_eq!((done.code, report.study(&study)["state"].as_str()), (3, Some("partial")), "{}", report.fallout());
+        assert_eq!(
+            (report.study(&study)["listed"].as_u64(), report.study(&study)["filed"].as_u64()),
+            (Some(8), Some(4))
+        );
+    }
 }
 
 #[test]
