@@ -43,7 +43,7 @@ pub(super) async fn pull(work: &Arc<Work>, link: &mut Link, item: Item, held: He
     let mut known = None;
     let something_is_here = !before.filed.is_empty() || !before.received.is_empty() || item.attempt > 0;
     if something_is_here || request::needs_list(work, &source, &item) {
-        let listed = match listing::list_study(work, link, &item.study).await {
+        let listed = match list(work, link, &item, &before).await {
             Ok(listed) => listed,
             Err(no_list) => return unlisted(work, &source, &item, item.attempt + 1, &before, no_list).await,
         };
@@ -88,7 +88,8 @@ async fn verify(
         return Ok(());
     }
     work.engine.intake.flush().await?;
-    let listed = match listing::list_study(work, link, &item.study).await {
+    let here_now = here(work, &item).await?;
+    let listed = match list(work, link, &item, &here_now).await {
         Ok(listed) => listed,
         Err(no_list) => {
             let here = here(work, &item).await?;
@@ -116,6 +117,20 @@ async fn verify(
             verdict => return conclude(work, source, &item, &here, &listed.listing, verdict).await,
         }
     }
+}
+
+/// What the source lists. A list that would be held against it is asked for twice: some leave out for a moment what they
+/// are just reading.
+async fn list(work: &Work, link: &mut Link, item: &Item, here: &Here) -> Result<Listed, NoList> {
+    let first = listing::list_study(work, link, &item.study).await?;
+    if !matches!(reconcile(&first.listing, here), Verdict::Over { .. } | Verdict::Empty) {
+        return Ok(first);
+    }
+    let second = listing::list_study(work, link, &item.study).await?;
+    if second.listing == first.listing {
+        return Ok(second);
+    }
+    Err(NoList::NoEvidence("asked twice for the list of the study, the source gave two different ones".into()))
 }
 
 /// Whether objects of unheard-of studies came instead of this one, now and in the attempt before: a source that makes
