@@ -126,7 +126,7 @@ async fn one(work: &Work, folder: &Path, file: ListedFile) -> Result<FileOutcome
     let path = folder.join(&key.name);
     let recorded = match object.archived {
         None => {
-            let source = source_file(work, path, size, modified, &object);
+            let source = source_file(work, path, size, modified, *object);
             match state {
                 FileState::Faulty => work.engine.intake.set_aside(source, detail.clone()).await,
                 _ => work.engine.intake.file(source, how(work)).await,
@@ -135,8 +135,8 @@ async fn one(work: &Work, folder: &Path, file: ListedFile) -> Result<FileOutcome
         Some(archived) => {
             let mut shown = path.clone().into_os_string();
             shown.push(format!(": {}", name_shown(std::ffi::OsStr::new(&*String::from_utf8_lossy(&key.member)))));
-            let source = source_file(work, shown.into(), object.length, modified, &object);
             let length = object.length;
+            let source = source_file(work, shown.into(), length, modified, *object);
             let (folder, name) = (folder.to_owned(), key.name.clone());
             let opened = tokio::task::spawn_blocking(move || {
                 let (file, look) = Folder::open(&folder)?.file(&name)?;
@@ -222,15 +222,15 @@ fn how(work: &Work) -> How {
     }
 }
 
-fn source_file(work: &Work, path: PathBuf, size: u64, modified: i64, object: &ListedObject) -> SourceFile {
+fn source_file(work: &Work, path: PathBuf, size: u64, modified: i64, object: ListedObject) -> SourceFile {
     SourceFile {
         path,
         size,
         modified,
         offset: object.offset,
-        transfer_syntax: object.transfer_syntax.clone(),
-        identity: object.identity.clone(),
-        header: object.header.clone(),
+        transfer_syntax: object.transfer_syntax,
+        identity: object.identity,
+        header: object.header,
         charset: charset_of(&work.engine.config.borrow(), None),
         head_is_sound: object.head_is_sound,
         origin: Origin {

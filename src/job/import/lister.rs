@@ -17,13 +17,13 @@ use crate::dicom::{Date, DateRange};
 use crate::import::{Candidate, Folder, Kind, Look, Sieve, Sifted, shown, words};
 
 /// Files whose headers are read, and written down, at once.
-const FILES: usize = 1024;
+const FILES: usize = 512;
 /// Folders that are held open at once.
 const OPEN: usize = 64;
 /// Folders that are asked for at once.
 const PAGE: usize = 256;
 /// Names that are read of a folder at once.
-const NAMES: usize = 1024;
+const NAMES: usize = 512;
 /// A file that was touched within this time may still be written, and is looked at again.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How often a wait looks whether it should end.
