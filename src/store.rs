@@ -39,6 +39,7 @@ mod walk;
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use error::Doing;
@@ -74,6 +75,8 @@ struct Inner {
     /// What only a process that files needs, made when it first does.
     filing: OnceLock<Filing>,
     starting: Mutex<()>,
+    /// The device of files whose blocks could not be shared.
+    unshared: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -97,8 +100,8 @@ impl Store {
 
     fn of(root: Root) -> Store {
         let (journal, folders) = (Journal::new(root.folder.clone()), Folders::new(root.folder.clone()));
-        let (filing, starting) = (OnceLock::new(), Mutex::new(()));
-        Store(Arc::new(Inner { root, journal, folders: Mutex::new(folders), filing, starting }))
+        let (filing, starting, unshared) = (OnceLock::new(), Mutex::new(()), AtomicU64::new(u64::MAX));
+        Store(Arc::new(Inner { root, journal, folders: Mutex::new(folders), filing, starting, unshared }))
     }
 
     /// The id in its sentinel, by which a catalog knows that it belongs to this folder.

@@ -1,8 +1,10 @@
 //! From a file of another folder to the incoming file: the data set as it is, behind the head that the file has or, where
 //! that is missing or wrong, one of ours.
 
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -68,20 +70,34 @@ impl Store {
     pub(super) fn copy_file(&self, from: &Original<'_>) -> Result<Copied, StoreError> {
         let file = open_unchanged(from.file)?;
         self.root().check_room(from.file.size)?;
-        let copied = if from.file.size <= HELD {
-            self.copy_small(&mut DataSet { file: &file, offset: 0 }, from)?
-        } else {
-            let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
-            if from.head_is_sound && clone_file(&file, part.file()) {
-                // What is digested is the copy, which nobody else can change.
-                self.digest_clone(part, from)?
-            } else {
-                self.copy_large(&mut DataSet { file: &file, offset: 0 }, part, from)?
+        let mut reader = DataSet { file: &file, offset: 0 };
+        let copied = match self.cloned(&file, from)? {
+            // What is digested is the copy, which nobody else can change.
+            Some(part) => self.digest_clone(part, from)?,
+            None if from.file.size <= HELD => self.copy_small(&mut reader, from)?,
+            None => {
+                let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
+                self.copy_large(&mut reader, part, from)?
             }
         };
         failpoint!("copy-read");
         check_unchanged(from.file, &file.metadata().map_err(|error| unreadable(&from.file.path, error))?)?;
         Ok(copied)
+    }
+
+    /// An incoming file that shares the blocks of a file, where that can be. A file system that cannot is not asked again,
+    /// as long as files come from it.
+    fn cloned(&self, file: &File, from: &Original<'_>) -> Result<Option<PartFile>, StoreError> {
+        let device = file.metadata().map_err(|error| unreadable(&from.file.path, error))?.dev();
+        if !from.head_is_sound || self.0.unshared.load(Ordering::Relaxed) == device {
+            return Ok(None);
+        }
+        let part = self.process()?.new_part().map_err(|error| self.or_full(error))?;
+        if clone_file(file, part.file()) {
+            return Ok(Some(part));
+        }
+        self.0.unshared.store(device, Ordering::Relaxed);
+        Ok(None)
     }
 
     /// Reads, digests and writes it in one piece.
