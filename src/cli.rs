@@ -122,9 +122,15 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are answers, everything else a mistake of the caller. Nothing to do if nobody reads it.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            return error.print().map_or(Exit::Failed, |()| exit).into();
+            // Help and version are answers, everything else a mistake of the caller, whether or not somebody reads it.
+            let written = error.print();
+            let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+            return match written {
+                _ if error.use_stderr() => Exit::Usage,
+                Err(error) if !gone(&error) => Exit::Failed,
+                _ => Exit::Done,
+            }
+            .into();
         }
     };
     match run(cli) {

@@ -211,15 +211,15 @@ impl Display {
         let totals = catalog.totals(job.id).await?;
         let text = status_line(catalog, job, &totals).await?;
         match &self.bar {
-            Some(bar) => {
-                // As long as the list grows, a share of it would only mislead.
+            // As long as the list grows, a share of it would only mislead.
+            Some(bar) => log::alone(|| {
                 bar.set_style(style(job.enumerated));
                 bar.update(|state| {
                     state.set_len(totals.items.total);
                     state.set_pos(totals.items.total.saturating_sub(totals.items.pending()));
                 });
                 bar.set_message(text);
-            }
+            }),
             None => {
                 log::say(&format!("job {}: {text}", job.id));
                 self.last_line = Some(Instant::now());
@@ -231,8 +231,10 @@ impl Display {
 
     fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-            log::BARS.remove(&bar);
+            log::alone(|| {
+                bar.finish_and_clear();
+                log::BARS.remove(&bar);
+            });
         }
     }
 }

@@ -49,6 +49,8 @@ pub(super) fn man(args: ManArgs) -> Result<Exit, Failure> {
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page)?;
-    output::print(|out| out.write_all(&page))?;
+    // What stands below the options are examples and exit codes; the generator calls that "EXTRA".
+    let page = String::from_utf8_lossy(&page).replace("\n.SH EXTRA\n", "\n.SH NOTES\n");
+    output::print(|out| out.write_all(page.as_bytes()))?;
     Ok(Exit::Done)
 }

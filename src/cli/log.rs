@@ -1,7 +1,7 @@
 //! Standard error: log lines, messages and progress bars that do not get into each other's way.
 
 use std::io::{IsTerminal, Write};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
@@ -28,7 +28,23 @@ pub(super) fn start(level: &str, json: bool) -> Result<(), Failure> {
 
 /// One message for people.
 pub(super) fn say(text: &str) {
-    BARS.suspend(|| eprintln!("{text}"));
+    write(&format!("{text}\n"));
+}
+
+/// Does something to standard error while nobody else writes or draws there.
+pub(super) fn alone<R>(action: impl FnOnce() -> R) -> R {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    action()
+}
+
+/// Writes above the bars, which are drawn again with their next step. A standard error that is full, closed or gone is
+/// no reason to stop a migration: what cannot be written is dropped. (`MultiProgress::suspend` would panic then.)
+fn write(text: &str) {
+    alone(|| {
+        let _lost = BARS.clear();
+        let _lost = std::io::stderr().lock().write_all(text.as_bytes());
+    });
 }
 
 /// Whether a person looks at standard error.
@@ -62,8 +78,6 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         // What peers say reaches events as fields; the formatter escapes control characters, but not these.
-        let text = escape::bidi(&String::from_utf8_lossy(&self.0)).into_owned();
-        // A standard error that nobody reads is no reason to stop a migration.
-        BARS.suspend(|| std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default());
+        write(&escape::bidi(&String::from_utf8_lossy(&self.0)));
     }
 }

@@ -30,3 +30,4 @@ mod scale;
 mod strangers;
 mod support;
 mod tidy;
+mod unwritable;

@@ -184,7 +184,7 @@ async fn a_job_is_proven_only_when_nothing_fell_out_and_everything_was_listed() 
     bench.catalog.set_job_state(bench.job, JobState::Finished, None).await.unwrap();
     bench.catalog.append_note(bench.job, "scope", "a remark").await.unwrap();
     assert!(report().await.is_proven());
-    assert!(bench.write(Format::Text, &Style::default()).await.contains("All 1 study that had to come"));
+    assert!(bench.write(Format::Text, &Style::default()).await.contains("The one study that had to come is proven"));
     bench.catalog.append_note(bench.job, "not enumerated", "2011: no answer").await.unwrap();
     assert!(!report().await.is_proven());
     let text = bench.write(Format::Text, &Style::default()).await;

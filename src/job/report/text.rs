@@ -71,16 +71,19 @@ pub(super) fn verdict(report: &Report) -> String {
         JobState::Finished if items.total == 0 && report.folders.is_some() => {
             "Nothing new: no file in the folders that is not filed already.".into()
         }
-        JobState::Finished if over == 0 && report.folders.is_some() => {
-            format!("All {} are proven: every object that the folders hold is filed.", studies(items.proven))
-        }
+        JobState::Finished if over == 0 && report.folders.is_some() => match items.proven {
+            1 => "The one study is proven: every object that the folders hold is filed.".into(),
+            n => format!("All {} are proven: every object that the folders hold is filed.", studies(n)),
+        },
         JobState::Finished if over == 0 && !report.is_proven() => {
             format!("{} proven, but NOT everything could be listed: see the notes.", studies(items.proven))
         }
         JobState::Finished if items.total == 0 => "The source listed no study that was asked for.".into(),
         JobState::Finished if over == 0 => {
-            let all =
-                format!("All {} that had to come are proven", studies(items.total - items.excluded - items.cancelled));
+            let all = match items.total - items.excluded - items.cancelled {
+                1 => "The one study that had to come is proven".to_owned(),
+                n => format!("All {} that had to come are proven", studies(n)),
+            };
             match items.proven_by_count {
                 0 => format!("{all}: every object that the source lists is filed."),
                 n => format!("{all}, {} of them by count only.", thousands(n)),
