@@ -120,7 +120,6 @@ fn b5_a_long_silence_is_waited_for() {
 
 #[test]
 fn b5_arrivals_are_a_sign_of_life_without_any_response() {
-    // No pause is as long as the patience, and all of them together are longer.
     let keys = [("timeout", "{ connect = \"5s\", find = \"5s\", move_idle = \"4s\", move_total = \"60s\" }")];
     let profile = Profile { store_pause: Duration::from_millis(700), pendings: false, ..Profile::default() };
     let scene = Scene::keyed(archive(1, 7), profile, &keys);
