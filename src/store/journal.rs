@@ -13,7 +13,7 @@ use super::os::Folder;
 use super::{Digest, StoreError};
 use crate::dicom::SopInstanceUid;
 
-const JOURNAL: &str = "journal.jsonl";
+pub(super) const JOURNAL: &str = "journal.jsonl";
 /// The longest line that is read back.
 const LONGEST_LINE: u64 = 1 << 20;
 

@@ -94,16 +94,45 @@ fn another_migration_brings_it_as_well() {
     scene.has_everything();
 }
 
+fn lose_the_catalog(scene: &Scene) {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = scene.ferry.folder().join(format!("catalog.db{suffix}"));
+        assert!(std::fs::remove_file(&file).is_ok() || !suffix.is_empty(), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_lost_catalog_is_not_replaced_by_an_empty_one() {
+    let scene = scene();
+    scene.proves_everything();
+    let unmounted = scene.ferry.folder().join("unmounted");
+    assert_eq!(scene.ferry.run(&["backup", unmounted.join("copy.db").to_str().unwrap()]).code, 2);
+    assert!(!unmounted.exists(), "a disk that is not mounted is not written beside");
+    lose_the_catalog(&scene);
+    let folder = scene.ferry.folder().display().to_string();
+    for begin in
+        [&["migrate", SOURCE][..], &["migrate", SOURCE, "--dry-run"], &["work"], &["import", "--copy", &folder]]
+    {
+        let refused = scene.ferry.run(begin);
+        assert!(refused.code == 1 && refused.err.contains("pacsferry rebuild"), "{begin:?}: {}", refused.err);
+        assert!(!scene.ferry.folder().join("catalog.db").exists(), "{begin:?}");
+    }
+    // An empty catalog in its place is no better.
+    std::fs::write(scene.ferry.folder().join("catalog.db"), []).unwrap();
+    assert_eq!(scene.migrate().code, 1);
+    // A storage folder that holds nothing needs none.
+    lose_the_catalog(&scene);
+    std::fs::remove_dir_all(scene.ferry.storage().join("images")).unwrap();
+    scene.proves_everything();
+}
+
 #[test]
 fn a_catalog_made_anew_says_what_it_cannot_see() {
     let scene = scene();
     scene.proves_everything();
     damage(&file_of(&scene, 5));
     let gone = file_of(&scene, 0);
-    for suffix in ["", "-wal", "-shm"] {
-        let file = scene.ferry.folder().join(format!("catalog.db{suffix}"));
-        assert!(std::fs::remove_file(&file).is_ok() || !suffix.is_empty(), "{}", file.display());
-    }
+    lose_the_catalog(&scene);
     std::fs::remove_file(gone).unwrap();
     let rebuilt = scene.ferry.run(&["rebuild"]);
     assert_eq!(rebuilt.code, 0, "{}{}", rebuilt.out, rebuilt.err);
