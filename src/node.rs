@@ -87,6 +87,17 @@ pub enum NodeError {
         /// The new one.
         to: PathBuf,
     },
+    /// The storage folder is in use, and the catalog of it is not there, or knows nothing of it.
+    #[error(
+        "the storage folder {} holds what was filed, and the catalog {} is not there or empty: it is lost, or another \
+         one is meant", folder.display(), catalog.display()
+    )]
+    CatalogLost {
+        /// As configured.
+        catalog: PathBuf,
+        /// As configured.
+        folder: PathBuf,
+    },
     /// A folder that is to become the storage folder of a catalog holds files that the catalog does not know.
     #[error("the storage folder {} holds files that are not in the catalog", .0.display())]
     Occupied(PathBuf),
@@ -127,10 +138,15 @@ pub struct Node {
 }
 
 /// Opens the archive of a configuration; makes folder and catalog at first use. A storage folder whose sentinel file is
-/// missing, while the catalog knows one, is not mounted: nothing is written.
+/// missing, while the catalog knows one, is not mounted: nothing is written. Nor is a new catalog made for a folder that
+/// is in use already: the old one is lost, and is to be made anew.
 pub async fn open(config: Config) -> Result<Node, NodeError> {
     let (folder, path) = (config.storage.folder.clone(), config.storage.catalog.clone());
     let of_catalog = |source| NodeError::Catalog { path: path.clone(), source };
+    let lost = || NodeError::CatalogLost { catalog: path.clone(), folder: folder.clone() };
+    if !path.exists() && Store::open(&folder, 0).and_then(|store| store.is_used()).unwrap_or(false) {
+        return Err(lost());
+    }
     let catalog = Catalog::open(&path).map_err(of_catalog)?;
     let expected = catalog.meta_get(STORAGE_ID).await.map_err(of_catalog)?;
     let of_store = |source| NodeError::Store { folder: folder.clone(), source };
@@ -151,6 +167,10 @@ pub async fn open(config: Config) -> Result<Node, NodeError> {
         (opened, _) => opened.map_err(of_store)?,
     };
     if expected.is_none() {
+        // Another process may have begun with it just now.
+        if store.is_used().map_err(of_store)? && catalog.meta_get(STORAGE_ID).await.map_err(of_catalog)?.is_none() {
+            return Err(lost());
+        }
         catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?;
     }
     if used.as_ref() != Some(&here) {

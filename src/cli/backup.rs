@@ -1,6 +1,6 @@
 //! `backup` and `rebuild`: the catalog copied, and made anew.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -18,6 +18,13 @@ pub(super) async fn backup(global: &Global, args: BackupArgs) -> Result<Exit, Fa
     let config = global.load()?;
     if args.file.exists() {
         return Err(Failure::usage(format!("{} exists already", args.file.display()), "name a new file"));
+    }
+    let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::usage(
+            format!("there is no folder {}, and no backup was made", folder.display()),
+            "see that the disk for backups is mounted, or make the folder first",
+        ));
     }
     let catalog = open::catalog(global, &config)?;
     let file = args.file.clone();

@@ -13,6 +13,7 @@ use crate::config::{Config, Retrieve, Source, Verify};
 use crate::dicom::uids;
 use crate::node::{self, RECEIVER_LEASE};
 use crate::scu::{self, EchoReport};
+use crate::store::Store;
 
 /// Read the configuration and try everything in it
 ///
@@ -89,7 +90,8 @@ async fn storage(config: &Config, checkup: &mut Checkup) -> Option<Catalog> {
             }
         },
         (false, true) => {
-            let empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+            let empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+                || Store::open(folder, 0).and_then(|store| store.is_used()).is_ok_and(|used| !used);
             if empty {
                 can_be_made("storage.folder", folder, checkup);
             } else {

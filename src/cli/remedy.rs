@@ -46,6 +46,7 @@ pub(super) fn of_node(error: &NodeError) -> String {
             "name {used} again in `[storage] folder`, or let `pacsferry relocate {}` change over to the new folder",
             super::output::shell_word(used)
         ),
+        NodeError::CatalogLost { .. } => "name the right catalog in `[storage] catalog`, or put a backup of it there; when it is lost, move away what may lie in its place and make it anew with `pacsferry rebuild`".into(),
         NodeError::Nested { .. } => "name a folder beside the old one in `[storage] folder`".into(),
         NodeError::Occupied(_) => "name an empty folder in `[storage] folder`, or one that does not exist yet".into(),
         NodeError::Job(JobError::Scu(error)) => error.remedy().unwrap_or_default(),

@@ -83,11 +83,12 @@ impl Pass<'_> {
                 let Some(mut fault) = wrong else { continue };
                 let instance = file.instance.clone();
                 if fault.loss != Loss::None {
-                    match self.losses.lose(file, &fault.detail).await {
+                    match self.losses.lose(study, file, &fault.detail).await {
                         Err(error @ JobError::Store(StoreError::NotMounted(_))) => return Err(error),
                         Err(JobError::Store(error)) => {
-                            fault.detail =
-                                format!("{}; it still counts as filed: {}", fault.detail, super::words(&error));
+                            let why = super::words(&error);
+                            let why = if why == fault.detail { String::new() } else { format!(": {why}") };
+                            fault.detail = format!("{}; it still counts as filed{why}", fault.detail);
                         }
                         Err(error) => return Err(error),
                         Ok(Some(Lost::Instance(job))) => {

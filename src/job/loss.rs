@@ -8,6 +8,7 @@ use super::against_files::blocking;
 use super::engine::JobError;
 use super::verify::Kind;
 use crate::catalog::{Catalog, FileRole, KnownFile, Lost, UidLocks};
+use crate::dicom::StudyInstanceUid;
 use crate::store::{Link, Place, SetAside, Store, StoreError};
 
 /// How often to ask for a UID that somebody files just now, and how long in between.
@@ -48,7 +49,12 @@ pub(super) fn compare(store: &Store, file: &KnownFile) -> Option<Fault> {
             (Kind::DigestDiffers, Loss::Damaged, format!("{place}: the data set has other bytes than were filed"))
         }
         Ok(_) => return None,
-        Err(StoreError::Missing { .. }) => (Kind::MissingFile, Loss::Gone, format!("{place} is not there")),
+        Err(StoreError::Missing { .. }) => {
+            let instead = place.stored().and_then(|place| store.in_the_way(place)).map_or_else(String::new, |what| {
+                format!(": {what} has its name; move that away, so that the object gets its name again")
+            });
+            (Kind::MissingFile, Loss::Gone, format!("{place} is not there{instead}"))
+        }
         Err(error @ StoreError::Damaged { .. }) => (Kind::UnreadableFile, Loss::Damaged, super::words(&error)),
         Err(error) => (Kind::UnreadableFile, Loss::None, super::words(&error)),
     };
@@ -88,7 +94,12 @@ impl Losses {
 
     /// Looks at a faulty file once more, sets its bytes aside if there are any, and forgets it. `None` when it is whole
     /// after all, when somebody files its object at this moment, or when nothing can be done about it.
-    pub(super) async fn lose(&self, file: KnownFile, detail: &str) -> Result<Option<Lost>, JobError> {
+    pub(super) async fn lose(
+        &self,
+        study: &StudyInstanceUid,
+        file: KnownFile,
+        detail: &str,
+    ) -> Result<Option<Lost>, JobError> {
         // A ruin stays where it is, in quarantine: there is no better place for it.
         let may_go = |fault: &Fault| match fault.loss {
             Loss::None => false,
@@ -99,7 +110,7 @@ impl Losses {
             return Ok(None);
         }
         let lost = match self.look(&file).await.filter(may_go) {
-            Some(fault) => self.forget(&file, fault.loss, detail).await.map(Some),
+            Some(fault) => self.forget(study, &file, fault.loss, detail).await.map(Some),
             None => Ok(None),
         };
         self.locks.unlock(&file.instance)?;
@@ -121,21 +132,33 @@ impl Losses {
         blocking(move || compare(&store, &file)).await
     }
 
-    async fn forget(&self, file: &KnownFile, loss: Loss, detail: &str) -> Result<Lost, JobError> {
+    async fn forget(
+        &self,
+        study: &StudyInstanceUid,
+        file: &KnownFile,
+        loss: Loss,
+        detail: &str,
+    ) -> Result<Lost, JobError> {
         // A folder that is not mounted has lost nothing.
         self.store.check_mounted()?;
         let why = format!("verify: {detail}; the object is not counted as filed any more");
         let aside = match loss {
-            Loss::Damaged => self.set_aside(file, &why).await?,
+            Loss::Damaged => self.set_aside(study, file, &why).await?,
             Loss::Gone | Loss::None => None,
         };
         let why = format!("{why}; `job N retry` pulls it again");
         Ok(self.catalog.lose(file.clone(), aside, &why).await?)
     }
 
-    async fn set_aside(&self, file: &KnownFile, why: &str) -> Result<Option<SetAside>, JobError> {
+    async fn set_aside(
+        &self,
+        study: &StudyInstanceUid,
+        file: &KnownFile,
+        why: &str,
+    ) -> Result<Option<SetAside>, JobError> {
         let Some(place) = file.place.stored().cloned() else { return Ok(None) };
-        let (store, instance, why) = (self.store.clone(), file.instance.clone(), why.to_owned());
-        Ok(Some(blocking(move || store.set_aside(&place, &instance, &why)).await?))
+        let (store, instance, study) = (self.store.clone(), file.instance.clone(), study.clone());
+        let why = why.to_owned();
+        Ok(Some(blocking(move || store.set_aside(&place, &instance, &study, &why)).await?))
     }
 }

@@ -1,5 +1,6 @@
 //! The catalog made anew from the storage folder.
 
+mod damaged;
 mod links;
 
 use std::path::{Path, PathBuf};
@@ -97,10 +98,14 @@ struct Rebuild<'r> {
 impl Rebuild<'_> {
     fn run(mut self) -> Result<Rebuilt, Trouble> {
         let reasons = self.store.journal().quarantine_reasons().map_err(Trouble::Store)?;
-        let (mut batch, mut again) = (Vec::new(), Vec::new());
+        let mut known = self.store.journal().damaged()?;
+        let (mut batch, mut again, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         for walked in self.store.walk() {
             match walked {
-                Ok(file) => batch.push(file.place),
+                Ok(file) => match known.remove(&file.place) {
+                    Some(text) => damaged.push((file.place, text)),
+                    None => batch.push(file.place),
+                },
                 Err(error) => self.problem(&crate::job::words(&error)),
             }
             if batch.len() >= BATCH {
@@ -109,6 +114,7 @@ impl Rebuild<'_> {
             }
         }
         again.extend(self.record(&batch, &reasons, false)?);
+        self.damaged(&damaged)?;
         self.links()?;
         // A variant may lie in a folder that comes before the one of its instance, or be the first of several that
         // are left of it: as long as that helps, what was refused is tried again.

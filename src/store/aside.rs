@@ -3,11 +3,13 @@
 use std::sync::PoisonError;
 
 use super::error::Doing;
-use super::journal::JournalEntry;
+use super::examine::{CharsetOf, nobody};
+use super::journal::{DamagedText, JournalEntry};
 use super::place::{self, Suffix};
 use super::read::{digest_of, read_head};
-use super::{Digest, RelativePath, Store, StoreError};
-use crate::dicom::SopInstanceUid;
+use super::receive::{Scanned, scan_file};
+use super::{Destination, Digest, Filed, RelativePath, Store, StoreError};
+use crate::dicom::{Identity, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid, uids};
 
 /// A damaged file that was moved to quarantine, durably. Only [`Store::set_aside`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +43,13 @@ impl SetAside {
 }
 
 impl Store {
-    /// Moves a damaged file of this instance to quarantine, so that its place is free for the object when it comes
+    /// Moves a damaged file of this instance, which is filed in this study, to quarantine, so that its place is free for the object when it comes
     /// again. The journal knows the reason before the file has its new name.
     pub fn set_aside(
         &self,
         place: &RelativePath,
         instance: &SopInstanceUid,
+        study: &StudyInstanceUid,
         reason: &str,
     ) -> Result<SetAside, StoreError> {
         self.check_mounted()?;
@@ -60,6 +63,7 @@ impl Store {
             reason: reason.to_owned(),
             collision: false,
             at: jiff::Timestamp::now().as_millisecond(),
+            filed_in: Some(study.as_str().to_owned()),
         }])?;
         let from = self.folder_at(place.folder()).doing("open", || place.folder().to_owned())?;
         for suffix in [Suffix::Short, Suffix::Full] {
@@ -77,5 +81,43 @@ impl Store {
             return Ok(SetAside { place: to, digest, length, file_size: offset + length });
         }
         Err(StoreError::damaged(place, "its place in quarantine is taken"))
+    }
+}
+
+impl Store {
+    /// Reads a damaged file that was set aside, for a catalog that does not know it. What it is, the journal tells: its
+    /// own header may be damaged, or gone. Nobody sent it.
+    pub fn examine_damaged(
+        &self,
+        place: &RelativePath,
+        text: &DamagedText,
+        charset: CharsetOf<'_>,
+    ) -> Result<Filed, StoreError> {
+        let file = self.open_file(place)?;
+        let head = match read_head(&file, place.as_str()) {
+            Err(StoreError::Damaged { .. }) => None,
+            head => Some(head?),
+        };
+        let offset = head.as_ref().map_or(0, |head| head.data_set_offset);
+        let (digest, length) = digest_of(&file, offset).doing("read", || place.to_string())?;
+        let (class, syntax) = head.map_or((None, None), |head| (head.sop_class, head.transfer_syntax));
+        let transfer_syntax = syntax.unwrap_or_else(|| TransferSyntaxUid::new(uids::IMPLICIT_LE));
+        let class = SopClassUid::from(class.unwrap_or_else(|| Uid::new("")));
+        let origin = nobody();
+        let scan = scan_file(&file, offset, &transfer_syntax, &charset(&origin));
+        let Scanned { identity, header, .. } = Scanned::of(scan, class, text.instance.clone());
+        Ok(Filed {
+            identity: Identity { study: text.study.clone(), instance: text.instance.clone(), ..identity },
+            header,
+            digest: Some(digest),
+            length,
+            file_size: offset + length,
+            transfer_syntax,
+            origin,
+            place: place.clone().into(),
+            replaces: None,
+            made: false,
+            destination: Destination::Quarantine { reason: text.reason.clone() },
+        })
     }
 }

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Doing;
 use super::os::Folder;
-use super::{Digest, StoreError};
-use crate::dicom::SopInstanceUid;
+use super::place::{self, Suffix};
+use super::{Digest, RelativePath, StoreError};
+use crate::dicom::{SopInstanceUid, StudyInstanceUid};
 
-const JOURNAL: &str = "journal.jsonl";
+pub(super) const JOURNAL: &str = "journal.jsonl";
 /// The longest line that is read back.
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -33,6 +34,10 @@ pub enum JournalEntry {
         collision: bool,
         /// When, in unix milliseconds.
         at: i64,
+        /// Only where the bytes were filed once and turned out to be damaged: the study that they were filed in. They
+        /// are no arrival, and no obstacle to its proof when the object has come again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filed_in: Option<String>,
     },
     /// Files of a folder elsewhere were linked.
     Linked {
@@ -178,6 +183,37 @@ impl Journal {
     }
 }
 
+/// What the journal tells of damaged bytes that were set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedText {
+    /// The object that was filed in them.
+    pub instance: SopInstanceUid,
+    /// The study that it was filed in.
+    pub study: StudyInstanceUid,
+    /// What was wrong with them.
+    pub reason: String,
+}
+
+impl Journal {
+    /// The damaged files that were set aside, by the places in quarantine that each may have.
+    pub fn damaged(&self) -> Result<HashMap<RelativePath, DamagedText>, StoreError> {
+        let mut damaged = HashMap::new();
+        self.read(|entry| {
+            if let JournalEntry::Quarantined { digest, instance, reason, filed_in: Some(study), .. } = entry
+                && let Some(digest) = Digest::parse(&digest)
+            {
+                let instance = SopInstanceUid::new(&instance);
+                for suffix in [Suffix::Short, Suffix::Full] {
+                    let place = place::quarantine(&instance, &digest, suffix);
+                    let (instance, study) = (instance.clone(), StudyInstanceUid::new(&study));
+                    damaged.insert(place, DamagedText { instance, study, reason: reason.clone() });
+                }
+            }
+        })?;
+        Ok(damaged)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +227,7 @@ mod tests {
             reason: reason.into(),
             collision: false,
             at: 5,
+            filed_in: None,
         };
         let folder = || Folder::root(temp.path()).unwrap();
         Journal::new(folder()).append(&[entry("one")]).unwrap();

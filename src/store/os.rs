@@ -137,7 +137,8 @@ impl Folder {
         Ok(entries)
     }
 
-    fn kind(&self, name: &str) -> io::Result<Kind> {
+    /// What has this name; links are not followed.
+    pub(super) fn kind(&self, name: &str) -> io::Result<Kind> {
         let stat = rustix::fs::statat(&*self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(kind_of(FileType::from_raw_mode(stat.st_mode)))
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use super::error::Doing;
+use super::os::Kind;
 use super::receive::DataSet;
 use super::{Digest, Place, RelativePath, Store, StoreError};
 use crate::dataset::{Part10, read_part10_head};
@@ -57,19 +58,28 @@ impl Store {
         Ok((file, head))
     }
 
-    /// Opens a file, whatever is in it.
+    /// Opens a file, whatever is in it. Where a folder or a link has its name, no file of ours is there.
     pub(super) fn open_file(&self, place: &RelativePath) -> Result<File, StoreError> {
         let shown = || place.to_string();
+        let missing = || StoreError::Missing { place: place.clone().into() };
         let file = match self.open_place(place) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::Missing { place: place.clone().into() });
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
+            Err(_) if self.in_the_way(place).is_some() => return Err(missing()),
             other => other.doing("open", shown)?,
         };
         if !file.metadata().doing("look at", shown)?.is_file() {
-            return Err(StoreError::damaged(place, "it is no file"));
+            return Err(missing());
         }
         Ok(file)
+    }
+
+    /// What has the name of a file of ours without being one, for people.
+    pub fn in_the_way(&self, place: &RelativePath) -> Option<&'static str> {
+        match self.folder_at(place.folder()).and_then(|folder| folder.kind(place.name())) {
+            Ok(Kind::Folder) => Some("a folder"),
+            Ok(Kind::Other) => Some("a symbolic link, or a special file,"),
+            Ok(Kind::File) | Err(_) => None,
+        }
     }
 
     /// Opens a file without following a link in any part of its path.

@@ -205,6 +205,9 @@ impl Store {
             return Err(io::Error::other("it was not written"));
         };
         if let Some(Place::Stored(_)) = step.incoming.restores {
+            if let Some(what) = self.in_the_way(place) {
+                return Err(io::Error::other(format!("{what} has its name: move that away")));
+            }
             return part.rename_over(folder, place.name());
         }
         match part.rename(folder, place.name()) {
@@ -300,6 +303,7 @@ impl Step {
             reason,
             collision,
             at: jiff::Timestamp::now().as_millisecond(),
+            filed_in: None,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::error::Doing;
+use super::journal::JOURNAL;
 use super::os::{Folder, Kind};
 use super::place::{IMAGES, QUARANTINE};
 use super::{RelativePath, Store, StoreError};
@@ -38,6 +39,12 @@ impl Store {
     pub fn walk(&self) -> Walk {
         let root = &self.root().folder;
         Walk { open: Vec::new(), roots: vec![(QUARANTINE, root.clone()), (IMAGES, root.clone())] }
+    }
+
+    /// Whether anything was ever filed, kept or linked: then there was a catalog of it.
+    pub fn is_used(&self) -> Result<bool, StoreError> {
+        let journal = self.root().folder.holds(JOURNAL).doing("look for the journal", || JOURNAL.to_owned())?;
+        Ok(journal || self.walk().next().is_some())
     }
 }
 

@@ -94,16 +94,45 @@ fn another_migration_brings_it_as_well() {
     scene.has_everything();
 }
 
+fn lose_the_catalog(scene: &Scene) {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = scene.ferry.folder().join(format!("catalog.db{suffix}"));
+        assert!(std::fs::remove_file(&file).is_ok() || !suffix.is_empty(), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_lost_catalog_is_not_replaced_by_an_empty_one() {
+    let scene = scene();
+    scene.proves_everything();
+    let unmounted = scene.ferry.folder().join("unmounted");
+    assert_eq!(scene.ferry.run(&["backup", unmounted.join("copy.db").to_str().unwrap()]).code, 2);
+    assert!(!unmounted.exists(), "a disk that is not mounted is not written beside");
+    lose_the_catalog(&scene);
+    let folder = scene.ferry.folder().display().to_string();
+    for begin in
+        [&["migrate", SOURCE][..], &["migrate", SOURCE, "--dry-run"], &["work"], &["import", "--copy", &folder]]
+    {
+        let refused = scene.ferry.run(begin);
+        assert!(refused.code == 1 && refused.err.contains("pacsferry rebuild"), "{begin:?}: {}", refused.err);
+        assert!(!scene.ferry.folder().join("catalog.db").exists(), "{begin:?}");
+    }
+    // An empty catalog in its place is no better.
+    std::fs::write(scene.ferry.folder().join("catalog.db"), []).unwrap();
+    assert_eq!(scene.migrate().code, 1);
+    // A storage folder that holds nothing needs none.
+    lose_the_catalog(&scene);
+    std::fs::remove_dir_all(scene.ferry.storage().join("images")).unwrap();
+    scene.proves_everything();
+}
+
 #[test]
 fn a_catalog_made_anew_says_what_it_cannot_see() {
     let scene = scene();
     scene.proves_everything();
     damage(&file_of(&scene, 5));
     let gone = file_of(&scene, 0);
-    for suffix in ["", "-wal", "-shm"] {
-        let file = scene.ferry.folder().join(format!("catalog.db{suffix}"));
-        assert!(std::fs::remove_file(&file).is_ok() || !suffix.is_empty(), "{}", file.display());
-    }
+    lose_the_catalog(&scene);
     std::fs::remove_file(gone).unwrap();
     let rebuilt = scene.ferry.run(&["rebuild"]);
     assert_eq!(rebuilt.code, 0, "{}{}", rebuilt.out, rebuilt.err);
@@ -124,4 +153,45 @@ fn a_folder_that_is_not_mounted_has_lost_nothing() {
     let verified = scene.ferry.run(&["verify", "--all", "--files"]);
     assert!(verified.code == 1 || verified.code == 2, "{}: {}", verified.code, verified.err);
     assert_eq!(scene.ferry.instances().len(), 15);
+}
+
+#[test]
+fn what_was_damaged_and_came_again_is_no_obstacle_after_the_catalog_was_lost() {
+    let scene = scene();
+    lose_some(&scene);
+    assert_eq!(scene.ferry.run(&["verify", "last", "--files"]).code, 3);
+    assert_eq!(scene.ferry.run(&["job", "last", "retry"]).code, 0);
+    lose_the_catalog(&scene);
+    let rebuilt = scene.ferry.run(&["rebuild", "--json"]);
+    assert_eq!(rebuilt.code, 0, "{}", rebuilt.out);
+    let rebuilt: Value = serde_json::from_str(&rebuilt.out).unwrap();
+    assert_eq!((&rebuilt["objects"], &rebuilt["quarantined"]), (&15.into(), &2.into()), "{rebuilt}");
+    let sent = scene.pacs.objects_sent();
+    scene.proves_everything();
+    assert_eq!(scene.pacs.objects_sent(), sent);
+    let verified = scene.ferry.run(&["verify", "--all"]);
+    assert_eq!(verified.code, 0, "{}", verified.out);
+    assert_eq!(files_below(&scene.ferry.storage().join("quarantine")), 2, "the damaged bytes are kept");
+}
+
+#[test]
+fn a_folder_or_a_link_in_the_place_of_a_file_is_no_file_of_ours() {
+    let scene = scene();
+    scene.proves_everything();
+    let (folder, link) = (file_of(&scene, 0), file_of(&scene, 5));
+    let away = scene.ferry.folder().join("away.dcm");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::rename(&link, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &link).unwrap();
+    let verified = scene.ferry.run(&["verify", "last", "--files", "--json"]);
+    let found: Value = serde_json::from_str(&verified.out).unwrap();
+    assert_eq!((kinds(&found), &found["lost"]), (vec!["missing file", "missing file"], &2.into()), "{found}");
+    assert!(verified.out.contains("a folder has its name; move that away"), "{}", verified.out);
+    assert_eq!(scene.report().item("partial"), 2);
+
+    let retried = scene.ferry.run(&["job", "last", "retry"]);
+    assert_eq!(retried.code, 0, "{}", retried.err);
+    scene.has_everything();
+    assert!(folder.is_dir() && link.is_symlink() && away.is_file(), "what others put there stays");
 }
