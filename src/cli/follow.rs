@@ -287,7 +287,9 @@ pub(super) async fn eta(catalog: &Catalog, job: &Job, totals: &Totals) -> Result
     let objects = &totals.objects;
     let (last_minute, _) = catalog.throughput(job.id, Duration::from_secs(60)).await?;
     let left = objects.listed.saturating_sub(objects.filed);
-    if !job.enumerated || is_at_rest(job.state) || left == 0 || last_minute == 0 {
+    // A message says what it waits for: nobody knows how long.
+    let stands = is_at_rest(job.state) || job.message.is_some();
+    if !job.enumerated || stands || left == 0 || last_minute == 0 {
         return Ok(None);
     }
     Ok(Some(Duration::from_secs(left.saturating_mul(60) / last_minute)))
