@@ -94,7 +94,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
         output::print(|out| {
             output::table(out, &head, &rows)?;
             for (job, why) in &waiting {
-                writeln!(out, "job {job} waits: {}", escape::terminal(why))?;
+                writeln!(out, "job {job}: {}", escape::terminal(why))?;
             }
             let work = global.command("work");
             if unattended { writeln!(out, "no worker is running: `{work}` takes the running jobs up") } else { Ok(()) }
@@ -105,7 +105,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
 
 /// Whether a running job tells that it cannot work now: the disk is full, the source does not answer, or it is not its
 /// hour.
-fn is_waiting(job: &Job) -> bool {
+pub(super) fn is_waiting(job: &Job) -> bool {
     job.state == JobState::Running && job.message.is_some()
 }
 
@@ -114,7 +114,7 @@ fn row(job: &Job, progress: &Progress) -> Vec<String> {
     vec![
         job.id.to_string(),
         job.spec.source.clone().unwrap_or_else(|| kind_text(job.spec.kind).to_owned()),
-        if is_waiting(job) { "waiting".into() } else { state_text(job.state).to_owned() },
+        if is_waiting(job) { "waiting" } else { state_text(job.state) }.to_owned(),
         thousands(items.proven),
         format!("{}{}", thousands(items.total), if job.enumerated { "" } else { "+" }),
         thousands(items.fallout()),
