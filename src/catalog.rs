@@ -19,6 +19,7 @@ mod links;
 mod lost;
 mod moves;
 mod places;
+mod quarantine;
 mod query;
 mod record;
 mod spec;
@@ -36,7 +37,7 @@ use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
 
 pub use alive::SignOfLife;
-pub use arrivals::{Arrival, Quarantined};
+pub use arrivals::Arrival;
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use files::{FileRole, KnownFile};
 pub use import::{
@@ -49,6 +50,7 @@ pub use leases::Lease;
 pub use links::{LinkedFile, LinkedStudy, Swap};
 pub use lost::Lost;
 pub use moves::{QuarantinedFile, StoredFile};
+pub use quarantine::Quarantined;
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use spec::{ImportHow, ImportSpec, JobSpec};

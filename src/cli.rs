@@ -19,6 +19,7 @@ mod log;
 mod migrate;
 mod open;
 mod output;
+mod quarantine;
 mod relocate;
 mod remedy;
 mod report;
@@ -106,6 +107,7 @@ enum Command {
     Jobs(jobs::Args),
     Job(job::Args),
     Report(report::Args),
+    Quarantine(quarantine::Args),
     Verify(verify::Args),
     Adopt(adopt::Args),
     Relocate(relocate::Args),
@@ -166,6 +168,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Jobs(args) => jobs::run(global, args).await,
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,
+        Command::Quarantine(args) => quarantine::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
         Command::Adopt(args) => adopt::run(global, args).await,
         Command::Relocate(args) => relocate::run(global, args).await,

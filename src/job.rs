@@ -12,6 +12,7 @@ mod get;
 pub mod health;
 mod import;
 pub mod keeper;
+mod kept;
 mod listing;
 mod loss;
 mod modality;

@@ -4,6 +4,7 @@
 //! every storage SOP class and transfer syntax. It knows nothing of jobs: what a pull and its arrivals have to do with
 //! each other is settled in the catalog.
 
+mod complaints;
 mod gate;
 mod listener;
 mod session;

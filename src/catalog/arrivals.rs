@@ -2,11 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::codes::unsigned;
-use super::places::stored_place;
 use super::{Catalog, CatalogError, ItemState, Outcome};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
-use crate::store::{Digest, RelativePath};
 
 /// One object that arrived, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,27 +20,6 @@ pub struct Arrival {
     pub item_state: Option<ItemState>,
     /// Whether an instance is filed under its UID.
     pub filed: bool,
-}
-
-/// An object in quarantine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined {
-    /// SOP Instance UID, as the command gave it.
-    pub instance: SopInstanceUid,
-    /// Series Instance UID, empty if unknown.
-    pub series: SeriesInstanceUid,
-    /// Why it is there; empty for a collision.
-    pub reason: String,
-    /// Whether another object with the same UID is filed.
-    pub collision: bool,
-    /// Its place in the storage folder.
-    pub place: RelativePath,
-    /// Length of the data set.
-    pub length: u64,
-    /// BLAKE3 of the data set.
-    pub digest: Digest,
-    /// When it was recorded.
-    pub at: i64,
 }
 
 impl Catalog {
@@ -92,32 +68,6 @@ impl Catalog {
         let (source, study) = (source.to_owned(), study.clone());
         self.read(move |c| {
             Ok(c.prepare_cached(LAST_ARRIVAL)?.query_row([study.as_str(), &source], |row| row.get(0)).optional()?)
-        })
-        .await
-    }
-
-    /// The objects of a study that are in quarantine, whatever brought them.
-    pub async fn quarantined_of_study(&self, study: &StudyInstanceUid) -> Result<Vec<Quarantined>, CatalogError> {
-        let study = study.clone();
-        self.read(move |c| {
-            let mut statement = c.prepare_cached(
-                "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest
-                 FROM studies st CROSS JOIN quarantine q ON q.study = st.id
-                 WHERE st.uid = ?1 ORDER BY q.id",
-            )?;
-            let quarantined = |row: &Row<'_>| {
-                Ok(Quarantined {
-                    instance: SopInstanceUid::new(row.get_ref(0)?.as_str()?),
-                    series: SeriesInstanceUid::new(row.get_ref(1)?.as_str()?),
-                    reason: row.get(2)?,
-                    collision: row.get(3)?,
-                    place: stored_place(row.get_ref(4)?.as_str()?)?,
-                    at: row.get(5)?,
-                    length: unsigned(row.get(6)?),
-                    digest: Digest::from_bytes(row.get(7)?),
-                })
-            };
-            Ok(statement.query_map([study.as_str()], quarantined)?.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -135,10 +135,10 @@ reasons! {
         "raise the source's timeouts or pull at quieter hours, then `job N retry`";
     /// Another object with the same UID and other pixel data is filed.
     UidCollision = 12, "UID collision",
-        "two different objects bear one SOP Instance UID: compare the filed one with the one in quarantine";
+        "two different objects bear one SOP Instance UID: `quarantine show UID` names the filed one and the one in quarantine; compare them";
     /// Objects of the study are kept in quarantine.
     Quarantined = 13, "quarantined",
-        "objects that could not be filed are kept in quarantine with their reasons; nothing is lost";
+        "objects that could not be filed are kept, nothing is lost: `quarantine show UID` tells why and where";
     /// The operator took it out.
     ExcludedByOperator = 14, "excluded by operator",
         "`job N retry --study UID` takes it in again";
@@ -150,7 +150,7 @@ reasons! {
         "check the permissions and the medium, then import the folder again";
     /// The object names no study.
     NoStudyInstanceUid = 17, "no Study Instance UID",
-        "the object is kept in quarantine; file it once it is known which study it belongs to";
+        "the object is kept in quarantine, where `quarantine list` shows it; file it once it is known which study it belongs to";
 }
 
 impl Reason {

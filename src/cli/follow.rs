@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::jobs::is_waiting;
 use super::output::{count, thousands};
 use super::signals::{Asked, Signals};
 use super::{Failure, Global, log, open};
@@ -253,7 +254,7 @@ pub(super) async fn status_line(catalog: &Catalog, job: &Job, totals: &Totals) -
     let listing = if job.enumerated { "" } else { " listed so far" };
     let mut parts = vec![format!(
         "{}: {} of {}{listing} proven",
-        state_text(job.state),
+        if is_waiting(job) { "waiting" } else { state_text(job.state) },
         thousands(items.proven),
         count(items.total, "study", "studies")
     )];
@@ -287,7 +288,9 @@ pub(super) async fn eta(catalog: &Catalog, job: &Job, totals: &Totals) -> Result
     let objects = &totals.objects;
     let (last_minute, _) = catalog.throughput(job.id, Duration::from_secs(60)).await?;
     let left = objects.listed.saturating_sub(objects.filed);
-    if !job.enumerated || is_at_rest(job.state) || left == 0 || last_minute == 0 {
+    // A message says what it waits for: nobody knows how long.
+    let stands = is_at_rest(job.state) || is_waiting(job);
+    if !job.enumerated || stands || left == 0 || last_minute == 0 {
         return Ok(None);
     }
     Ok(Some(Duration::from_secs(left.saturating_mul(60) / last_minute)))

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::output::thousands;
 use super::{Exit, Failure, Global, follow, open, output};
-use crate::catalog::{Catalog, Job, Totals};
+use crate::catalog::{Catalog, Job, JobState, Totals};
 use crate::config::units::{format_bytes, format_duration, format_rate};
 use crate::dicom::Date;
-use crate::job::report::{items_json, kind_text, objects_json, state_text, timestamp};
+use crate::job::report::{escape, items_json, kind_text, objects_json, state_text, timestamp};
 
 /// List the jobs, the latest first, and how far they are
 #[derive(Debug, clap::Args)]
@@ -61,11 +61,15 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let mut rows = Vec::new();
     let mut documents = Vec::new();
+    let mut waiting = Vec::new();
     let mut unattended = false;
     if let Some(catalog) = open::catalog_if_any(&config)? {
         for job in catalog.jobs().await? {
             unattended |= !follow::is_at_rest(job.state) && open::is_idle(&catalog, &job).await?;
             let progress = Progress::of(&catalog, &job).await?;
+            if let Some(why) = job.message.as_ref().filter(|_| is_waiting(&job)) {
+                waiting.push((job.id, why.clone()));
+            }
             if global.json { documents.push(progress.json(&job)) } else { rows.push(row(&job, &progress)) }
         }
     }
@@ -89,6 +93,9 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
         ];
         output::print(|out| {
             output::table(out, &head, &rows)?;
+            for (job, why) in &waiting {
+                writeln!(out, "job {job}: {}", escape::terminal(why))?;
+            }
             let work = global.command("work");
             if unattended { writeln!(out, "no worker is running: `{work}` takes the running jobs up") } else { Ok(()) }
         })?;
@@ -96,12 +103,18 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Whether a running job tells that it cannot work now: the disk is full, the source does not answer, or it is not its
+/// hour.
+pub(super) fn is_waiting(job: &Job) -> bool {
+    job.state == JobState::Running && job.message.is_some()
+}
+
 fn row(job: &Job, progress: &Progress) -> Vec<String> {
     let items = &progress.totals.items;
     vec![
         job.id.to_string(),
         job.spec.source.clone().unwrap_or_else(|| kind_text(job.spec.kind).to_owned()),
-        state_text(job.state).to_owned(),
+        if is_waiting(job) { "waiting" } else { state_text(job.state) }.to_owned(),
         thousands(items.proven),
         format!("{}{}", thousands(items.total), if job.enumerated { "" } else { "+" }),
         thousands(items.fallout()),

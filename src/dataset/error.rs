@@ -33,8 +33,8 @@ pub enum ReadError {
         /// The limit.
         limit: usize,
     },
-    /// More bytes than a header may have.
-    #[error("more than {limit} bytes of header at offset {offset}")]
+    /// An element reaches beyond the bytes that a header may have: it is damaged, or no header.
+    #[error("the element at offset {offset} reaches beyond the first {limit} bytes, as no header does")]
     TooLong {
         /// Where the limit would be passed.
         offset: u64,

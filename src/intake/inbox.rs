@@ -128,6 +128,12 @@ impl Item {
 impl Ticket {
     /// Tells whoever waits. When nobody does, a failure is told to the log: the source still has the object.
     pub(super) fn answer(self, uid: &SopInstanceUid, outcome: Result<Recorded, IntakeError>) {
+        if matches!(outcome, Ok(Recorded::Collision)) {
+            tracing::warn!(
+                sop_instance.uid = %uid,
+                "kept in quarantine: another object with this UID is filed; `pacsferry quarantine show UID` names both"
+            );
+        }
         match (self.reply, outcome) {
             // The association may be gone by now; the outcome is in the catalog all the same.
             (Some(reply), outcome) => drop(reply.send(outcome)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, error, error_span, info, warn};
 
 use super::keeper::Keeper;
 use super::state::InvalidTransition;
@@ -108,7 +108,7 @@ impl Engine {
         };
         self.catalog.set_job_state(id, JobState::Running, None).await?;
         let tasks = TaskTracker::new();
-        let span = info_span!("job", job = id, source = %work.source_name);
+        let span = error_span!("job", job = id, source = %work.source_name);
         tasks.spawn(plan(Arc::clone(&work)).instrument(span.clone()));
         for _ in 0..most_associations(&work) {
             tasks.spawn(worker(Arc::clone(&work)).instrument(span.clone()));
@@ -289,7 +289,7 @@ async fn turn(work: &Arc<Work>, link: &mut Link) -> Result<(), JobError> {
         let news = work.news.notified();
         match work.engine.keeper.claim(work.job.id).await? {
             Some((item, held)) => {
-                let span = info_span!("study", study.uid = %item.study.study_uid, attempt = item.attempt + 1);
+                let span = error_span!("study", study.uid = %item.study.study_uid, attempt = item.attempt + 1);
                 pull::pull(work, link, item, held).instrument(span).await?;
                 idle = Instant::now();
             }

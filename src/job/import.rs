@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, error, error_span, info, warn};
 
 use super::engine::{Engine, JobError, SUPERVISION};
 use crate::catalog::{Control, ImportHow, ImportSpec, Job, JobState, Way};
@@ -66,7 +66,7 @@ impl Engine {
         });
         self.catalog.set_job_state(id, JobState::Running, None).await?;
         let tasks = TaskTracker::new();
-        let span = info_span!("job", job = id);
+        let span = error_span!("job", job = id);
         tasks.spawn(list(Arc::clone(&work)).instrument(span.clone()));
         for _ in 0..WORKERS {
             tasks.spawn(worker(Arc::clone(&work)).instrument(span.clone()));
@@ -276,7 +276,7 @@ async fn worker(work: Arc<Work>) {
         let result = match claimed {
             Ok(Some((item, held))) => {
                 busy = true;
-                let span = info_span!("study", study.uid = %item.study.study_uid);
+                let span = error_span!("study", study.uid = %item.study.study_uid);
                 filer::file(&work, item, held).instrument(span).await
             }
             Ok(None) => {

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::engine::JobError;
 use super::keeper::Held;
+use super::kept::name_kept;
 use super::listing::{self, Listed, NoList};
 use super::reconcile::{Here, Listing, Verdict, listing_digest, reconcile};
 use super::request::{self, Asked};
@@ -182,6 +183,7 @@ async fn conclude(
     };
     let event = if verdict == Verdict::Proven { Event::Proven } else { Event::GivenUp(filed > 0) };
     let mut update = ItemUpdate::to(on(item.state, event)?, item.attempt);
+    let (catalog, study) = (&work.engine.catalog, &item.study.study_uid);
     let mut fall = |reason, detail: String| {
         update.reason = Some(reason);
         update.detail = detail;
@@ -198,13 +200,15 @@ async fn conclude(
             update.missing = missing;
         }
         Verdict::Quarantined(n) => {
-            fall(Reason::Quarantined, format!("in quarantine: {} that the source lists", objects(n.into())));
+            let kept = name_kept(catalog, study, |kept| here.quarantined.contains(&kept.instance)).await?;
+            fall(Reason::Quarantined, format!("in quarantine: {} that the source lists{kept}", objects(n.into())));
         }
         Verdict::Collided(n) => {
             let what = objects(n.into());
+            let kept = name_kept(catalog, study, |kept| here.collided.contains(&kept.instance)).await?;
             fall(
                 Reason::UidCollision,
-                format!("with the UID of another object that is filed: {what} that the source lists"),
+                format!("with the UID of another object that is filed: {what} that the source lists{kept}"),
             );
         }
         Verdict::Over { unlisted, missing } => fall(Reason::OverCount, over_count(unlisted, missing, count)),

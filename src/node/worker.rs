@@ -21,6 +21,8 @@ use crate::scp::{Gates, Receiver, charset_of};
 const POLL: Duration = Duration::from_millis(250);
 /// How long to wait before a port that is taken, or a job that failed, is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How often it is said again that the port cannot be had.
+const REMIND: Duration = Duration::from_secs(10 * 60);
 
 /// Which jobs a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +174,7 @@ async fn hold_receiver(
     ready: Ready,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
+    let mut told: Option<(tokio::time::Instant, String)> = None;
     while !stop.is_cancelled() {
         let lease = keeper.acquire(RECEIVER_LEASE).await.unwrap_or_else(|error| {
             warn!(%error, "cannot ask for the receiver's lease");
@@ -192,6 +195,7 @@ async fn hold_receiver(
                 if let Ok(address) = listener.local_addr() {
                     info!(%address, "the receiver listens");
                 }
+                told = None;
                 ready.send_replace(Some(true));
                 let ended = stop.child_token();
                 let serving = receiver.clone().serve(listener, ended.clone());
@@ -213,10 +217,15 @@ async fn hold_receiver(
                     ready.send_replace(Some(false));
                     return Err(error.into());
                 }
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the receiver cannot listen; C-MOVE brings nothing until it can"
-                );
+                // Tried again every other second: said once, and again when it changes or has lasted long.
+                let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                if told.as_ref().is_none_or(|(at, said)| *said != why || at.elapsed() > REMIND) {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the receiver cannot listen; C-MOVE brings nothing until it can"
+                    );
+                    told = Some((tokio::time::Instant::now(), why));
+                }
                 ready.send_replace(Some(true));
                 pause(&stop, PAUSE).await;
             }

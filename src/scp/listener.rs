@@ -8,8 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, error_span, info, warn};
 
+use super::complaints::{Complaints, MINUTE};
 use super::gate::Gates;
 use super::session::{self, Sender};
 use crate::assoc::negotiate::is_storage;
@@ -32,6 +33,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to wait for a listener that is asked whether it is there.
 const PROBE: Duration = Duration::from_secs(1);
+
+// What is told of one address a few times, and then only counted.
+const CROWDED: &str = "closed a connection: too many are waiting";
+const NOT_ACCEPTED: &str = "cannot accept a connection";
+const NOT_NEGOTIATED: &str = "no association";
+const LOST: &str = "association lost";
+const NO_SOURCE: &str = "refused the objects of a peer that is no source";
+
+/// Who has connected.
+struct Guest {
+    address: SocketAddr,
+    complaints: Arc<Complaints>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Guest {
+    fn may_say(&self, what: &'static str) -> bool {
+        self.complaints.may_say(what, self.address.ip())
+    }
+}
 
 /// Why the receiver cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -84,10 +105,16 @@ impl Receiver {
         let sockets = Arc::new(Semaphore::new(most + SPARE_SOCKETS));
         let strangers = Arc::new(Semaphore::new(STRANGERS));
         let strangers_sockets = Arc::new(Semaphore::new(STRANGERS_SOCKETS));
+        let complaints = Arc::new(Complaints::default());
+        let mut minute = tokio::time::interval(MINUTE);
         let tasks = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
+                _ = minute.tick() => {
+                    complaints.sum_up();
+                    continue;
+                }
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -97,15 +124,20 @@ impl Receiver {
                         if known { (&associations, &sockets) } else { (&strangers, &strangers_sockets) };
                     let Ok(room) = Arc::clone(sockets).try_acquire_owned() else {
                         // So many wait for negotiation that even a rejection would cost too much.
-                        warn!(peer.address = %address, "closed a connection: too many are waiting");
+                        if complaints.may_say(CROWDED, address.ip()) {
+                            warn!(peer.address = %address, "{CROWDED}");
+                        }
                         continue;
                     };
-                    let span = info_span!("association", peer.address = %address);
-                    let work = self.clone().one(socket, address, Arc::clone(associations), room, stop.clone());
+                    let span = error_span!("association", peer.address = %address);
+                    let guest = Guest { address, complaints: Arc::clone(&complaints), _room: room };
+                    let work = self.clone().one(socket, guest, Arc::clone(associations), stop.clone());
                     tasks.spawn(work.instrument(span));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    if complaints.may_say(NOT_ACCEPTED, IpAddr::V4(Ipv4Addr::UNSPECIFIED)) {
+                        warn!(%error, "{NOT_ACCEPTED}");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -113,41 +145,42 @@ impl Receiver {
         drop(listener);
         tasks.close();
         tasks.wait().await;
+        complaints.sum_up();
     }
 
-    async fn one(
-        self,
-        socket: TcpStream,
-        address: SocketAddr,
-        associations: Arc<Semaphore>,
-        _room: OwnedSemaphorePermit,
-        stop: CancellationToken,
-    ) {
+    async fn one(self, socket: TcpStream, guest: Guest, associations: Arc<Semaphore>, stop: CancellationToken) {
         let config = self.config.borrow().clone();
         let permit = associations.try_acquire_owned().ok();
-        let policy = self.policy(&config, permit.is_some());
+        let policy = self.policy(&config, permit.is_some(), &guest.complaints);
         let association = match assoc::accept(socket, &policy).await {
             Ok(association) => association,
             // Port scanners and load balancers connect and go away; that is no event.
             Err(AssocError::Closed) => return,
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "no association");
+                if guest.may_say(NOT_NEGOTIATED) {
+                    warn!(error = &error as &dyn std::error::Error, "{NOT_NEGOTIATED}");
+                }
                 return;
             }
         };
-        let source = source_of(&config, address, &association.peer().calling).map(|source| source.name.clone());
-        info!(assoc.id = association.id(), peer.ae = %association.peer().calling, source, "association opened");
-        let sender = source.map(|name| Sender { gate: self.gates.of(&name), name });
+        let ae = association.peer().calling.clone();
+        let source = source_of(&config, guest.address, &ae).map(|source| source.name.clone());
+        info!(assoc.id = association.id(), peer.ae = %ae, source, "association opened");
+        let sender = source.clone().map(|name| Sender { gate: self.gates.of(&name), name });
         match session::serve(Session::new(association), &self, sender, stop).await {
             Ok(objects) => info!(objects, "association ended"),
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "association lost"),
+            Err(error) if source.is_some() || guest.may_say(LOST) => {
+                warn!(source, peer.ae = %ae, error = &error as &dyn std::error::Error, "{LOST}");
+            }
+            Err(_) => {}
         }
         drop(permit);
     }
 
-    fn policy(&self, config: &Arc<Config>, room: bool) -> AcceptPolicy {
+    fn policy(&self, config: &Arc<Config>, room: bool, complaints: &Arc<Complaints>) -> AcceptPolicy {
         let gates = self.gates.clone();
         let known = Arc::clone(config);
+        let complaints = Arc::clone(complaints);
         AcceptPolicy {
             ae_titles: vec![config.receiver.ae_title.clone()],
             max_pdu: config.receiver.max_pdu,
@@ -161,11 +194,12 @@ impl Receiver {
                     return Decision::Reject(Rejection::Congestion);
                 }
                 let may_store = source.is_some();
-                if !may_store && offer.contexts.iter().any(|context| is_storage(context.abstract_syntax.as_str())) {
-                    let ip = offer.address.ip();
+                let ip = offer.address.ip();
+                let offers = offer.contexts.iter().any(|context| is_storage(context.abstract_syntax.as_str()));
+                if !may_store && offers && complaints.may_say(NO_SOURCE, ip) {
                     warn!(
                         peer.address = %offer.address, peer.ae = %offer.calling,
-                        "refused the objects of a peer that is no source: to take them, add from = [\"{ip}\"] to its [[source]]"
+                        "{NO_SOURCE}: to take them, add from = [\"{ip}\"] to its [[source]]"
                     );
                 }
                 Decision::Accept(Box::new(move |offered| match offered.abstract_syntax.as_str() {

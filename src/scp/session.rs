@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::gate::Gate;
 use super::listener::Receiver;
 use super::store;
+use crate::assoc::negotiate::is_storage;
 use crate::dicom::Status;
 use crate::dimse::{Command, CommandField, DimseError, Session};
 
@@ -35,6 +36,7 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) -> Result<u64, DimseError> {
     let mut objects = 0;
+    let mut told = false;
     let _entered = sender.as_ref().map(|sender| sender.gate.enter());
     if let Some(sender) = &sender {
         session.association_mut().set_throttle(Some(Arc::clone(&sender.gate.throttle)));
@@ -62,22 +64,37 @@ pub(super) async fn serve(
                     let response = Command::response(&command, Status::SUCCESS);
                     session.send(context, &response, None, RESPONSE).await?;
                 }
-                (CommandField::CStoreRq, Some(sender)) if command.has_data_set => {
+                (CommandField::CStoreRq, Some(sender)) if command.has_data_set && takes_objects(&session, context) => {
                     store::receive(&mut session, receiver, sender, context, &command).await?;
                     objects += 1;
                 }
                 (CommandField::CCancelRq, _) => {}
                 (field, _) => {
-                    warn!(?field, "a request that is not served here");
+                    // A peer that goes on with it is not given a line for each.
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(?field, "a request that is not served here");
+                    }
                     if command.has_data_set {
                         session.discard_data(FRAGMENT).await?;
                     }
-                    let response = Command::response(&command, Status::UNRECOGNIZED_OPERATION);
+                    // Objects on a context for something else.
+                    let status = match (field, &sender) {
+                        (CommandField::CStoreRq, Some(_)) if command.has_data_set => Status::SOP_CLASS_NOT_SUPPORTED,
+                        _ => Status::UNRECOGNIZED_OPERATION,
+                    };
+                    let response = Command::response(&command, status);
                     session.send(context, &response, None, RESPONSE).await?;
                 }
             },
         }
     }
+}
+
+/// Whether the context was negotiated for objects. Of which storage class does not matter: sources mix these up, and
+/// nothing that can be kept is refused.
+fn takes_objects(session: &Session, context: u8) -> bool {
+    // One that is not there is an error, and told as such.
+    session.association().context(context).is_none_or(|transfer| is_storage(transfer.abstract_syntax.as_str()))
 }
 
 /// Resolves when the source is stopped; never for a peer that is no source.

@@ -1,5 +1,7 @@
 //! C-STORE as SCP (PS3.4 annex B): one object from the association into the intake, and what the sender is told.
 
+use std::sync::OnceLock;
+
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
@@ -43,7 +45,9 @@ pub(super) async fn receive(
     let early = config.receiver.answer == AnswerPolicy::Received;
     // Only an object of a study that is being pulled from this very source may be acknowledged before it is durable:
     // the source keeps it, and the pull is judged by what is filed. When in doubt, durable.
+    let study = OnceLock::new();
     let may_answer_early = |identity: &Identity| {
+        let _first = study.set(identity.study.clone());
         // Where nothing is pulled there is nothing to ask the catalog.
         let pulled = (early || sender.gate.is_pulled())
             && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false);
@@ -69,7 +73,11 @@ pub(super) async fn receive(
         Ok::<(), DimseError>(())
     };
     let (pumped, stored) = tokio::join!(pump, receiver.intake.store(stream, charset, &may_answer_early));
-    pumped?;
+    if let Err(error) = pumped {
+        let study = study.get().map(tracing::field::display);
+        warn!(source = sender.name, sop_instance.uid = %instance, study.uid = study, %error, "an object was cut short");
+        return Err(error);
+    }
     sender.gate.arrived();
     let (status, comment) = answer_of(&stored);
     match &stored {

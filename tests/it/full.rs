@@ -76,6 +76,11 @@ fn a_full_disk_stops_the_job_says_why_and_lets_it_go_on_when_there_is_room() {
             job(&scene)["message"].as_str().filter(|text| text.contains("waiting")).map(str::to_owned)
         });
         assert!(message.contains("free") || message.contains("full"), "{message}");
+        // The list of jobs says so too; between two tries the job may seem to run for a moment.
+        until("jobs say it", LONG, || {
+            let jobs = scene.ferry.run(&["jobs"]).out;
+            (jobs.contains("waiting  ") && jobs.contains(": waiting: ")).then_some(())
+        });
         let refused = |entry: &pacsferry::sample::Entry| matches!(entry.event, Event::Stored { status: Some(status), .. } if status.0 == 0xA700);
         if minimum_free == "1 KiB" {
             assert!(scene.pacs.log().iter().any(refused), "nothing was answered with A700");

@@ -24,6 +24,7 @@ mod kill;
 mod kill_import;
 mod lost;
 mod peers;
+mod quarantine;
 mod resume;
 mod retrieve;
 mod scale;

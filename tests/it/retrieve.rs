@@ -1,11 +1,10 @@
 //! Every object arrives, or its absence is proven and told, however badly the source delivers: each row B of the quirks.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use pacsferry::dicom::QueryLevel;
 use pacsferry::sample::{
-    AbortAfter, Archive, Delivery, Event, Fate, Profile, Request, SampleObject, Services, UidLists, UnknownDestination,
+    AbortAfter, Archive, Delivery, Event, Fate, Profile, Request, Services, UidLists, UnknownDestination,
 };
 
 use crate::support::scene::{Scene, receiver_ae};
@@ -375,26 +374,4 @@ fn an_object_that_comes_twice_is_there_once() {
     let scene = Scene::new(archive(2, 4), Profile { times_each: 2, ..Profile::default() });
     scene.proves_everything();
     assert_eq!(scene.report().object("duplicate"), 10);
-}
-
-#[test]
-fn another_content_under_the_same_uid_is_kept_aside_and_the_study_flagged() {
-    let mut archive = archive(2, 4);
-    let mut other: SampleObject = archive.objects()[1].clone();
-    let mut bytes = other.body.to_vec();
-    let end = bytes.len() - 1;
-    bytes[end] ^= 0xFF;
-    other.body = pacsferry::sample::Body::of(bytes);
-    other.fate = Fate::Unlisted;
-    archive.objects_mut().push(other);
-    let scene = Scene::new(archive, Profile::default());
-    let done = scene.migrate();
-    assert_eq!(done.code, 3, "{}", done.err);
-    let report = scene.report();
-    assert_eq!(report.object("collision"), 1);
-    assert_eq!(report.verdict(&scene.study(0)), "partial: UID collision");
-    // The first one stays current, the second one is not lost.
-    let copies: HashMap<String, usize> = scene.ferry.quarantined().into_iter().map(|digest| (digest, 1)).collect();
-    assert_eq!(copies.len(), 1);
-    assert_eq!(scene.ferry.filed().len(), 10);
 }

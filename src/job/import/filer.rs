@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::super::engine::JobError;
 use super::super::keeper::Held;
+use super::super::kept::name_kept;
 use super::super::state::{Event, on};
 use super::Work;
 use crate::catalog::{
@@ -279,8 +280,11 @@ async fn conclude(work: &Work, item: &Item, counts: FilingCounts) -> Result<(), 
         update.evidence = Some(Evidence::Instances);
     } else {
         let (reason, detail) = blame(&counts);
+        let aside = counts.collision + counts.set_aside > 0;
+        let kept =
+            if aside { name_kept(&work.engine.catalog, &item.study.study_uid, |_| true).await? } else { String::new() };
         update.reason = Some(reason);
-        update.detail = detail;
+        update.detail = detail + &kept;
     }
     info!(state = update.state.as_text(), listed = counts.listed, filed = counts.filed, "study concluded");
     write(work, item, update).await

@@ -167,6 +167,8 @@ pub(super) fn remedy(reason: Reason, job: i64, style: &Style) -> String {
         .remedy()
         .replace("`job N retry --study UID`", &format!("`pacsferry job {job} retry --study UID{suffix}`"))
         .replace("`job N exclude --study UID`", &format!("`pacsferry job {job} exclude --study UID{suffix}`"))
+        .replace("`quarantine show UID`", &format!("`pacsferry quarantine show UID{suffix}`"))
+        .replace("`quarantine list`", &format!("`pacsferry quarantine list{suffix}`"))
         .replace("`job N retry`", &format!("`pacsferry job {job} retry{suffix}`"))
         .replace(
             "`find catalog --level instance`",
