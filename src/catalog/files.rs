@@ -53,6 +53,17 @@ impl Catalog {
         .await
     }
 
+    /// Whether anything is filed or kept of a study, or a job has it.
+    pub async fn knows_study(&self, study: &StudyInstanceUid) -> Result<bool, CatalogError> {
+        let study = study.clone();
+        self.read(move |c| {
+            let mut files = c.prepare_cached(FILES)?;
+            let mut items = c.prepare_cached("SELECT 1 FROM items WHERE study_uid = ?1")?;
+            Ok(files.exists(params![study.as_str(), -1, 0, 1])? || items.exists([study.as_str()])?)
+        })
+        .await
+    }
+
     /// A page of the files of a study: instances, then variants, then what is in quarantine.
     pub async fn files_of_study(
         &self,

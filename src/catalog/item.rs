@@ -151,6 +151,9 @@ reasons! {
     /// The object names no study.
     NoStudyInstanceUid = 17, "no Study Instance UID",
         "the object is kept in quarantine, where `quarantine list` shows it; file it once it is known which study it belongs to";
+    /// What was filed is gone from the storage folder, or damaged.
+    FileLost = 18, "file lost here",
+        "the old PACS did nothing wrong: look at the disk of the storage folder; `job N retry` pulls only what is missing";
 }
 
 impl Reason {

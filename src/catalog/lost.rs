@@ -11,10 +11,10 @@ use crate::db::DbError;
 use crate::store::SetAside;
 
 /// What the loss of a file means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lost {
-    /// The instance is not filed any more; the latest job in which its study is proven no more, if there is one.
-    Instance(Option<i64>),
+    /// The instance is not filed any more; the jobs in which its study is proven no more.
+    Instance(Vec<i64>),
     /// A variant of the instance is what is filed under its UID now.
     Replaced,
     /// A variant, or an object in quarantine, is no more.
@@ -133,7 +133,7 @@ fn count(tx: &Transaction<'_>, series: i64, by: i64) -> Result<(), DbError> {
 }
 
 /// The study is not proven any more, in whatever job it was. One that is being worked on will be compared anyhow.
-fn reopen(tx: &Transaction<'_>, lost: &Instance, why: &str, now: i64) -> Result<Option<i64>, DbError> {
+fn reopen(tx: &Transaction<'_>, lost: &Instance, why: &str, now: i64) -> Result<Vec<i64>, DbError> {
     let left: i64 =
         tx.prepare_cached("SELECT instances FROM studies WHERE id = ?1")?.query_row([lost.study], |row| row.get(0))?;
     let state = if left > 0 { ItemState::Partial } else { ItemState::Failed };
@@ -141,17 +141,17 @@ fn reopen(tx: &Transaction<'_>, lost: &Instance, why: &str, now: i64) -> Result<
         .prepare_cached("SELECT job, id FROM items WHERE study_uid = ?1 AND state IN (4, 5, 6) ORDER BY job")?
         .query_map([&lost.study_uid], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    for (_, item) in &items {
+    for (job, item) in &items {
         tx.prepare_cached(
             "UPDATE items SET filed = max(filed - 1, 0), missing = missing + 1, state = ?2, evidence = NULL, changed = ?5,
                 reason = CASE WHEN state = 4 THEN ?3 ELSE reason END, detail = CASE WHEN state = 4 THEN ?4 ELSE detail END
              WHERE id = ?1",
         )?
-        .execute(params![item, state, Reason::ShortCount, why, now])?;
+        .execute(params![item, state, Reason::FileLost, format!("{why}; `pacsferry job {job} retry` pulls it again"), now])?;
         tx.prepare_cached("INSERT INTO missing (item, uid, series_uid) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
             .execute(params![item, lost.uid, lost.series_uid])?;
     }
-    Ok(items.last().map(|(job, _)| *job))
+    Ok(items.into_iter().map(|(job, _)| job).collect())
 }
 
 fn variant(

@@ -55,6 +55,14 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         (None, Some(uid)) => Scope::Study(StudyInstanceUid::new(uid)),
         (None, None) => Scope::All,
     };
+    if let Scope::Study(uid) = &scope
+        && !catalog.knows_study(uid).await?
+    {
+        return Err(Failure::usage(
+            format!("nothing is filed of the study `{uid}`, and no job has it"),
+            format!("check the UID; `{}` finds studies", global.command("find catalog")),
+        ));
+    }
     drop(catalog);
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
@@ -73,10 +81,11 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     };
     if global.json {
         let findings: Vec<_> = findings.iter().map(document).collect();
-        output::json(&json!({ "studies": looked.studies, "objects": looked.objects, "findings": findings,
+        output::json(&json!({ "studies": looked.studies, "objects": looked.objects,
+                "variants": looked.variants, "quarantined": looked.quarantined, "findings": findings,
                 "findings_total": looked.findings, "lost": looked.lost, "jobs_to_retry": looked.jobs }))?;
     } else {
-        output::print(|out| text(global, out, &looked, &findings))?;
+        output::print(|out| text(global, out, args.files, &looked, &findings))?;
     }
     Ok(if looked.findings == 0 { Exit::Done } else { Exit::Fallout })
 }
@@ -99,9 +108,13 @@ async fn compare(
     }
     if !args.files {
         let at_source = node::verify_source(config.clone(), scope, stop, &mut keep).await?;
-        looked.studies = looked.studies.max(at_source.studies);
-        looked.objects = looked.objects.max(at_source.objects);
-        looked.findings += at_source.findings;
+        if args.source {
+            looked = at_source;
+        } else {
+            looked.studies += at_source.empty;
+            looked.findings += at_source.findings;
+            looked.jobs.extend(at_source.jobs);
+        }
     }
     Ok((looked, findings))
 }
@@ -137,23 +150,34 @@ pub(super) fn lines(out: &mut dyn Write, findings: &[Finding], total: u64) -> st
     }
 }
 
-fn text(global: &Global, out: &mut dyn Write, looked: &Looked, findings: &[Finding]) -> std::io::Result<()> {
+fn text(
+    global: &Global,
+    out: &mut dyn Write,
+    files: bool,
+    looked: &Looked,
+    findings: &[Finding],
+) -> std::io::Result<()> {
     lines(out, findings, looked.findings)?;
-    let what =
+    let mut what =
         format!("{} with {}", count(looked.studies, "study", "studies"), count(looked.objects, "object", "objects"));
+    let beside =
+        [(looked.variants, "variant", "variants"), (looked.quarantined, "file in quarantine", "files in quarantine")];
+    for (number, one, many) in beside.into_iter().filter(|(number, ..)| *number > 0) {
+        what.push_str(&format!(", {}", count(number, one, many)));
+    }
     match looked.findings {
+        0 if files => writeln!(out, "{what} compared with the files: every file is as the catalog says")?,
         0 => writeln!(out, "{what} compared: everything is as it should be")?,
         n => writeln!(out, "{what} compared: {}", count(n, "finding", "findings"))?,
     }
-    if looked.lost == 0 {
-        return Ok(());
-    }
-    writeln!(out, "{} counted as filed any more; damaged bytes are kept in quarantine", are_not(looked.lost))?;
-    if looked.jobs.is_empty() {
-        return writeln!(
-            out,
-            "no job knows their studies: send them again, or migrate them with `migrate SOURCE --study UID`"
-        );
+    if looked.lost > 0 {
+        writeln!(out, "{} counted as filed any more; damaged bytes are kept in quarantine", are_not(looked.lost))?;
+        if looked.jobs.is_empty() {
+            writeln!(
+                out,
+                "no job knows their studies: send them again, or migrate them with `migrate SOURCE --study UID`"
+            )?;
+        }
     }
     for job in &looked.jobs {
         writeln!(out, "`{}` pulls what is missing", global.command(&format!("job {job} retry")))?;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine::JobError;
 use super::loss::{self, Fault, Loss, Losses};
 use super::verify::{Finding, Kind, Looked, Scope};
-use crate::catalog::{Catalog, KnownFile, Lost};
+use crate::catalog::{Catalog, FileRole, KnownFile, Lost};
 use crate::dataset::CharacterSet;
 use crate::dicom::{SopInstanceUid, StudyInstanceUid};
 use crate::store::{RelativePath, Store, StoreError};
@@ -77,7 +77,13 @@ impl Pass<'_> {
             let page = self.catalog.files_of_study(study, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             self.looked.studies += u64::from(after.is_none());
-            self.looked.objects += page.len() as u64;
+            for file in &page {
+                *match file.role {
+                    FileRole::Instance => &mut self.looked.objects,
+                    FileRole::Variant => &mut self.looked.variants,
+                    FileRole::Quarantined => &mut self.looked.quarantined,
+                } += 1;
+            }
             after = Some(last.position());
             for (file, wrong) in self.read(page).await {
                 let Some(mut fault) = wrong else { continue };
@@ -91,9 +97,9 @@ impl Pass<'_> {
                             fault.detail = format!("{}; it still counts as filed{why}", fault.detail);
                         }
                         Err(error) => return Err(error),
-                        Ok(Some(Lost::Instance(job))) => {
+                        Ok(Some(Lost::Instance(jobs))) => {
                             self.looked.lost += 1;
-                            self.looked.jobs.extend(job);
+                            self.looked.jobs.extend(jobs);
                         }
                         Ok(Some(Lost::Replaced)) => fault.detail.push_str("; a variant of it takes its place"),
                         Ok(Some(Lost::Beside | Lost::Changed) | None) => {}

@@ -146,7 +146,6 @@ impl Losses {
             Loss::Damaged => self.set_aside(study, file, &why).await?,
             Loss::Gone | Loss::None => None,
         };
-        let why = format!("{why}; `job N retry` pulls it again");
         Ok(self.catalog.lose(file.clone(), aside, &why).await?)
     }
 

@@ -40,6 +40,8 @@ pub enum Kind {
     CountDiffers,
     /// The source does not know the study any more.
     NotFoundAtSource,
+    /// A job has the study, and has not proven it.
+    NotProven,
     /// The source gives no list that could be evidence.
     NoListFromSource,
 }
@@ -59,6 +61,7 @@ impl Kind {
             Kind::NotListedAtSource => "not listed at source",
             Kind::CountDiffers => "count differs",
             Kind::NotFoundAtSource => "not found at source",
+            Kind::NotProven => "not proven",
             Kind::NoListFromSource => "no list from source",
         }
     }
@@ -82,12 +85,18 @@ pub struct Finding {
 pub struct Looked {
     /// Studies.
     pub studies: u64,
+    /// Those of them of which the storage folder has nothing.
+    pub empty: u64,
     /// Objects.
     pub objects: u64,
+    /// Files that are kept beside an object, with the same pixels and another header.
+    pub variants: u64,
+    /// Files in quarantine.
+    pub quarantined: u64,
     /// Findings.
     pub findings: u64,
     /// Objects that are counted as filed no more, because their files are gone or damaged.
     pub lost: u64,
-    /// The jobs that pull them again when they are tried again.
+    /// The jobs that are to be tried again.
     pub jobs: BTreeSet<i64>,
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{NodeError, process_name};
-use crate::catalog::{Catalog, JobKind, JobSpec};
+use crate::catalog::{Catalog, JobKind, JobSpec, ListedStudy};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::{Engine, Keeper};
@@ -87,6 +87,13 @@ async fn summarise(catalog: &Catalog, job: i64, spec: &JobSpec) -> Result<DryRun
         let Some(last) = page.last() else { break };
         after = Some(last.order_key());
         for item in &page {
+            // A study that was asked for by its UID, and not found, is an item without anything else.
+            if spec.studies.contains(&item.study.study_uid)
+                && item.study == ListedStudy::of(item.study.study_uid.clone())
+            {
+                found.not_enumerated.push(format!("the source does not list the study {}", item.study.study_uid));
+                continue;
+            }
             found.studies += 1;
             let told = item.study.instances.or((spec.kind == JobKind::Import).then_some(item.counts.listed));
             match told {
@@ -98,7 +105,7 @@ async fn summarise(catalog: &Catalog, job: i64, spec: &JobSpec) -> Result<DryRun
     }
     let name = |year: Option<i16>| year.map_or("none".to_owned(), |year| year.to_string());
     found.by_year = years.into_iter().rev().map(|(year, n)| (name(year), n)).collect();
-    found.not_enumerated =
-        catalog.notes(job).await?.into_iter().map(|note| format!("{}: {}", note.kind, note.text)).collect();
+    let notes = catalog.notes(job).await?;
+    found.not_enumerated.extend(notes.into_iter().map(|note| format!("{}: {}", note.kind, note.text)));
     Ok(found)
 }

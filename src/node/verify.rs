@@ -66,15 +66,18 @@ async fn all(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Looked, NodeError> {
     let mut looked = Looked::default();
-    for job in jobs_of(engine, scope).await? {
+    let jobs = jobs_of(engine, scope).await?;
+    for (number, job) in jobs.iter().enumerate() {
         let only = match scope {
             Scope::Study(uid) => Some(uid),
             Scope::Job(_) | Scope::All => None,
         };
-        let one = against_source(engine, job, only, stop, tell).await?;
+        let one = against_source(engine, job.clone(), only, jobs.get(..number).unwrap_or_default(), stop, tell).await?;
         looked.studies += one.studies;
+        looked.empty += one.empty;
         looked.objects += one.objects;
         looked.findings += one.findings;
+        looked.jobs.extend(one.jobs);
         if only.is_some() && one.studies > 0 {
             break;
         }

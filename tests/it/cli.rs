@@ -287,7 +287,7 @@ fn fallout_ends_with_3_and_can_be_tried_again_and_excluded() {
 
     let verify = site.ferry.run(&["verify", "--study", uid, "--json"]);
     let found: Value = serde_json::from_str(&verify.out).unwrap();
-    assert_eq!((verify.code, found["findings"].as_array().unwrap().len()), (3, 1), "{found}");
+    assert_eq!((verify.code, found["findings"].as_array().unwrap().len()), (3, 2), "{found}");
     has_keys(&found["findings"][0], &["kind", "study_uid", "sop_instance_uid", "detail"]);
 
     assert_eq!(site.ferry.run(&["job", "1", "retry", "--reason", "timed out"]).code, 1, "no study has this reason");

@@ -64,7 +64,7 @@ fn what_verify_finds_lost_is_proven_no_more_and_only_that_comes_again() {
 
     let report = scene.report();
     assert_eq!((report.item("proven"), report.item("partial"), report.object("filed")), (0, 3, 12), "{}", report.0);
-    assert_eq!(report.verdict(&scene.study(1)), "partial: short count");
+    assert_eq!(report.verdict(&scene.study(1)), "partial: file lost here");
     assert!(report.study(&scene.study(1))["detail"].as_str().unwrap().contains("verify: "), "{}", report.0);
     assert_eq!(scene.ferry.instances().len(), 12);
     assert_eq!(files_below(&scene.ferry.storage().join("quarantine")), 2, "the damaged bytes are kept");
@@ -194,4 +194,42 @@ fn a_folder_or_a_link_in_the_place_of_a_file_is_no_file_of_ours() {
     assert_eq!(retried.code, 0, "{}", retried.err);
     scene.has_everything();
     assert!(folder.is_dir() && link.is_symlink() && away.is_file(), "what others put there stays");
+}
+
+#[test]
+fn verify_names_what_is_not_proven_and_counts_what_is_distinct() {
+    let scene = scene();
+    scene.proves_everything();
+    assert_eq!(scene.ferry.run(&["migrate", SOURCE, "--new"]).code, 0);
+    let verified = scene.ferry.json(&["verify", "--all", "--json"]);
+    assert_eq!((&verified["studies"], &verified["objects"]), (&3.into(), &15.into()), "two jobs, one archive");
+    // All of a study is gone, and one object of another is damaged.
+    (0..5).for_each(|object| std::fs::remove_file(file_of(&scene, object)).unwrap());
+    damage(&file_of(&scene, 5));
+    let found: Value = serde_json::from_str(&scene.ferry.run(&["verify", "last", "--files", "--json"]).out).unwrap();
+    assert_eq!((&found["lost"], &found["jobs_to_retry"]), (&6.into(), &serde_json::json!([1, 2])), "{found}");
+    let report = scene.report();
+    assert_eq!((report.item("proven"), report.item("partial"), report.item("failed")), (1, 1, 1), "{}", report.0);
+    let detail = report.study(&scene.study(0))["detail"].as_str().unwrap();
+    assert!(detail.contains("`pacsferry job 2 retry` pulls it again"), "{detail}");
+    for scope in ["last", "--all"] {
+        let verified = scene.ferry.run(&["verify", scope, "--json"]);
+        let found: Value = serde_json::from_str(&verified.out).unwrap();
+        assert_eq!((verified.code, &found["studies"], &found["objects"]), (3, &3.into(), &9.into()), "{found}");
+        assert_eq!(kinds(&found), [&["missing in catalog"; 6][..], &["not proven"; 2]].concat(), "{found}");
+        assert_eq!(found["quarantined"], 1, "{found}");
+    }
+    let study = scene.study(0).to_string();
+    assert_eq!(scene.ferry.run(&["verify", "--study", &study]).code, 3);
+    let unknown = scene.ferry.run(&["verify", "--study", &format!("{study}.1")]);
+    assert!(unknown.code == 2 && unknown.err.contains("no job has it"), "{}", unknown.err);
+    let dry = scene.ferry.json(&["migrate", SOURCE, "--dry-run", "--study", &format!("{study}.1"), "--json"]);
+    assert_eq!(dry["studies"], 0, "{dry}");
+
+    for job in ["2", "1"] {
+        assert_eq!(scene.ferry.run(&["job", job, "retry"]).code, 0);
+    }
+    let verified = scene.ferry.run(&["verify", "--all"]);
+    assert_eq!(verified.code, 0, "{}", verified.out);
+    assert!(verified.out.contains("3 studies with 15 objects, 1 file in quarantine compared"), "{}", verified.out);
 }

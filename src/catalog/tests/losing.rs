@@ -39,7 +39,7 @@ async fn an_object_whose_file_is_gone_counts_no_more_until_it_comes_again() {
     let (job, item) = proven(&catalog).await;
     let study = item.study.study_uid.clone();
     let first = files(&catalog, &study).await.remove(0);
-    assert_eq!(catalog.lose(first.clone(), None, "gone").await.unwrap(), Lost::Instance(Some(job)));
+    assert_eq!(catalog.lose(first.clone(), None, "gone").await.unwrap(), Lost::Instance(vec![job]));
 
     assert_eq!(catalog.existing(&first.instance).unwrap(), None);
     assert_eq!(catalog.filed_of_study(&study).await.unwrap().len(), 1);
@@ -47,8 +47,8 @@ async fn an_object_whose_file_is_gone_counts_no_more_until_it_comes_again() {
     let found = catalog.find(QueryLevel::Image, &[], 10).await.unwrap();
     assert_eq!(found.rows.len(), 1);
     let now = catalog.item(item.id).await.unwrap().unwrap();
-    assert_eq!((now.state, now.reason, now.evidence), (ItemState::Partial, Some(Reason::ShortCount), None));
-    assert_eq!((now.counts.listed, now.counts.filed, now.missing, now.detail.as_str()), (2, 1, 1, "gone"));
+    assert_eq!((now.state, now.reason, now.evidence), (ItemState::Partial, Some(Reason::FileLost), None));
+    assert_eq!((now.counts.listed, now.counts.filed, now.missing), (2, 1, 1));
     assert_eq!(catalog.missing_of(item.id).await.unwrap()[0].1, first.instance);
     let totals = catalog.totals(job).await.unwrap();
     assert_eq!((totals.items.proven, totals.items.partial, totals.objects.filed), (0, 1, 1));
@@ -61,7 +61,8 @@ async fn an_object_whose_file_is_gone_counts_no_more_until_it_comes_again() {
     catalog.lose(second, None, "gone too").await.unwrap();
     assert_eq!(counted(&catalog).await, (0, 0, 0));
     let now = catalog.item(item.id).await.unwrap().unwrap();
-    assert_eq!((now.state, now.detail.as_str(), now.missing), (ItemState::Failed, "gone", 2));
+    assert_eq!((now.state, now.missing), (ItemState::Failed, 2));
+    assert_eq!(now.detail, format!("gone; `pacsferry job {job} retry` pulls it again"));
     assert!(catalog.find(QueryLevel::Study, &[], 10).await.unwrap().rows.is_empty());
 
     assert_eq!(catalog.retry_items(job, Retry::All).await.unwrap(), 1);
