@@ -6,6 +6,7 @@
 
 mod backup;
 mod connect;
+mod courtesy;
 mod error;
 mod locks;
 mod migrate;
@@ -41,12 +42,14 @@ impl Db {
         connect::check_library()?;
         connect::make_file(path)?;
         place::check(path)?;
-        let mut connection = connect::writer(path)?;
+        let courtesy = courtesy::Courtesy::new(path)?;
+        let mut connection = connect::writer(path, &courtesy)?;
         migrate::run(&mut connection, path, migrations)?;
+        courtesy.begun();
         Ok(Db(Arc::new(Inner {
             path: path.to_owned(),
             readers: Readers::new(path),
-            writer: Writer::start(connection)?,
+            writer: Writer::start(connection, courtesy)?,
         })))
     }
 

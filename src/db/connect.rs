@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::courtesy::Courtesy;
 use super::{DbError, wait};
 
 /// The first SQLite without the flaw that could damage a WAL written by several processes.
@@ -53,8 +54,13 @@ pub(super) fn make_file(path: &Path) -> Result<(), DbError> {
 }
 
 /// The connection that writes.
-pub(super) fn writer(path: &Path) -> Result<Connection, DbError> {
-    let connection = open(path)?;
+pub(super) fn writer(path: &Path, courtesy: &Courtesy) -> Result<Connection, DbError> {
+    let mut connection = open(path)?;
+    let (mut patience, courtesy) = (wait::patience(wait::LONGEST), courtesy.clone());
+    connection.busy_handler(Some(move |tries| {
+        courtesy.tried(tries);
+        patience(tries)
+    }))?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     setting(&connection, "journal_mode", "PRAGMA journal_mode = WAL", "wal")?;
     connection.pragma_update(None, "synchronous", "FULL")?;

@@ -131,8 +131,9 @@ fn a_lock_that_is_never_given_back_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.db");
     let db = Db::open(&path, ONE).unwrap();
-    let other = connect::writer(&path).unwrap();
-    let mut mine = connect::writer(&path).unwrap();
+    let courtesy = courtesy::Courtesy::new(&path).unwrap();
+    let other = connect::writer(&path, &courtesy).unwrap();
+    let mut mine = connect::writer(&path, &courtesy).unwrap();
     mine.busy_handler(Some(wait::patience(Duration::from_millis(50)))).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = mine.execute_batch("BEGIN IMMEDIATE").map_err(DbError::from);

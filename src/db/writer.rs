@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::DbError;
+use super::courtesy::Courtesy;
 
 /// Writes that may wait, and the most that share a commit.
 const QUEUE: usize = 64;
@@ -56,11 +57,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, DbError> {
+    pub(super) fn start(connection: Connection, courtesy: Courtesy) -> Result<Self, DbError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("catalog-writer".into())
-            .spawn(move || run(connection, receiver))
+            .spawn(move || run(connection, receiver, &courtesy))
             .map_err(|e| DbError::file("could not start the thread that writes", "catalog".as_ref(), e))?;
         Ok(Writer { queue: Some(sender), thread: Mutex::new(Some(thread)) })
     }
@@ -117,7 +118,7 @@ impl Drop for PanicEndsTheProcess {
     }
 }
 
-fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Work>>) {
+fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Work>>, courtesy: &Courtesy) {
     let _guard = PanicEndsTheProcess;
     let mut batch = Vec::with_capacity(QUEUE);
     while let Some(first) = queue.blocking_recv() {
@@ -127,15 +128,17 @@ fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Work>>) {
         {
             batch.push(next);
         }
-        commit(&mut connection, &mut batch);
+        commit(&mut connection, &mut batch, courtesy);
     }
     if let Err((_, error)) = connection.close() {
         tracing::warn!(%error, "the catalog could not be closed");
     }
 }
 
-fn commit(connection: &mut Connection, batch: &mut Vec<Box<dyn Work>>) {
-    let committed = transact(connection, batch);
+fn commit(connection: &mut Connection, batch: &mut Vec<Box<dyn Work>>, courtesy: &Courtesy) {
+    courtesy.give_way();
+    let committed = transact(connection, batch, courtesy);
+    courtesy.begun();
     for work in batch.drain(..) {
         work.answer(committed.clone());
     }
@@ -143,8 +146,9 @@ fn commit(connection: &mut Connection, batch: &mut Vec<Box<dyn Work>>) {
 
 /// Runs a batch in one transaction. Each write has a savepoint of its own, so that one that fails takes nothing with
 /// it; some faults (a full disk) end the transaction all the same, and then they are everybody's.
-fn transact(connection: &mut Connection, batch: &mut [Box<dyn Work>]) -> Result<(), DbError> {
+fn transact(connection: &mut Connection, batch: &mut [Box<dyn Work>], courtesy: &Courtesy) -> Result<(), DbError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    courtesy.begun();
     if let [alone] = batch {
         return match alone.run(&transaction) {
             Ok(()) => Ok(transaction.commit()?),
