@@ -229,8 +229,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Removes a catalog and what lies beside it, if there is one.
 fn remove(path: &Path) -> std::io::Result<()> {
-    for file in [path.to_path_buf(), with_suffix(path, "-wal"), with_suffix(path, "-shm")] {
-        match std::fs::remove_file(&file) {
+    for suffix in ["", "-wal", "-shm", "-locks"] {
+        match std::fs::remove_file(with_suffix(path, suffix)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
