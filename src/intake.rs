@@ -15,12 +15,13 @@ mod settling;
 mod sweep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::catalog::{Catalog, CatalogError, Recorded};
 use crate::dataset::CharacterSet;
-use crate::dicom::Identity;
+use crate::dicom::{Identity, SopInstanceUid};
 use crate::failpoint;
 use crate::object::{Disposition, Fault, ObjectStream};
 use crate::store::{Store, StoreError};
@@ -66,6 +67,14 @@ pub enum IntakeError {
     /// The catalog kept changing under its UID.
     #[error("other objects with the same SOP Instance UID kept being filed while this one was")]
     Contested,
+    /// Another process is filing an object with its UID, and does not come to an end.
+    #[error("another process has kept the SOP Instance UID {uid} to itself for {} s: if it stands still, end it", .waited.as_secs())]
+    Locked {
+        /// The SOP Instance UID.
+        uid: SopInstanceUid,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The door is closed.
     #[error("the program is stopping and takes no more objects")]
     Closed,
@@ -77,7 +86,7 @@ impl IntakeError {
         match self {
             IntakeError::Store(error) => error.fault(),
             IntakeError::Catalog(error) => error.fault(),
-            IntakeError::Contested | IntakeError::Closed => Fault::Local,
+            IntakeError::Contested | IntakeError::Locked { .. } | IntakeError::Closed => Fault::Local,
         }
     }
 
@@ -86,7 +95,7 @@ impl IntakeError {
         match self {
             IntakeError::Store(error) => error.disposition(),
             IntakeError::Catalog(error) => error.disposition(),
-            IntakeError::Contested | IntakeError::Closed => Disposition::Retry,
+            IntakeError::Contested | IntakeError::Locked { .. } | IntakeError::Closed => Disposition::Retry,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::sweep::{blocking, lock_one};
+use super::filing::LONGEST_LOCK;
+use super::sweep::{blocking, lock};
 use super::{Intake, IntakeError};
 use crate::catalog::{LinkedFile, Swap};
 use crate::dataset::CharacterSet;
@@ -145,7 +146,7 @@ impl Adoption<'_> {
         for copy in copies.into_iter().filter(Filed::was_made) {
             let Some(place) = copy.place().stored() else { continue };
             let uid = &copy.identity().instance;
-            let _lock = lock_one(catalog, uid)?;
+            let _lock = lock(catalog, [uid], LONGEST_LOCK)?;
             if !catalog.knows_file(place, uid)? {
                 // Taken back into the incoming folder, and dropped there.
                 store.take_back(place, copy.origin().clone(), &|_| CharacterSet::ascii())?;

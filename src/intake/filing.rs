@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::IntakeError;
 use super::compare::{self, Errand};
@@ -27,6 +27,8 @@ const RECORDING: usize = 3;
 const REFUSALS: u32 = 3;
 /// How soon an object is looked at again whose UID another process is filing.
 pub(super) const LOCKED: Duration = Duration::from_millis(5);
+/// How long it is waited for such a process: one that stands still would keep a sender for ever.
+pub(super) const LONGEST_LOCK: Duration = Duration::from_secs(if cfg!(test) { 8 } else { 60 });
 
 /// Starts the threads.
 pub(super) fn start(store: Store, catalog: Catalog, process: Arc<str>) -> Result<Inbox, IntakeError> {
@@ -189,9 +191,15 @@ impl Filing {
                 continue;
             }
             match self.locks.try_lock(&uid) {
-                Ok(true) => {}
+                Ok(true) => item.ticket.locked_since = None,
                 Ok(false) => {
-                    self.state.elsewhere.push(item);
+                    let since = *item.ticket.locked_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() < LONGEST_LOCK {
+                        self.state.elsewhere.push(item);
+                    } else {
+                        let error = IntakeError::Locked { uid: uid.clone(), waited: LONGEST_LOCK };
+                        item.ticket.answer(&uid, Err(error));
+                    }
                     continue;
                 }
                 Err(error) => {

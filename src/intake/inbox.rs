@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -36,6 +37,8 @@ pub(super) struct Ticket {
     pub(super) verdict: Option<Verdict>,
     /// How often the catalog has refused it.
     pub(super) refused: u32,
+    /// Since when another process has had its UID.
+    pub(super) locked_since: Option<Instant>,
     reply: Option<Reply>,
     _permit: Option<OwnedSemaphorePermit>,
     turn: Option<Turn>,
@@ -121,7 +124,18 @@ impl Item {
         reply: Option<Reply>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Item {
-        Item { incoming, ticket: Ticket { charset, verdict: None, refused: 0, reply, _permit: permit, turn: None } }
+        Item {
+            incoming,
+            ticket: Ticket {
+                charset,
+                verdict: None,
+                refused: 0,
+                locked_since: None,
+                reply,
+                _permit: permit,
+                turn: None,
+            },
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::filing::LOCKED;
+use super::filing::{LOCKED, LONGEST_LOCK};
 use super::inbox::Item;
 use super::{Intake, IntakeError};
 use crate::catalog::{Catalog, NewInstance, Receipt, Recorded, UidLocks};
@@ -62,7 +63,7 @@ impl Intake {
         charset: &dyn Fn(&Origin) -> CharacterSet,
     ) -> Result<(usize, Vec<Incoming>), IntakeError> {
         // Until the end of this function nobody else files one of them.
-        let _locks = lock_all(&self.catalog, &finished)?;
+        let _locks = lock(&self.catalog, finished.iter().map(|filed| &filed.identity().instance), LONGEST_LOCK)?;
         let mut unknown = Vec::new();
         for filed in finished {
             if !is_known(&self.catalog, &filed)? {
@@ -93,24 +94,22 @@ impl Intake {
     }
 }
 
-/// Takes hold of the UIDs of all these, as soon as whoever is filing one of them is done with it. In their order: two
-/// sweeps do not wait for each other.
-fn lock_all(catalog: &Catalog, filed: &[Filed]) -> Result<UidLocks, IntakeError> {
+/// Takes hold of all these UIDs, each as soon as whoever is filing it is done with it. In their order: two that do so
+/// do not wait for each other.
+pub(super) fn lock<'u>(
+    catalog: &Catalog,
+    uids: impl IntoIterator<Item = &'u SopInstanceUid>,
+    longest: Duration,
+) -> Result<UidLocks, IntakeError> {
     let locks = catalog.uid_locks()?;
-    let uids: BTreeSet<_> = filed.iter().map(|filed| &filed.identity().instance).collect();
-    for uid in uids {
+    let began = Instant::now();
+    for uid in uids.into_iter().collect::<BTreeSet<_>>() {
         while !locks.try_lock(uid)? {
+            if began.elapsed() >= longest {
+                return Err(IntakeError::Locked { uid: uid.clone(), waited: longest });
+            }
             std::thread::sleep(LOCKED);
         }
-    }
-    Ok(locks)
-}
-
-/// The same for one UID.
-pub(super) fn lock_one(catalog: &Catalog, uid: &SopInstanceUid) -> Result<UidLocks, IntakeError> {
-    let locks = catalog.uid_locks()?;
-    while !locks.try_lock(uid)? {
-        std::thread::sleep(LOCKED);
     }
     Ok(locks)
 }

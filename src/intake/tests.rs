@@ -295,6 +295,18 @@ async fn what_comes_at_the_same_time_over_two_processes_is_filed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stands_still_keeps_nobody_for_ever() {
+    let fixture = Fixture::new();
+    let frozen = fixture.intake.catalog.uid_locks().unwrap();
+    assert!(frozen.try_lock(&SopInstanceUid::new(UID)).unwrap());
+    let stored = fixture.intake.store(Sent::new().stream(), CharacterSet::ascii(), &|_| false).await;
+    assert!(matches!(&stored, Err(IntakeError::Locked { uid, .. }) if uid.as_str() == UID), "{stored:?}");
+    assert_eq!(fixture.send(&Sent::new().number(1)).await, Recorded::New, "others are not concerned");
+    drop(frozen);
+    assert_eq!(fixture.send(&Sent::new()).await, Recorded::New);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_sweep_records_what_a_dead_process_filed() {
     let fixture = Fixture::new();
     let folder = fixture.temp.path().join("store");

@@ -294,14 +294,29 @@ async fn conclude(work: &Work, item: &Item, counts: FilingCounts) -> Result<(), 
 fn blame(counts: &FilingCounts) -> (Reason, String) {
     let lost = counts.listed - counts.filed - counts.collision - counts.set_aside - counts.left - counts.unreadable;
     let causes = [
-        (counts.collision, Reason::UidCollision, "have the UID of another object that is filed"),
-        (counts.set_aside, Reason::Quarantined, "are in quarantine"),
-        (counts.unreadable, Reason::UnreadableFile, "could not be read"),
-        (counts.left, Reason::ShortCount, "changed and are left for the next run"),
-        (lost, Reason::ShortCount, "are not in the catalog"),
+        (
+            counts.collision,
+            Reason::UidCollision,
+            ("has the UID of another object that is filed", "have the UID of another object that is filed"),
+        ),
+        (counts.set_aside, Reason::Quarantined, ("is in quarantine", "are in quarantine")),
+        (counts.unreadable, Reason::UnreadableFile, ("could not be read", "could not be read")),
+        (
+            counts.left,
+            Reason::ShortCount,
+            ("changed and is left for the next run", "changed and are left for the next run"),
+        ),
+        (lost, Reason::ShortCount, ("is not in the catalog", "are not in the catalog")),
     ];
     let there: Vec<_> = causes.iter().filter(|(files, ..)| *files > 0).collect();
-    let words: Vec<String> = there.iter().map(|(files, _, what)| format!("{files} files {what}")).collect();
+    let words: Vec<String> = there
+        .iter()
+        .map(
+            |(files, _, (one, many))| {
+                if *files == 1 { format!("1 file {one}") } else { format!("{files} files {many}") }
+            },
+        )
+        .collect();
     (there.first().map_or(Reason::ShortCount, |(_, reason, _)| *reason), words.join("; "))
 }
 
