@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod checkup;
 mod demo;
+mod dry_run;
 mod echo;
 mod exit;
 mod find;
@@ -23,6 +24,7 @@ mod quarantine;
 mod relocate;
 mod remedy;
 mod report;
+mod scope;
 mod signals;
 mod slot;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 """The ways a folder of files gets into an archive, or is read at all."""
 
-import http.client
 import json
 import os
 import shutil
@@ -8,7 +7,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from servers import HOST, Failure, Orthanc, run
+from servers import Failure, Orthanc, run
 from ways import PATIENCE, Run, expect, watched
 
 CP = "cp -r; sync"
@@ -73,22 +72,11 @@ def dcmqridx(corpus):
 def uploaded(corpus):
     """POST /instances into Orthanc over connections that are kept."""
 
-    def client(port, files):
-        connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
-        for path in files:
-            with open(path, "rb") as file:
-                connection.request("POST", "/instances", file.read())
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != 200:
-                raise Failure(f"Orthanc refused {path}: {answer.status}")
-        connection.close()
-
     def way(folder):
         orthanc = Orthanc(folder)
         with orthanc, ThreadPoolExecutor(CLIENTS) as pool:
             started = time.monotonic()
-            list(pool.map(lambda part: client(orthanc.http_port, part), corpus.parts(CLIENTS)))
+            list(pool.map(orthanc.upload, corpus.parts(CLIENTS)))
             seconds = time.monotonic() - started
             expect(orthanc, corpus)
         return Run(len(corpus.files), corpus.size, seconds, orthanc.peak, orthanc.cpu)

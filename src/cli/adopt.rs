@@ -3,14 +3,14 @@
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::open::{self, JobRef};
+use super::open;
 use super::output::count;
+use super::scope::ScopeArgs;
 use super::signals::Signals;
 use super::verify::{KEPT, document, lines};
 use super::{Exit, Failure, Global, log, output};
 use crate::config::units::format_bytes;
-use crate::dicom::StudyInstanceUid;
-use crate::job::verify::{Finding, Scope};
+use crate::job::verify::Finding;
 use crate::node::{self, Adoption, Step};
 
 /// Copy linked studies into the storage folder
@@ -19,31 +19,20 @@ use crate::node::{self, Adoption, Step};
 /// to the copies at once; the linked files stay as they are. Interrupted (Ctrl-C) it ends after the study at hand, and
 /// goes on from there when it is run again.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["job", "study", "all"]), after_help = "\
+#[command(after_help = "\
 Examples:
   pacsferry adopt last                       everything that the last job linked
   pacsferry adopt --study 1.2.840.1.2.3
   pacsferry adopt --all")]
 pub(super) struct Args {
-    /// The number of a job, or `last`
-    #[arg(value_name = "N|last")]
-    job: Option<JobRef>,
-    /// This study
-    #[arg(long, value_name = "UID")]
-    study: Option<String>,
-    /// Everything that is linked
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    what: ScopeArgs,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
-    let scope = match (&args.job, &args.study) {
-        (Some(job), _) => Scope::Job(open::job(global, &catalog, *job).await?.id),
-        (None, Some(uid)) => Scope::Study(StudyInstanceUid::new(uid)),
-        (None, None) => Scope::All,
-    };
+    let scope = args.what.scope(global, &catalog).await?;
     drop(catalog);
     let stop = CancellationToken::new();
     let mut told = Told::default();

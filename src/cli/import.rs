@@ -3,16 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tokio_util::sync::CancellationToken;
-
-use super::output::{count, thousands};
-use super::signals::{Asked, Signals};
-use super::{Exit, Failure, Global, log, migrate, output};
+use super::output::count;
+use super::{Exit, Failure, Global, dry_run, log, migrate, output};
 use crate::catalog::{ImportHow, ImportSpec, JobKind, JobSpec};
 use crate::config::Config;
 use crate::dicom::Date;
 use crate::import::{outermost, shown};
-use crate::job::report::escape;
 use crate::node::{self, DryRun};
 
 /// Take in folders of DICOM files, newest study first, and prove each study
@@ -97,7 +93,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         }),
     };
     if args.dry_run {
-        return dry_run(global, &config, &spec).await;
+        return only_count(global, &config, &spec).await;
     }
     let node = node::open(config.clone()).await?;
     let job = migrate::find_or_create(&node.catalog, &spec, args.new).await?;
@@ -144,30 +140,13 @@ fn how(config: &Config, args: &Args, folders: &[PathBuf]) -> Result<ImportHow, F
     }
 }
 
-async fn dry_run(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exit, Failure> {
-    let mut signals = Signals::new()?;
-    let cancel = CancellationToken::new();
-    let mut run = Box::pin(node::dry_run(config, spec, cancel.clone()));
-    let found = tokio::select! {
-        found = &mut run => Some(found),
-        _ = signals.next() => None,
-    };
-    let Some(found) = found else {
-        cancel.cancel();
-        log::say("stopping");
-        tokio::select! {
-            // What was counted so far would look like an answer.
-            _ = &mut run => {}
-            Asked::Pause | Asked::Leave = signals.next() => {}
-        }
-        return Ok(Exit::Stopped);
-    };
-    let found = found?;
+async fn only_count(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exit, Failure> {
+    let Some(found) = dry_run::run(config, spec, "stopping").await? else { return Ok(Exit::Stopped) };
     if global.json {
         output::json(&serde_json::json!({
             "studies": found.studies,
             "objects": found.objects,
-            "years": found.by_year.iter().map(|(year, studies)| serde_json::json!({ "year": year, "studies": studies })).collect::<Vec<_>>(),
+            "years": dry_run::years(&found),
             "troubled": found.not_enumerated,
         }))?;
     } else {
@@ -179,14 +158,5 @@ async fn dry_run(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exi
 fn print_dry_run(found: &DryRun, out: &mut dyn Write) -> std::io::Result<()> {
     let files = count(found.objects.unwrap_or(0), "file", "files");
     writeln!(out, "the folders hold {} in {files}", count(found.studies, "study", "studies"))?;
-    for (year, studies) in &found.by_year {
-        writeln!(out, "  {:<8}{:>12}", escape::terminal(year), thousands(*studies))?;
-    }
-    if !found.not_enumerated.is_empty() {
-        writeln!(out, "Notes")?;
-        for what in &found.not_enumerated {
-            writeln!(out, "  {}", escape::terminal(what))?;
-        }
-    }
-    Ok(())
+    dry_run::print_rest(found, out)
 }

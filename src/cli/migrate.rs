@@ -3,12 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::follow::{Ended, Follow};
-use super::output::{count, thousands};
-use super::signals::{Asked, Signals};
-use super::{Exit, Failure, Global, log, open, output, report};
+use super::output::count;
+use super::{Exit, Failure, Global, dry_run, log, open, output, report};
 use crate::catalog::{Catalog, Control, Job, JobKind, JobSpec, JobState};
 use crate::config::Config;
 use crate::dicom::{Date, StudyInstanceUid};
@@ -100,7 +97,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         import: None,
     };
     if args.dry_run {
-        return dry_run(global, &config, &spec).await;
+        return only_list(global, &config, &spec).await;
     }
     for uid in args.studies.iter().filter(|uid| !uid.is_conformant()) {
         log::say(&format!(
@@ -196,33 +193,16 @@ pub(super) async fn carry_on(
     Ok(Exit::Done)
 }
 
-async fn dry_run(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exit, Failure> {
-    let mut signals = Signals::new()?;
-    let cancel = CancellationToken::new();
-    let mut run = Box::pin(node::dry_run(config, spec, cancel.clone()));
-    let found = tokio::select! {
-        found = &mut run => Some(found),
-        _ = signals.next() => None,
-    };
-    let found = match found {
-        Some(found) => found?,
-        None => {
-            cancel.cancel();
-            log::say("stopping: the source is told to stop");
-            tokio::select! {
-                // What was counted so far would look like an answer.
-                _ = &mut run => {}
-                Asked::Pause | Asked::Leave = signals.next() => {}
-            }
-            return Ok(Exit::Stopped);
-        }
+async fn only_list(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exit, Failure> {
+    let Some(found) = dry_run::run(config, spec, "stopping: the source is told to stop").await? else {
+        return Ok(Exit::Stopped);
     };
     if global.json {
         output::json(&serde_json::json!({
             "studies": found.studies,
             "objects": found.objects,
             "studies_without_count": found.studies_without_count,
-            "years": found.by_year.iter().map(|(year, studies)| serde_json::json!({ "year": year, "studies": studies })).collect::<Vec<_>>(),
+            "years": dry_run::years(&found),
             "not_enumerated": found.not_enumerated,
         }))?;
     } else {
@@ -247,14 +227,5 @@ fn print_dry_run(spec: &JobSpec, found: &DryRun, out: &mut dyn Write) -> std::io
         )?,
         None => writeln!(out, "and gives no number of objects")?,
     }
-    for (year, studies) in &found.by_year {
-        writeln!(out, "  {:<8}{:>12}", escape::terminal(year), thousands(*studies))?;
-    }
-    if !found.not_enumerated.is_empty() {
-        writeln!(out, "Notes")?;
-        for what in &found.not_enumerated {
-            writeln!(out, "  {}", escape::terminal(what))?;
-        }
-    }
-    Ok(())
+    dry_run::print_rest(found, out)
 }

@@ -5,12 +5,12 @@ use std::io::Write;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::open::{self, JobRef};
+use super::open;
 use super::output::count;
+use super::scope::ScopeArgs;
 use super::signals::Signals;
 use super::{Exit, Failure, Global, log, output};
 use crate::config::Config;
-use crate::dicom::StudyInstanceUid;
 use crate::job::report::escape;
 use crate::job::verify::{Finding, Looked, Scope};
 use crate::node;
@@ -24,21 +24,14 @@ pub(super) const KEPT: usize = 100_000;
 /// what was filed: an object whose file is gone or damaged is not counted as filed any more, and its study is to be tried
 /// again. Damaged bytes are kept in quarantine; nothing is deleted.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["job", "study", "all"]), after_help = "\
+#[command(after_help = "\
 Examples:
   pacsferry verify last                      everything that the last job brought
   pacsferry verify --study 1.2.840.1.2.3
   pacsferry verify --all --files             all files, the sources left in peace")]
 pub(super) struct Args {
-    /// The number of a job, or `last`
-    #[arg(value_name = "N|last")]
-    job: Option<JobRef>,
-    /// This study
-    #[arg(long, value_name = "UID")]
-    study: Option<String>,
-    /// Everything that is filed
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    what: ScopeArgs,
     /// Only compare with the files
     #[arg(long, conflicts_with = "source")]
     files: bool,
@@ -50,11 +43,7 @@ pub(super) struct Args {
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
-    let scope = match (&args.job, &args.study) {
-        (Some(job), _) => Scope::Job(open::job(global, &catalog, *job).await?.id),
-        (None, Some(uid)) => Scope::Study(StudyInstanceUid::new(uid)),
-        (None, None) => Scope::All,
-    };
+    let scope = args.what.scope(global, &catalog).await?;
     if let Scope::Study(uid) = &scope
         && !catalog.knows_study(uid).await?
     {

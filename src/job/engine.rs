@@ -2,6 +2,7 @@
 //! operator, watches the disk, and says when the job is done. Several processes may run the same job at once; they
 //! meet in the catalog.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -152,13 +153,8 @@ impl Engine {
                 return Ok(None);
             }
             let Some(job) = self.catalog.job(work.job.id).await? else { return Ok(None) };
-            match (job.control, job.state) {
-                (Control::Pause, _) => return Ok(Some(JobState::Paused)),
-                (Control::Cancel, _) => return Ok(Some(JobState::Cancelled)),
-                // Another process has come to an end with it.
-                (Control::Run, JobState::Finished) => return Ok(Some(JobState::Finished)),
-                (Control::Run, JobState::Halted) => return Ok(None),
-                (Control::Run, _) => {}
+            if let ControlFlow::Break(state) = decided(&job) {
+                return Ok(state);
             }
             let trouble = self.look_around(work);
             if trouble != told {
@@ -329,4 +325,17 @@ fn sentence(error: &JobError) -> String {
     };
     let words = super::words(error);
     remedy.map_or(words.clone(), |remedy| format!("{words}; {remedy}"))
+}
+
+/// Whether a running job is to come to an end by what an operator wants or another process has done, and in which state;
+/// without one, this process has nothing more to say about it.
+pub(super) fn decided(job: &Job) -> ControlFlow<Option<JobState>> {
+    match (job.control, job.state) {
+        (Control::Pause, _) => ControlFlow::Break(Some(JobState::Paused)),
+        (Control::Cancel, _) => ControlFlow::Break(Some(JobState::Cancelled)),
+        // Another process has come to an end with it.
+        (Control::Run, JobState::Finished) => ControlFlow::Break(Some(JobState::Finished)),
+        (Control::Run, JobState::Halted) => ControlFlow::Break(None),
+        (Control::Run, _) => ControlFlow::Continue(()),
+    }
 }

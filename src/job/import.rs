@@ -6,6 +6,7 @@
 mod filer;
 mod lister;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, error_span, info, warn};
 
-use super::engine::{Engine, JobError, SUPERVISION};
-use crate::catalog::{Control, ImportHow, ImportSpec, Job, JobState, Way};
+use super::engine::{Engine, JobError, SUPERVISION, decided};
+use crate::catalog::{ImportHow, ImportSpec, Job, JobState, Way};
 use crate::dicom::DateRange;
 use crate::import::Sieve;
 use crate::object::Disposition;
@@ -146,12 +147,8 @@ impl Work {
                 return Ok(None);
             }
             let Some(job) = catalog.job(self.job.id).await? else { return Ok(None) };
-            match (job.control, job.state) {
-                (Control::Pause, _) => return Ok(Some(JobState::Paused)),
-                (Control::Cancel, _) => return Ok(Some(JobState::Cancelled)),
-                (Control::Run, JobState::Finished) => return Ok(Some(JobState::Finished)),
-                (Control::Run, JobState::Halted) => return Ok(None),
-                (Control::Run, _) => {}
+            if let ControlFlow::Break(state) = decided(&job) {
+                return Ok(state);
             }
             let trouble = self.trouble().map(|why| format!("waiting: {why}"));
             if trouble != told {
