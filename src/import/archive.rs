@@ -1,7 +1,10 @@
 //! Archives of DICOM files, one level deep: what lies in them, and reading it. What inflates beyond every measure is
 //! left alone.
 
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
@@ -35,7 +38,7 @@ pub enum ArchiveKind {
 /// A file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
-    /// Its name there; never a path to anything.
+    /// Its name there, which no other member has; never a path to anything.
     pub name: Vec<u8>,
     /// How it is found again.
     pub archived: Archived,
@@ -71,6 +74,8 @@ pub(super) fn members(
     }
     let mut directory = Directory::open(file, length)?;
     let mut count = 0;
+    // By hash; names that only seem to be the same do no harm.
+    let (hasher, mut names) = (RandomState::new(), HashSet::new());
     while let Some(entry) = directory.next(file)? {
         count += 1;
         if count > MOST_MEMBERS {
@@ -89,7 +94,11 @@ pub(super) fn members(
             None
         };
         let archived = Archived::Zip { at: entry.at };
-        let Entry { name, size, crc, .. } = entry;
+        let Entry { mut name, size, crc, .. } = entry;
+        // Nothing keeps an archive from having two files of one name, and each of them is an object.
+        if !names.insert(hasher.hash_one(&name)) {
+            name.extend_from_slice(format!("#{}", entry.at).as_bytes());
+        }
         if !member(Member { name, archived, size, crc: Some(crc), refused })? {
             break;
         }

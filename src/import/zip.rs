@@ -1,5 +1,6 @@
 //! The directory of a zip file (APPNOTE 4.3): names, sizes and places of its members. Only what is needed to read them
-//! one level deep, of files that nobody vouches for: every length is checked against the file before it is believed.
+//! one level deep, of files that nobody vouches for: every length is checked against the file before it is believed. It
+//! is read page by page, since an archive may have a million members, and what is at hand keeps all of them in memory.
 
 use std::fs::File;
 use std::io;

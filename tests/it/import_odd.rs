@@ -248,6 +248,17 @@ fn archives_are_unpacked_one_level_deep() {
 }
 
 #[test]
+fn members_of_one_name_are_each_an_object() {
+    let (ferry, archive) = (ferry(), archive());
+    let medium = Medium::new();
+    let members: Vec<_> = archive.objects().iter().map(|object| ("IM0".to_owned(), part10(object))).collect();
+    medium.put("disc.zip", &zip(&members));
+    assert_eq!(copy(&ferry, &medium), 0);
+    assert_eq!(ferry.filed(), deliverable(&archive));
+    assert_eq!(report(&ferry).object("listed"), archive.objects().len());
+}
+
+#[test]
 fn damaged_archives_and_bombs_are_told() {
     let (ferry, archive) = (ferry(), archive());
     let medium = Medium::new();
