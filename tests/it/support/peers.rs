@@ -8,13 +8,13 @@ mod ferry;
 mod orthanc;
 mod samples;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 pub(crate) use dcmtk::{Dcmqrscp, Storescp, dcmsend, get_study, move_study};
@@ -25,14 +25,19 @@ pub(crate) use samples::{Sample, data_set_digest, distinct, samples, send, sop_i
 /// How long anything may take that a peer does at once on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A port on loopback that was free a moment ago.
+/// Ports that no system gives to outgoing connections by itself (Linux begins at 32768, RFC 6335 at 49152).
+const LISTENING: Range<u16> = 12_000..32_000;
+
+/// A port on loopback that was free a moment ago, that no other call names again, and that no
+/// outgoing connection takes while its owner is killed and started again.
 pub(crate) fn free_port() -> u16 {
-    // The system may name a port again that nobody has bound yet.
-    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    // Another run of the tests beside this one begins elsewhere.
+    static NEXT: LazyLock<Mutex<u16>> = LazyLock::new(|| Mutex::new(fastrand::u16(LISTENING)));
+    let mut next = NEXT.lock().expect("no test panics here");
     loop {
-        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-        let port = probe.local_addr().expect("a bound address").port();
-        if TAKEN.lock().expect("no test panics here").insert(port) {
+        let port = *next;
+        *next = if port + 1 < LISTENING.end { port + 1 } else { LISTENING.start };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
