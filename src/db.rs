@@ -25,6 +25,9 @@ pub use locks::Locks;
 use readers::Readers;
 use writer::Writer;
 
+/// The name whose holder opens the database.
+const OPENS: &str = "opens the database";
+
 /// A database. A clone is another handle; when the last one goes, what is queued is written and the file is closed.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -42,6 +45,9 @@ impl Db {
         connect::check_library()?;
         connect::make_file(path)?;
         place::check(path)?;
+        // SQLite makes a new file one with a WAL for one process at a time, and turns others away without waiting.
+        let opening = Locks::open(path)?;
+        opening.lock(OPENS)?;
         let courtesy = courtesy::Courtesy::new(path)?;
         let mut connection = connect::writer(path, &courtesy)?;
         migrate::run(&mut connection, path, migrations)?;

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{F_UNLCK, F_WRLCK, SEEK_SET, flock};
 
-use super::DbError;
+use super::{DbError, wait};
 
 /// One holder of locks on names. Each name is a byte of a file beside the database, by its hash, and the system gives
 /// up the locks of a holder that is dropped or killed. They belong to the holder, not to the process: two holders keep
@@ -37,6 +37,19 @@ impl Locks {
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(error) => Err(DbError::file("could not lock a name in", &self.path, error.into())),
         }
+    }
+
+    /// Takes the lock on a name, and waits as a transaction does while another holder has it.
+    pub(super) fn lock(&self, name: &str) -> Result<(), DbError> {
+        let mut patience = wait::patience(wait::LONGEST);
+        let mut tries = 0;
+        while !self.try_lock(name)? {
+            if !patience(tries) {
+                return Err(DbError::Busy(wait::LONGEST));
+            }
+            tries += 1;
+        }
+        Ok(())
     }
 
     /// Gives the lock on a name back.

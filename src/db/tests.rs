@@ -105,6 +105,24 @@ fn one_failing_write_of_a_batch_takes_nothing_with_it() {
 }
 
 #[test]
+fn several_that_open_a_new_file_at_once_all_get_it() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c", "d"] {
+                let path = &path;
+                scope.spawn(move || {
+                    let db = Db::open(path, TWO).unwrap();
+                    db.write_blocking(move |tx| insert(tx, name)).unwrap();
+                });
+            }
+        });
+        assert_eq!(Db::open(&path, TWO).unwrap().read_blocking(count).unwrap(), 4);
+    }
+}
+
+#[test]
 fn several_handles_write_one_file_as_several_processes_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.db");
