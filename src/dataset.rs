@@ -11,6 +11,7 @@ mod fold;
 mod inflate;
 mod input;
 mod part10;
+mod references;
 mod scan;
 #[cfg(test)]
 mod testing;
@@ -25,4 +26,5 @@ pub use error::ReadError;
 pub use extent::{Cut, Extent, find_cut};
 pub use fold::fold_person_name;
 pub use part10::{Part10, read_part10_head, write_part10_head};
+pub use references::{References, read_references, write_commitment_result};
 pub use scan::{Header, Scan, ScanOutcome, scan_header};

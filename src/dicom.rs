@@ -34,6 +34,10 @@ pub mod uids {
     pub const PATIENT_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.1.2";
     /// Patient Root Query/Retrieve Information Model – GET.
     pub const PATIENT_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.1.3";
+    /// Storage Commitment Push Model SOP Class.
+    pub const STORAGE_COMMITMENT: &str = "1.2.840.10008.1.20.1";
+    /// Its well-known SOP Instance.
+    pub const STORAGE_COMMITMENT_INSTANCE: &str = "1.2.840.10008.1.20.1.1";
     /// Implicit VR Little Endian.
     pub const IMPLICIT_LE: &str = "1.2.840.10008.1.2";
     /// Explicit VR Little Endian.

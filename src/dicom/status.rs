@@ -46,6 +46,18 @@ impl Status {
     pub const CANNOT_UNDERSTAND: Status = Status(0xC000);
     /// Processing failure.
     pub const PROCESSING_FAILURE: Status = Status(0x0110);
+    /// No such SOP instance.
+    pub const NO_SUCH_INSTANCE: Status = Status(0x0112);
+    /// Invalid argument value.
+    pub const INVALID_ARGUMENT: Status = Status(0x0115);
+    /// Class-instance conflict.
+    pub const CLASS_INSTANCE_CONFLICT: Status = Status(0x0119);
+    /// No such action type.
+    pub const NO_SUCH_ACTION: Status = Status(0x0123);
+    /// Refused: not authorized.
+    pub const NOT_AUTHORIZED: Status = Status(0x0124);
+    /// Resource limitation.
+    pub const RESOURCE_LIMITATION: Status = Status(0x0213);
     /// SOP class not supported.
     pub const SOP_CLASS_NOT_SUPPORTED: Status = Status(0x0122);
     /// Unrecognised operation.

@@ -1,8 +1,12 @@
 //! Command sets (PS3.7 §9, §10 and annex E): Implicit VR Little Endian, group 0000.
 
+mod field;
+
 use super::{DimseError, LONGEST_COMMAND};
 use crate::assoc::ae_title;
 use crate::dicom::{SopClassUid, SopInstanceUid, Status, Tag};
+
+pub use field::CommandField;
 
 /// The value of (0000,0800) when no data set follows; every other means that one does.
 const NO_DATA_SET: u16 = 0x0101;
@@ -29,91 +33,14 @@ mod element {
     pub(super) const COMMENT: u16 = 0x0902;
     pub(super) const AFFECTED_INSTANCE: u16 = 0x1000;
     pub(super) const REQUESTED_INSTANCE: u16 = 0x1001;
+    pub(super) const EVENT_TYPE: u16 = 0x1002;
+    pub(super) const ACTION_TYPE: u16 = 0x1008;
     pub(super) const REMAINING: u16 = 0x1020;
     pub(super) const COMPLETED: u16 = 0x1021;
     pub(super) const FAILED: u16 = 0x1022;
     pub(super) const WARNING: u16 = 0x1023;
     pub(super) const ORIGINATOR: u16 = 0x1030;
     pub(super) const ORIGINATOR_ID: u16 = 0x1031;
-}
-
-/// Command Field (0000,0100).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum CommandField {
-    /// C-STORE-RQ.
-    CStoreRq,
-    /// C-STORE-RSP.
-    CStoreRsp,
-    /// C-GET-RQ.
-    CGetRq,
-    /// C-GET-RSP.
-    CGetRsp,
-    /// C-FIND-RQ.
-    CFindRq,
-    /// C-FIND-RSP.
-    CFindRsp,
-    /// C-MOVE-RQ.
-    CMoveRq,
-    /// C-MOVE-RSP.
-    CMoveRsp,
-    /// C-ECHO-RQ.
-    #[default]
-    CEchoRq,
-    /// C-ECHO-RSP.
-    CEchoRsp,
-    /// C-CANCEL-RQ.
-    CCancelRq,
-    /// The N services and everything else.
-    Other(u16),
-}
-
-impl CommandField {
-    const NAMED: [(CommandField, u16); 11] = [
-        (CommandField::CStoreRq, 0x0001),
-        (CommandField::CStoreRsp, 0x8001),
-        (CommandField::CGetRq, 0x0010),
-        (CommandField::CGetRsp, 0x8010),
-        (CommandField::CFindRq, 0x0020),
-        (CommandField::CFindRsp, 0x8020),
-        (CommandField::CMoveRq, 0x0021),
-        (CommandField::CMoveRsp, 0x8021),
-        (CommandField::CEchoRq, 0x0030),
-        (CommandField::CEchoRsp, 0x8030),
-        (CommandField::CCancelRq, 0x0FFF),
-    ];
-
-    /// The command with this code.
-    pub fn from_code(code: u16) -> Self {
-        Self::NAMED.iter().find(|(_, c)| *c == code).map_or(CommandField::Other(code), |(field, _)| *field)
-    }
-
-    /// Its code.
-    pub fn code(self) -> u16 {
-        match self {
-            CommandField::Other(code) => code,
-            named => Self::NAMED.iter().find(|(field, _)| *field == named).map_or(0, |(_, code)| *code),
-        }
-    }
-
-    /// Whether it answers a request.
-    pub fn is_response(self) -> bool {
-        self.code() & 0x8000 != 0
-    }
-
-    /// The response to it.
-    pub fn response(self) -> Self {
-        CommandField::from_code(self.code() | 0x8000)
-    }
-
-    /// Whether its SOP Class and Instance are the Requested ones: N-GET, N-SET, N-ACTION and N-DELETE requests.
-    fn names_requested(self) -> bool {
-        matches!(self, CommandField::Other(0x0110 | 0x0120 | 0x0130 | 0x0150))
-    }
-
-    /// Whether it has a priority, and its data set is what it is about.
-    fn is_composite_request(self) -> bool {
-        matches!(self, CommandField::CStoreRq | CommandField::CFindRq | CommandField::CGetRq | CommandField::CMoveRq)
-    }
 }
 
 /// The sub-operation counters of a C-MOVE or C-GET response; each is optional, and often absent.
@@ -140,6 +67,8 @@ pub struct Command {
     pub class: Option<SopClassUid>,
     /// Affected (or Requested) SOP Instance UID.
     pub instance: Option<SopInstanceUid>,
+    /// Event Type ID of an N-EVENT-REPORT, Action Type ID of an N-ACTION.
+    pub kind: Option<u16>,
     /// Priority of a request: 0 medium, 1 high, 2 low.
     pub priority: u16,
     /// Move Destination, free of control characters.
@@ -199,6 +128,15 @@ impl Command {
         }
     }
 
+    /// An N-EVENT-REPORT-RQ; its data set follows.
+    pub fn event_report_rq(message_id: u16, class: &str, instance: &str, event_type: u16) -> Self {
+        Command {
+            instance: Some(SopInstanceUid::new(instance)),
+            kind: Some(event_type),
+            ..Command::request(CommandField::NEventReportRq, message_id, class, true)
+        }
+    }
+
     /// A C-CANCEL-RQ for the request with this Message ID.
     pub fn cancel_rq(message_id: u16) -> Self {
         Command { field: CommandField::CCancelRq, message_id, ..Command::default() }
@@ -211,6 +149,7 @@ impl Command {
             message_id: to.message_id,
             class: to.class.clone(),
             instance: to.instance.clone(),
+            kind: to.kind,
             status: Some(status),
             ..Command::default()
         }
@@ -238,6 +177,7 @@ impl Command {
         out.bytes(element::COMMENT, self.comment.as_deref().map(|c| c.as_bytes().to_vec()), b' ');
         let instance = if requested { element::REQUESTED_INSTANCE } else { element::AFFECTED_INSTANCE };
         out.text(instance, self.instance.as_ref().map(|uid| uid.as_str()), 0);
+        out.number(self.field.kind_element(), self.kind);
         out.number(element::REMAINING, self.counters.remaining);
         out.number(element::COMPLETED, self.counters.completed);
         out.number(element::FAILED, self.counters.failed);
@@ -293,6 +233,7 @@ impl Command {
                 element::STATUS => command.status = number(value).map(Status),
                 element::OFFENDING => command.offending = tags(value),
                 element::COMMENT => command.comment = Some(comment(value)).filter(|c| !c.is_empty()),
+                element::EVENT_TYPE | element::ACTION_TYPE => command.kind = number(value),
                 element::REMAINING => command.counters.remaining = number(value),
                 element::COMPLETED => command.counters.completed = number(value),
                 element::FAILED => command.counters.failed = number(value),

@@ -14,11 +14,13 @@ fn all() -> Vec<Command> {
         Command::store_rq(5, &class, &instance, None),
         Command::store_rq(6, &class, &instance, Some(("FERRY", 3))),
         Command {
-            field: CommandField::Other(0x0130),
-            class: Some(class),
-            instance: Some(instance),
+            field: CommandField::NActionRq,
+            class: Some(class.clone()),
+            instance: Some(instance.clone()),
+            kind: Some(1),
             ..Command::echo_rq(7)
         },
+        Command::event_report_rq(8, class.as_str(), instance.as_str(), 2),
     ];
     let mut all = vec![Command::cancel_rq(3)];
     for request in requests {
