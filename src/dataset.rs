@@ -2,6 +2,7 @@
 //! trusts a length. Everything that a stranger sent is looked at by this module alone.
 
 mod charset;
+mod convert;
 mod digest;
 mod directory;
 mod elements;
@@ -19,6 +20,7 @@ mod vr;
 mod wire;
 
 pub use charset::CharacterSet;
+pub use convert::{convert, is_native, read_error};
 pub use digest::{ValueDigest, value_digest};
 pub use directory::{is_directory, referenced_files};
 pub use elements::Elements;

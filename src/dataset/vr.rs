@@ -62,6 +62,11 @@ pub(super) fn of(tag: Tag) -> Option<Vr> {
     <[u8; 2]>::try_from(vr.to_string().as_bytes()).ok()
 }
 
+/// Whether the dictionary leaves a choice of VRs, of which [`of`] says one.
+pub(super) fn is_ambiguous(tag: Tag) -> bool {
+    StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().exact().is_none())
+}
+
 /// Reverses the bytes of every number of `unit` bytes, in place.
 pub(super) fn swap(bytes: &mut [u8], unit: usize) {
     if unit > 1 {

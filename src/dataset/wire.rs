@@ -30,7 +30,7 @@ impl Syntax {
         Syntax { explicit: encoding != Encoding::ImplicitLe, big: encoding == Encoding::ExplicitBe }
     }
 
-    fn u16(self, bytes: [u8; 2]) -> u16 {
+    pub(super) fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
@@ -199,32 +199,36 @@ pub(super) fn skip<R: Read>(input: &mut Input<R>, length: u32, tag: Tag) -> Resu
     }
 }
 
+/// Writes an element header. Delimiters and items have no VR; in Implicit VR nothing has. The length fits its VR.
+pub(super) fn write_head(out: &mut Vec<u8>, head: &Head, syntax: Syntax) {
+    let length = head.length.unwrap_or(u32::MAX);
+    let u16 = |n: u16| {
+        if syntax.big { n.to_be_bytes() } else { n.to_le_bytes() }
+    };
+    let wide = if syntax.big { length.to_be_bytes() } else { length.to_le_bytes() };
+    out.extend_from_slice(&u16(head.tag.group()));
+    out.extend_from_slice(&u16(head.tag.element()));
+    match (head.vr.filter(|_| syntax.explicit), u16::try_from(length)) {
+        (None, _) => out.extend_from_slice(&wide),
+        (Some(vr), Ok(length)) if !vr::is_long(vr) => {
+            out.extend_from_slice(&vr);
+            out.extend_from_slice(&u16(length));
+        }
+        (Some(vr), _) => {
+            out.extend_from_slice(&vr);
+            out.extend_from_slice(&[0, 0]);
+            out.extend_from_slice(&wide);
+        }
+    }
+}
+
 /// Writes an element; `value` holds Little Endian numbers. Odd values are padded as their VR wants it.
 pub(super) fn write_element(out: &mut Vec<u8>, tag: Tag, vr: Vr, value: &[u8], syntax: Syntax) {
     let padded = value.len() + value.len() % 2;
     // What is too long for a short form is written as UN (PS3.5 §6.2.2).
     let vr = if vr::is_long(vr) || padded <= usize::from(u16::MAX) { vr } else { *b"UN" };
     let length = u32::try_from(padded).unwrap_or(u32::MAX - 1);
-    let u16 = |n: u16| {
-        if syntax.big { n.to_be_bytes() } else { n.to_le_bytes() }
-    };
-    let u32 = |n: u32| {
-        if syntax.big { n.to_be_bytes() } else { n.to_le_bytes() }
-    };
-    out.extend_from_slice(&u16(tag.group()));
-    out.extend_from_slice(&u16(tag.element()));
-    match (syntax.explicit, u16::try_from(length)) {
-        (false, _) => out.extend_from_slice(&u32(length)),
-        (true, Ok(length)) if !vr::is_long(vr) => {
-            out.extend_from_slice(&vr);
-            out.extend_from_slice(&u16(length));
-        }
-        (true, _) => {
-            out.extend_from_slice(&vr);
-            out.extend_from_slice(&[0, 0]);
-            out.extend_from_slice(&u32(length));
-        }
-    }
+    write_head(out, &Head { tag, vr: Some(vr), length: Some(length) }, syntax);
     let begin = out.len();
     out.extend_from_slice(value);
     if padded > value.len() {
