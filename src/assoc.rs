@@ -42,7 +42,7 @@ use bytes::Bytes;
 
 use crate::dicom::{AeTitle, TransferSyntaxUid, Uid};
 
-pub use accept::{AcceptPolicy, Choice, Decision, Offer, accept};
+pub use accept::{AcceptPolicy, Choice, Decision, Extension, Offer, accept};
 pub use association::Association;
 pub use error::{AssocError, Rejection};
 pub use negotiate::{Answer, Offered, Roles};

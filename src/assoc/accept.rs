@@ -14,7 +14,7 @@ use super::negotiate::{Answer, Offered, answer};
 use super::opening;
 use super::pdu::{self, AssociateRq, kind};
 use super::{ARTIM, AssocError, Association, MAX_PDU_UNSAID, Peer, Rejection, SHORTEST_PEER_PDU, Transfer};
-use crate::dicom::{AeTitle, uids};
+use crate::dicom::{AeTitle, Uid, uids};
 
 /// What a listener lets in.
 #[derive(Clone)]
@@ -49,10 +49,16 @@ pub struct Offer {
 /// Decides on one presentation context after the other.
 pub type Choice = Box<dyn Fn(&Offered) -> Answer + Send + Sync>;
 
+/// Answers the SOP Class Extended Negotiation of a SOP class, of which a context was accepted: its application
+/// information (PS3.7 §D.3.3.5); `None` says nothing.
+pub type Extension = Box<dyn Fn(&Uid, &[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
 /// What to do with an offer.
 pub enum Decision {
     /// Accept the association, and of its contexts those that the function accepts.
     Accept(Choice),
+    /// The same, with an answer to extended negotiation.
+    AcceptExtended(Choice, Extension),
     /// Reject it.
     Reject(Rejection),
 }
@@ -74,8 +80,8 @@ pub(crate) async fn accept_within(
     match tokio::time::timeout(limit, negotiate(&mut connection, policy)).await {
         Err(_) => Err(AssocError::Timeout { what: "a whole A-ASSOCIATE-RQ" }),
         Ok(Err(error)) => Err(error),
-        Ok(Ok(Agreed { peer, transfers, rest })) => {
-            Ok(Association::new(connection, &rest, peer, transfers, policy.max_pdu, false))
+        Ok(Ok(Agreed { peer, transfers, extended, rest })) => {
+            Ok(Association::new(connection, &rest, peer, transfers, policy.max_pdu, false).with_extended(extended))
         }
     }
 }
@@ -83,6 +89,7 @@ pub(crate) async fn accept_within(
 struct Agreed {
     peer: Peer,
     transfers: Vec<Transfer>,
+    extended: Vec<(Uid, Vec<u8>)>,
     rest: BytesMut,
 }
 
@@ -111,8 +118,8 @@ async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result
         implementation_version: rq.user.implementation_version.clone(),
         max_pdu: rq.user.max_pdu.unwrap_or(MAX_PDU_UNSAID),
     };
-    let choice = match decide(&rq, &peer, policy) {
-        Ok(choice) => choice,
+    let (choice, extension) = match decide(&rq, &peer, policy) {
+        Ok(decided) => decided,
         Err(rejection) => {
             connection.farewell(&pdu::rejection(rejection)).await;
             return Err(AssocError::Refused {
@@ -123,16 +130,19 @@ async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result
             });
         }
     };
-    let results = answer(&rq.contexts, &choice, policy.accept_scp_role);
+    let mut results = answer(&rq.contexts, &choice, policy.accept_scp_role);
+    if let Some(extension) = extension {
+        results.extend(&rq.user.extended, &extension);
+    }
     let ac = pdu::write_ac(&rq, &results, policy.max_pdu)?;
     connection
         .write(&mut [IoSlice::new(&ac)], ARTIM)
         .await
         .map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
-    Ok(Agreed { peer, transfers: results.transfers, rest })
+    Ok(Agreed { peer, transfers: results.transfers, extended: results.extended, rest })
 }
 
-fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<Choice, Rejection> {
+fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<(Choice, Option<Extension>), Rejection> {
     if rq.version & 1 == 0 {
         return Err(Rejection::ProtocolVersion);
     }
@@ -165,7 +175,8 @@ fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<Choice
         implementation_version: peer.implementation_version.clone(),
     };
     match (policy.choose)(&offer) {
-        Decision::Accept(choice) => Ok(choice),
+        Decision::Accept(choice) => Ok((choice, None)),
+        Decision::AcceptExtended(choice, extension) => Ok((choice, Some(extension))),
         Decision::Reject(rejection) => Err(rejection),
     }
 }

@@ -1,8 +1,8 @@
 //! An association after its negotiation, whichever side began it.
 
 mod release;
+mod sending;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::error::abort_text;
 use super::framer::{Event, Framer, PART, UNEXPECTED_PARAMETER, UNEXPECTED_PDU, Violation};
 use super::outgoing::{Message, fragment_length};
 use super::{AssocError, PDU_PATIENCE, Peer, Received, Throttle, Transfer, pdu};
+use crate::dicom::Uid;
 
 /// An association. Dropping it sends an A-ABORT; [`Association::release`] ends it in peace.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Association {
     id: u64,
     peer: Peer,
     contexts: Vec<Transfer>,
+    extended: Vec<(Uid, Vec<u8>)>,
     connection: Connection,
     buffer: ReadBuffer,
     framer: Framer,
@@ -80,6 +82,7 @@ impl Association {
             fragment: fragment_length(peer.max_pdu),
             peer,
             contexts,
+            extended: Vec::new(),
             connection,
             buffer: ReadBuffer::new(rest),
             framer: Framer::new(announced),
@@ -89,6 +92,12 @@ impl Association {
             patience: Patience { whole: PDU_PATIENCE, left: PDU_PATIENCE, pdu: 0 },
             said_oversized: false,
         }
+    }
+
+    /// What was agreed by SOP Class Extended Negotiation: SOP class and the acceptor's application information.
+    pub(super) fn with_extended(mut self, extended: Vec<(Uid, Vec<u8>)>) -> Self {
+        self.extended = extended;
+        self
     }
 
     /// A number that no other association of this process has.
@@ -114,6 +123,11 @@ impl Association {
     /// The first accepted presentation context for this abstract syntax.
     pub fn context_for(&self, abstract_syntax: &str) -> Option<&Transfer> {
         self.contexts.iter().find(|c| c.abstract_syntax.as_str() == abstract_syntax)
+    }
+
+    /// The acceptor's application information for this SOP class, where extended negotiation took place.
+    pub fn extended(&self, class: &str) -> Option<&[u8]> {
+        self.extended.iter().find(|(known, _)| known.as_str() == class).map(|(_, information)| information.as_slice())
     }
 
     /// Limits how fast is read from the peer; may be shared with other associations and changed at any time.
@@ -145,121 +159,12 @@ impl Association {
         }
     }
 
-    /// Sends a message: command set and data set in one write where they fit. `limit` is for how long the peer may
-    /// take nothing. Not cancel-safe: an association whose `send` was dropped half way, or failed, is only good for
-    /// dropping.
-    pub async fn send(
-        &mut self,
-        context: u8,
-        command: &[u8],
-        data: Option<&[u8]>,
-        limit: Duration,
-    ) -> Result<(), AssocError> {
-        self.check_idle(context)?;
-        let mut message = Message::new();
-        message.push(context, true, command, true, self.fragment);
-        match data {
-            None => self.write(message, None, limit).await.map(|_| ()),
-            Some(data) => self.write(message, Some((context, data, true)), limit).await.map(|_| ()),
-        }
-    }
-
-    /// Begins a message whose data set follows by [`Association::send_data`]; the command set goes out with its
-    /// first piece.
-    pub async fn send_command(&mut self, context: u8, command: &[u8], _limit: Duration) -> Result<(), AssocError> {
-        self.check_idle(context)?;
-        let mut held = Message::new();
-        held.push(context, true, command, true, self.fragment);
-        self.outgoing = Outgoing::Streaming { context, held };
-        Ok(())
-    }
-
-    /// Sends a piece of a data set, of any length. `last` ends the data set; an association that is dropped before
-    /// it is aborted, so that the peer never takes a part for the whole. Not cancel-safe.
-    pub async fn send_data(
-        &mut self,
-        context: u8,
-        piece: &[u8],
-        last: bool,
-        limit: Duration,
-    ) -> Result<(), AssocError> {
-        self.check_established()?;
-        match std::mem::replace(&mut self.outgoing, Outgoing::Nothing) {
-            Outgoing::Streaming { context: begun, held } if begun == context => {
-                let held = self.write(held, Some((context, piece, last)), limit).await?;
-                if !last {
-                    self.outgoing = Outgoing::Streaming { context, held };
-                }
-                Ok(())
-            }
-            other => {
-                self.outgoing = other;
-                Err(AssocError::Unspeakable {
-                    what: format!("a data set on presentation context {context}, where no command set went before"),
-                })
-            }
-        }
-    }
-
     /// Ends the association at once by an A-ABORT; takes half a second at most.
     pub async fn abort(mut self) {
         let speakable = self.state == State::Established && !matches!(self.outgoing, Outgoing::Writing);
         self.state = State::Over;
         if speakable {
             self.connection.farewell(&pdu::USER_ABORT).await;
-        }
-    }
-
-    fn check_established(&self) -> Result<(), AssocError> {
-        match (self.state, &self.outgoing) {
-            (State::Established, Outgoing::Writing) => {
-                Err(AssocError::Unspeakable { what: "another message after one that was given up half way".into() })
-            }
-            (State::Established, _) => Ok(()),
-            (State::Released | State::Over, _) => Err(AssocError::Closed),
-        }
-    }
-
-    fn check_idle(&self, context: u8) -> Result<(), AssocError> {
-        self.check_established()?;
-        if matches!(self.outgoing, Outgoing::Streaming { .. }) {
-            return Err(AssocError::Unspeakable { what: "a message inside the data set of another".into() });
-        }
-        match self.context(context) {
-            Some(_) => Ok(()),
-            None => Err(AssocError::Unspeakable {
-                what: format!("a message on presentation context {context}, which was not accepted"),
-            }),
-        }
-    }
-
-    /// Writes what was held and the fragments of `data`: context, bytes, whether they are the last. Returns what is
-    /// held back.
-    async fn write(
-        &mut self,
-        mut message: Message,
-        data: Option<(u8, &[u8], bool)>,
-        limit: Duration,
-    ) -> Result<Message, AssocError> {
-        self.outgoing = Outgoing::Writing;
-        let result = match data {
-            None => message.write(&mut self.connection, limit).await,
-            Some((context, data, last)) => {
-                message.write_data(&mut self.connection, context, data, last, self.fragment, limit).await
-            }
-        };
-        match result {
-            Ok(()) => {
-                self.outgoing = Outgoing::Nothing;
-                Ok(message)
-            }
-            Err(error) => {
-                self.state = State::Over;
-                Err(match error.kind() {
-                    io::ErrorKind::TimedOut => AssocError::Timeout { what: "the peer to take what we send" },
-                    _ => AssocError::Broken { doing: "sending to the peer", source: error },
-                })
-            }
         }
     }
 

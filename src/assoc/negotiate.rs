@@ -45,6 +45,23 @@ pub(crate) struct Results {
     pub(crate) contexts: Vec<(u8, Answer)>,
     pub(crate) roles: Vec<(Uid, Roles)>,
     pub(crate) transfers: Vec<Transfer>,
+    /// Extended negotiation: SOP class and application information.
+    pub(crate) extended: Vec<(Uid, Vec<u8>)>,
+}
+
+impl Results {
+    /// Answers what was asked of the SOP classes that were accepted, once each.
+    pub(crate) fn extend(&mut self, asked: &[(Uid, Vec<u8>)], answer: &super::Extension) {
+        for (class, information) in asked {
+            let accepted = self.transfers.iter().any(|transfer| transfer.abstract_syntax == *class);
+            if accepted
+                && !self.extended.iter().any(|(answered, _)| answered == class)
+                && let Some(answer) = answer(class, information)
+            {
+                self.extended.push((class.clone(), answer));
+            }
+        }
+    }
 }
 
 impl Offered {
@@ -102,7 +119,7 @@ pub fn is_storage(abstract_syntax: &str) -> bool {
 
 /// Answers an offer. `choice` decides on each context that could be accepted at all.
 pub(crate) fn answer(offered: &[Offered], choice: &dyn Fn(&Offered) -> Answer, accept_scp_role: bool) -> Results {
-    let mut results = Results { contexts: Vec::new(), roles: Vec::new(), transfers: Vec::new() };
+    let mut results = Results { contexts: Vec::new(), roles: Vec::new(), transfers: Vec::new(), extended: Vec::new() };
     for context in offered {
         let answer = if context.abstract_syntax.is_empty() {
             Answer::AbstractSyntaxNotSupported

@@ -306,6 +306,9 @@ pub(crate) fn write_ac(rq: &AssociateRq, results: &Results, max_pdu: u32) -> Res
         let roles = RequestorRoles { scu: roles.scu, scp: roles.scp };
         user.push(UserVariableItem::ScuScpRoleSelectionSubItem(class.as_str().into(), roles));
     }
+    for (class, information) in &results.extended {
+        user.push(UserVariableItem::SopClassExtendedNegotiationSubItem(class.as_str().into(), information.clone()));
+    }
     let contexts = results.contexts.iter().map(|(id, answer)| {
         use super::Answer;
         let (reason, transfer_syntax) = match answer {

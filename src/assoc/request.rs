@@ -12,6 +12,7 @@ use super::pdu::{self, kind};
 use super::{
     AssocError, Association, MAX_PDU_UNSAID, Peer, Proposal, RequestTimeouts, SHORTEST_PEER_PDU, Transfer, opening,
 };
+use crate::dicom::Uid;
 use bytes::BytesMut;
 
 /// Connects to a peer and negotiates. All addresses of the name are tried in their order.
@@ -27,7 +28,7 @@ pub async fn request(
     let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
     let mut connection = Connection::new(stream).map_err(failed)?;
     let negotiated = tokio::time::timeout(timeouts.negotiate, negotiate(&mut connection, &rq, proposal)).await;
-    let (peer, transfers, rest) =
+    let (peer, transfers, extended, rest) =
         negotiated.unwrap_or(Err(AssocError::Timeout { what: "the answer to the A-ASSOCIATE-RQ" }))?;
     if (1..SHORTEST_PEER_PDU).contains(&peer.max_pdu) {
         let violation = Violation {
@@ -36,7 +37,7 @@ pub async fn request(
         };
         return Err(opening::refuse(&mut connection, violation).await);
     }
-    Ok(Association::new(connection, &rest, peer, transfers, proposal.max_pdu, true))
+    Ok(Association::new(connection, &rest, peer, transfers, proposal.max_pdu, true).with_extended(extended))
 }
 
 async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
@@ -50,11 +51,10 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-async fn negotiate(
-    connection: &mut Connection,
-    rq: &[u8],
-    proposal: &Proposal,
-) -> Result<(Peer, Vec<Transfer>, BytesMut), AssocError> {
+/// The peer, the accepted contexts, the extended negotiation, and what came behind the answer.
+type Negotiated = (Peer, Vec<Transfer>, Vec<(Uid, Vec<u8>)>, BytesMut);
+
+async fn negotiate(connection: &mut Connection, rq: &[u8], proposal: &Proposal) -> Result<Negotiated, AssocError> {
     // The limit of the whole negotiation is the caller's.
     connection
         .write(&mut [IoSlice::new(rq)], std::time::Duration::MAX)
@@ -98,5 +98,5 @@ async fn negotiate(
         implementation_version: ac.user.implementation_version.clone(),
         max_pdu: ac.user.max_pdu.unwrap_or(MAX_PDU_UNSAID),
     };
-    Ok((peer, conclude(proposal, &ac), rest))
+    Ok((peer, conclude(proposal, &ac), ac.user.extended, rest))
 }

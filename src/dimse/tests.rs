@@ -106,6 +106,30 @@ async fn a_data_set_arrives_as_it_was_sent_whatever_the_peer_takes() {
     }
 }
 
+#[tokio::test]
+async fn many_messages_go_out_in_one_write_and_arrive_one_by_one() {
+    for max_pdu in [0, 1024, 131_072] {
+        let (mut ours, mut theirs) = pair(131_072, max_pdu).await;
+        let response = Command { has_data_set: true, ..Command::response(&store(), Status::PENDING) };
+        let bytes = response.encode();
+        let data: Vec<Vec<u8>> = (0..100).map(|number: u8| vec![number; usize::from(number) * 30]).collect();
+        let sending = async {
+            let messages = data.iter().map(|data| (bytes.as_slice(), data.as_slice()));
+            ours.association_mut().send_all(3, messages, SOON).await.unwrap();
+            ours.release(SOON).await;
+        };
+        let receiving = async {
+            for data in &data {
+                let (context, received) = theirs.receive(SOON).await.unwrap().unwrap();
+                assert_eq!((context, &received), (3, &response));
+                assert_eq!(theirs.collect_data(1 << 20, SOON).await.unwrap(), *data);
+            }
+            assert!(theirs.receive(SOON).await.unwrap().is_none());
+        };
+        tokio::join!(sending, receiving);
+    }
+}
+
 /// A raw peer on an association whose contexts 1 (verification) and 3 (CT) are accepted.
 async fn raw() -> (tokio::net::TcpStream, Session) {
     use tokio::io::AsyncReadExt;
