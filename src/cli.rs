@@ -25,6 +25,7 @@ mod relocate;
 mod remedy;
 mod report;
 mod scope;
+mod serve;
 mod signals;
 mod slot;
 #[cfg(test)]
@@ -114,6 +115,7 @@ enum Command {
     Adopt(adopt::Args),
     Relocate(relocate::Args),
     Work(work::Args),
+    Serve(serve::Args),
     Rebuild(backup::RebuildArgs),
     Backup(backup::BackupArgs),
     Guide(guide::Args),
@@ -144,8 +146,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let usual = if matches!(cli.command, Command::Work(_)) { "info" } else { "warn" };
-    log::start(cli.global.log.as_deref().unwrap_or(usual), cli.global.json && matches!(cli.command, Command::Work(_)))?;
+    let service = matches!(cli.command, Command::Work(_) | Command::Serve(_));
+    let usual = if service { "info" } else { "warn" };
+    log::start(cli.global.log.as_deref().unwrap_or(usual), cli.global.json && service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         Failure::new(
             format!("the asynchronous runtime cannot start: {error}"),
@@ -175,6 +178,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Adopt(args) => adopt::run(global, args).await,
         Command::Relocate(args) => relocate::run(global, args).await,
         Command::Work(args) => work::run(global, args).await,
+        Command::Serve(args) => serve::run(global, args).await,
         Command::Rebuild(args) => backup::rebuild(global, args).await,
         Command::Backup(args) => backup::backup(global, args).await,
         Command::Guide(args) => guide::run(args),

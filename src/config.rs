@@ -196,6 +196,8 @@ pub struct Peer {
     pub allow: Vec<Right>,
     /// Where it may call from; empty means: its address.
     pub from: Vec<IpNet>,
+    /// The addresses that its host name stands for, see [`Config::resolve`].
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What a peer may do.
@@ -256,6 +258,30 @@ impl std::str::FromStr for HostPort {
     }
 }
 
+impl Right {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Right::Query => "query",
+            Right::Retrieve => "retrieve",
+            Right::Store => "store",
+            Right::Commit => "commit",
+        }
+    }
+}
+
+impl Peer {
+    /// Whether this is its AE title, whatever the case.
+    pub fn is_called(&self, ae_title: &str) -> bool {
+        self.ae_title.as_str().eq_ignore_ascii_case(ae_title)
+    }
+
+    /// Whether it may call from there.
+    pub fn may_call_from(&self, address: IpAddr) -> bool {
+        is_from(address, &self.from, &self.address, &self.addresses)
+    }
+}
+
 impl Source {
     /// The limits that hold at this time. `associations` = 0 means that the source is closed now.
     pub fn limits_at(&self, now: &jiff::Zoned) -> Limits {
@@ -264,13 +290,18 @@ impl Source {
 
     /// Whether sub-operations of this source may come from there.
     pub fn may_send_from(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        if !self.from.is_empty() {
-            return self.from.iter().any(|net| net.contains(&address));
-        }
-        let literal = self.address.host.parse::<IpAddr>().ok().map(|a| a.to_canonical());
-        literal == Some(address) || self.addresses.contains(&address)
+        is_from(address, &self.from, &self.address, &self.addresses)
     }
+}
+
+/// Whether an address is in one of the networks or, where none are named, is that of the host.
+fn is_from(address: IpAddr, from: &[IpNet], host: &HostPort, looked_up: &[IpAddr]) -> bool {
+    let address = address.to_canonical();
+    if !from.is_empty() {
+        return from.iter().any(|net| net.contains(&address));
+    }
+    let literal = host.host.parse::<IpAddr>().ok().map(|a| a.to_canonical());
+    literal == Some(address) || looked_up.contains(&address)
 }
 
 impl Config {
@@ -284,19 +315,26 @@ impl Config {
         self.sources.iter().find(|s| s.may_send_from(address))
     }
 
-    /// Looks up the host names of sources that have no `from`, so that their sub-operations are recognised by
-    /// address. Blocks on the resolver; whoever starts a receiver calls it. Returns what could not be looked up.
+    /// Looks up the host names of sources and peers that have no `from`, so that they are recognised by address. Blocks
+    /// on the resolver; whoever listens calls it. Returns what could not be looked up.
     pub fn resolve(&mut self) -> Vec<Problem> {
+        let sources = self.sources.iter_mut().map(|source| {
+            (format!("source.{}.address", source.name), &source.address, &source.from, &mut source.addresses)
+        });
+        let peers = self
+            .peers
+            .iter_mut()
+            .map(|peer| (format!("peer.{}.address", peer.ae_title), &peer.address, &peer.from, &mut peer.addresses));
         let mut problems = Vec::new();
-        for source in &mut self.sources {
-            if !source.from.is_empty() || source.address.host.parse::<IpAddr>().is_ok() {
+        for (where_, address, from, addresses) in sources.chain(peers) {
+            if !from.is_empty() || address.host.parse::<IpAddr>().is_ok() {
                 continue;
             }
-            match (source.address.host.as_str(), source.address.port).to_socket_addrs() {
-                Ok(found) => source.addresses = found.map(|a| a.ip().to_canonical()).collect(),
+            match (address.host.as_str(), address.port).to_socket_addrs() {
+                Ok(found) => *addresses = found.map(|a| a.ip().to_canonical()).collect(),
                 Err(error) => problems.push(Problem {
-                    where_: format!("source.{}.address", source.name),
-                    message: format!("the host `{}` cannot be looked up: {error}", source.address.host),
+                    where_,
+                    message: format!("the host `{}` cannot be looked up: {error}", address.host),
                     remedy: "write its IP address, or mend the name service of this machine".into(),
                 }),
             }

@@ -5,6 +5,7 @@ mod dry_run;
 mod rebuild;
 mod reload;
 mod relocate;
+mod serve;
 #[cfg(test)]
 mod testing;
 mod verify;
@@ -23,6 +24,7 @@ pub use adopt::{Adoption, Step, adopt};
 pub use dry_run::{DryRun, dry_run};
 pub use rebuild::{Rebuilt, rebuild};
 pub use relocate::{Relocated, relocate};
+pub use serve::serve;
 pub use verify::{verify_files, verify_source};
 pub use worker::{WorkerScope, run_worker};
 

@@ -1,17 +1,30 @@
-//! We are asked: the receiver, a C-STORE and C-ECHO SCP that takes what the old PACS sends.
+//! We are asked, at two ports: the *receiver*, a C-STORE and C-ECHO SCP that takes what the old PACS sends, and the
+//! *node* that the hospital's devices talk to.
 //!
-//! It takes C-ECHO from anybody and objects only from the addresses of configured sources, under any AE title, in
-//! every storage SOP class and transfer syntax. It knows nothing of jobs: what a pull and its arrivals have to do with
-//! each other is settled in the catalog.
+//! The receiver takes C-ECHO from anybody and objects only from the addresses of configured sources, under any AE title,
+//! in every storage SOP class and transfer syntax. The node takes nothing from anybody who is not configured. Both know
+//! nothing of jobs: what a pull and its arrivals have to do with each other is settled in the catalog.
 
+mod caller;
+mod commitment;
 mod complaints;
+mod exchange;
+mod find;
 mod gate;
 mod listener;
+mod node;
+mod port;
+mod retrieve;
+mod sender;
+mod service;
 mod session;
 mod store;
 
+pub use caller::Caller;
 pub use gate::{Gate, Gates};
 pub use listener::{Receiver, ReceiverError};
+pub use node::Services;
+pub use sender::Sender;
 pub use store::answer_of;
 
 use crate::config::Config;

@@ -216,7 +216,7 @@ fn peer(s: Section<'_>) -> Option<Peer> {
     let allow = s.texts("allow", right).unwrap_or_default();
     let from = s.texts("from", network).unwrap_or_default();
     s.finish();
-    Some(Peer { ae_title: title?, address: address?, allow, from })
+    Some(Peer { ae_title: title?, address: address?, allow, from, addresses: Vec::new() })
 }
 
 fn content(s: Section<'_>) -> Content {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Command, DimseError, LONGEST_COMMAND};
-use crate::assoc::{Association, Received};
+use super::{Command, CommandField, DimseError, LONGEST_COMMAND};
+use crate::assoc::{AssocError, Association, Received};
 
 /// An association, seen as messages. Dropping it aborts the association.
 #[derive(Debug)]
@@ -93,6 +93,30 @@ impl Session {
             let command = Command::decode(&whole)?;
             self.due = command.has_data_set.then_some(context);
             return Ok(Some((context, command)));
+        }
+    }
+
+    /// Looks, without waiting, whether a C-CANCEL-RQ for the request with this Message ID has arrived. A cancel of
+    /// something else is passed over. What else may not come in the middle of an operation is an error: another request,
+    /// the release, the end of the association.
+    pub async fn cancel_asked(&mut self, message_id: u16) -> Result<bool, DimseError> {
+        loop {
+            match self.receive(Duration::ZERO).await {
+                Ok(Some((_, command))) if command.field == CommandField::CCancelRq => {
+                    if command.has_data_set {
+                        return Err(unexpected("a C-CANCEL-RQ that announces a data set"));
+                    }
+                    if command.message_id == message_id {
+                        return Ok(true);
+                    }
+                }
+                Ok(Some((_, command))) => {
+                    return Err(unexpected(format!("a {:?} came in the middle of an operation", command.field)));
+                }
+                Ok(None) => return Err(unexpected("the peer asked for release in the middle of an operation")),
+                Err(DimseError::Association(AssocError::Timeout { .. })) => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -284,3 +284,33 @@ async fn a_connection_that_ends_before_the_last_fragment_is_an_error() {
     assert_eq!((&data[..], last), (&b"data"[..], false));
     assert!(matches!(session.read_data(SOON).await, Err(DimseError::Association(AssocError::Closed))));
 }
+
+#[tokio::test]
+async fn a_cancel_is_seen_without_waiting() {
+    let (mut ours, mut theirs) = pair(131_072, 131_072).await;
+    let find = Command::find_rq(3, uids::STUDY_ROOT_FIND);
+    ours.send(1, &find, Some(&[0; 8]), SOON).await.unwrap();
+    theirs.receive(SOON).await.unwrap();
+    theirs.discard_data(SOON).await.unwrap();
+    assert!(!theirs.cancel_asked(3).await.unwrap());
+    let cancelled = async |session: &mut Session| {
+        let end = tokio::time::Instant::now() + SOON;
+        while !session.cancel_asked(3).await? {
+            assert!(tokio::time::Instant::now() < end);
+            tokio::task::yield_now().await;
+        }
+        Ok::<(), DimseError>(())
+    };
+    // That of something else is none of ours.
+    ours.send(1, &Command::cancel_rq(2), None, SOON).await.unwrap();
+    ours.send(1, &Command::cancel_rq(3), None, SOON).await.unwrap();
+    cancelled(&mut theirs).await.unwrap();
+    assert!(!theirs.cancel_asked(3).await.unwrap(), "it is told once");
+    ours.send(1, &Command::echo_rq(4), None, SOON).await.unwrap();
+    let error = cancelled(&mut theirs).await.unwrap_err();
+    assert!(matches!(error, DimseError::Unexpected { .. }), "{error}");
+    let (ours, mut theirs) = pair(131_072, 131_072).await;
+    ours.abort().await;
+    let error = cancelled(&mut theirs).await.unwrap_err();
+    assert!(matches!(error, DimseError::Association(AssocError::Aborted { .. })), "{error}");
+}

@@ -6,28 +6,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::gate::Gate;
+use super::exchange::{self, Next, answer};
 use super::listener::Receiver;
+use super::sender::Sender;
 use super::store;
 use crate::assoc::negotiate::is_storage;
 use crate::dicom::Status;
-use crate::dimse::{Command, CommandField, DimseError, Session};
+use crate::dimse::{CommandField, DimseError, Session};
 
 /// How long an association may lie idle between two messages: a source that reads from tape pauses for long.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 /// The same for a peer that is no source.
 const STRANGER_IDLE: Duration = Duration::from_secs(30);
-/// How long the next fragment of a message may take.
-pub(super) const FRAGMENT: Duration = Duration::from_secs(60);
-/// How long a response may take to be taken.
-pub(super) const RESPONSE: Duration = Duration::from_secs(60);
-
-/// The source that is at the other end.
-pub(super) struct Sender {
-    pub(super) name: String,
-    pub(super) gate: Arc<Gate>,
-}
-
 /// Serves until the peer releases, the source is stopped, or the receiver is; says how many objects came.
 pub(super) async fn serve(
     mut session: Session,
@@ -43,27 +33,21 @@ pub(super) async fn serve(
     }
     let idle = if sender.is_some() { IDLE } else { STRANGER_IDLE };
     loop {
-        let next = tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            () = stopped(sender.as_ref()) => None,
-            received = session.receive(idle) => Some(received?),
+        let stopped = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = stopped(sender.as_ref()) => {}
+            }
         };
-        match next {
-            None => {
+        match exchange::next(&mut session, idle, stopped).await? {
+            Next::Released => return Ok(objects),
+            Next::Stopped => {
                 debug!("aborted: stopped");
                 session.abort().await;
                 return Ok(objects);
             }
-            Some(None) => return Ok(objects),
-            Some(Some((context, command))) => match (command.field, &sender) {
-                (CommandField::CEchoRq, _) => {
-                    if command.has_data_set {
-                        session.discard_data(FRAGMENT).await?;
-                    }
-                    let response = Command::response(&command, Status::SUCCESS);
-                    session.send(context, &response, None, RESPONSE).await?;
-                }
+            Next::Request(context, command) => match (command.field, &sender) {
+                (CommandField::CEchoRq, _) => answer(&mut session, context, &command, Status::SUCCESS).await?,
                 (CommandField::CStoreRq, Some(sender)) if command.has_data_set && takes_objects(&session, context) => {
                     store::receive(&mut session, receiver, sender, context, &command).await?;
                     objects += 1;
@@ -74,19 +58,23 @@ pub(super) async fn serve(
                     if !std::mem::replace(&mut told, true) {
                         warn!(?field, "a request that is not served here");
                     }
-                    if command.has_data_set {
-                        session.discard_data(FRAGMENT).await?;
-                    }
                     // Objects on a context for something else.
                     let status = match (field, &sender) {
                         (CommandField::CStoreRq, Some(_)) if command.has_data_set => Status::SOP_CLASS_NOT_SUPPORTED,
                         _ => Status::UNRECOGNIZED_OPERATION,
                     };
-                    let response = Command::response(&command, status);
-                    session.send(context, &response, None, RESPONSE).await?;
+                    answer(&mut session, context, &command, status).await?;
                 }
             },
         }
+    }
+}
+
+/// Resolves when the source is stopped; never for a peer that is no source.
+async fn stopped(sender: Option<&Sender>) {
+    match sender {
+        Some(sender) => sender.stopped().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -95,14 +83,4 @@ pub(super) async fn serve(
 fn takes_objects(session: &Session, context: u8) -> bool {
     // One that is not there is an error, and told as such.
     session.association().context(context).is_none_or(|transfer| is_storage(transfer.abstract_syntax.as_str()))
-}
-
-/// Resolves when the source is stopped; never for a peer that is no source.
-async fn stopped(sender: Option<&Sender>) {
-    let Some(sender) = sender else { return std::future::pending().await };
-    let mut stopped = sender.gate.stopped();
-    // The gate lives as long as the sender, so that the wait cannot fail.
-    if stopped.wait_for(|stopped| *stopped).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -5,16 +5,22 @@ use std::sync::OnceLock;
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
+use super::caller::Caller;
+use super::exchange::{FRAGMENT, RESPONSE};
 use super::listener::Receiver;
-use super::session::{FRAGMENT, RESPONSE, Sender};
+use super::node::Services;
+use super::sender::Sender;
 use crate::catalog::Recorded;
 use crate::config::AnswerPolicy;
+use crate::dataset::CharacterSet;
 use crate::dicom::{Identity, SopClassUid, SopInstanceUid, Status};
 use crate::dimse::{Command, DimseError, Session};
-use crate::intake::{IntakeError, Stored};
+use crate::intake::{Intake, IntakeError, Stored};
 use crate::object::{Disposition, FRAGMENTS_IN_FLIGHT, Fault, Fragment, ObjectStream, Origin};
 
-/// Receives the data set that follows a C-STORE-RQ, has it filed, and answers.
+/// Receives an object from a source at the receiver's port, has it filed, and answers. Only an object of a study that is
+/// being pulled from this very source may be acknowledged before it is durable: the source keeps it, and the pull is
+/// judged by what is filed. When in doubt, durable.
 pub(super) async fn receive(
     session: &mut Session,
     receiver: &Receiver,
@@ -22,32 +28,9 @@ pub(super) async fn receive(
     context: u8,
     command: &Command,
 ) -> Result<(), DimseError> {
-    let association = session.association();
-    let Some(transfer) = association.context(context).cloned() else {
-        return Err(DimseError::Unexpected { what: "a message on a context that is not there".into() });
-    };
-    let (sending, fragments) = mpsc::channel(FRAGMENTS_IN_FLIGHT);
-    let stream = ObjectStream {
-        class: command.class.clone().unwrap_or_else(|| SopClassUid::new(transfer.abstract_syntax.as_str())),
-        instance: command.instance.clone().unwrap_or_else(|| SopInstanceUid::new("")),
-        transfer_syntax: transfer.transfer_syntax,
-        origin: Origin {
-            source: Some(sender.name.clone()),
-            ae_title: association.peer().calling.clone(),
-            address: association.peer().address.ip(),
-            association: association.id(),
-        },
-        fragments,
-    };
-    let instance = stream.instance.clone();
     let config = receiver.config.borrow().clone();
-    let charset = super::charset_of(&config, Some(&sender.name));
     let early = config.receiver.answer == AnswerPolicy::Received;
-    // Only an object of a study that is being pulled from this very source may be acknowledged before it is durable:
-    // the source keeps it, and the pull is judged by what is filed. When in doubt, durable.
-    let study = OnceLock::new();
     let may_answer_early = |identity: &Identity| {
-        let _first = study.set(identity.study.clone());
         // Where nothing is pulled there is nothing to ask the catalog.
         let pulled = (early || sender.gate.is_pulled())
             && receiver.catalog.pull_open(&sender.name, &identity.study).unwrap_or(false);
@@ -56,43 +39,104 @@ pub(super) async fn receive(
         }
         early && pulled
     };
-    let pump = async {
-        // Dropped when the pump ends, however it ends: without `End` the object was cut short.
-        let sending = sending;
-        while let Some((data, last)) = session.read_data(FRAGMENT).await? {
-            // A closed channel means that the intake has failed and says so below; what the sender still has to say
-            // must be read for it to hear that.
-            if !data.is_empty() {
-                let _closed = sending.send(Fragment::Data(data)).await;
+    let charset = super::charset_of(&config, Some(&sender.name));
+    let entry = Entry { intake: &receiver.intake, sender: Some(sender), charset, may_answer_early: &may_answer_early };
+    entry.take(session, context, command).await
+}
+
+/// Receives an object at the hospital's port, and answers when it is durable.
+pub(super) async fn serve(
+    session: &mut Session,
+    services: &Services,
+    caller: &Caller,
+    context: u8,
+    command: &Command,
+) -> Result<(), DimseError> {
+    let sender = caller.source.as_ref();
+    let charset = super::charset_of(&services.config.borrow(), sender.map(|sender| sender.name.as_str()));
+    let entry = Entry { intake: &services.intake, sender, charset, may_answer_early: &|_| false };
+    entry.take(session, context, command).await
+}
+
+/// The way in of one object.
+struct Entry<'a> {
+    intake: &'a Intake,
+    sender: Option<&'a Sender>,
+    charset: CharacterSet,
+    may_answer_early: &'a (dyn Fn(&Identity) -> bool + Send + Sync),
+}
+
+impl Entry<'_> {
+    /// Takes the data set that follows a C-STORE-RQ, has it filed, and answers.
+    async fn take(self, session: &mut Session, context: u8, command: &Command) -> Result<(), DimseError> {
+        let association = session.association();
+        let Some(transfer) = association.context(context).cloned() else {
+            return Err(DimseError::Unexpected { what: "a message on a context that is not there".into() });
+        };
+        let source = self.sender.map(|sender| sender.name.as_str());
+        let (sending, fragments) = mpsc::channel(FRAGMENTS_IN_FLIGHT);
+        let stream = ObjectStream {
+            class: command.class.clone().unwrap_or_else(|| SopClassUid::new(transfer.abstract_syntax.as_str())),
+            instance: command.instance.clone().unwrap_or_else(|| SopInstanceUid::new("")),
+            transfer_syntax: transfer.transfer_syntax,
+            origin: Origin {
+                source: source.map(str::to_owned),
+                ae_title: association.peer().calling.clone(),
+                address: association.peer().address.ip(),
+                association: association.id(),
+            },
+            fragments,
+        };
+        let instance = stream.instance.clone();
+        let study = OnceLock::new();
+        let may_answer_early = |identity: &Identity| {
+            let _first = study.set(identity.study.clone());
+            (self.may_answer_early)(identity)
+        };
+        let stored = self.intake.store(stream, self.charset, &may_answer_early);
+        let (pumped, stored) = tokio::join!(pump(session, sending), stored);
+        if let Err(error) = pumped {
+            let study = study.get().map(tracing::field::display);
+            warn!(source, sop_instance.uid = %instance, study.uid = study, %error, "an object was cut short");
+            return Err(error);
+        }
+        let (status, comment) = answer_of(&stored);
+        match &stored {
+            Ok(Stored::Recorded(Recorded::Quarantined(reason))) => {
+                warn!(sop_instance.uid = %instance, reason, "kept in quarantine")
             }
-            if last {
-                let _closed = sending.send(Fragment::End).await;
-                break;
+            Ok(stored) => debug!(sop_instance.uid = %instance, ?stored, "object received"),
+            Err(failure) => {
+                error!(sop_instance.uid = %instance, %status, error = failure as &dyn std::error::Error, "an object was refused");
             }
         }
-        Ok::<(), DimseError>(())
-    };
-    let (pumped, stored) = tokio::join!(pump, receiver.intake.store(stream, charset, &may_answer_early));
-    if let Err(error) = pumped {
-        let study = study.get().map(tracing::field::display);
-        warn!(source = sender.name, sop_instance.uid = %instance, study.uid = study, %error, "an object was cut short");
-        return Err(error);
-    }
-    sender.gate.arrived();
-    let (status, comment) = answer_of(&stored);
-    match &stored {
-        Ok(Stored::Recorded(Recorded::Quarantined(reason))) => {
-            warn!(sop_instance.uid = %instance, reason, "kept in quarantine")
+        if let Some(sender) = self.sender {
+            sender.gate.arrived();
+            if let Err(failure) = &stored {
+                sender.gate.refused(status, failure);
+            }
         }
-        Ok(stored) => debug!(sop_instance.uid = %instance, ?stored, "object received"),
-        Err(failure) => {
-            error!(sop_instance.uid = %instance, %status, error = failure as &dyn std::error::Error, "an object was refused");
-            sender.gate.refused(status, failure);
+        let mut response = Command::response(command, status);
+        response.comment = comment;
+        session.send(context, &response, None, RESPONSE).await
+    }
+}
+
+/// Carries the data set from the association to the intake. Dropping `sending` without `End`, however that comes, tells
+/// the intake that the object was cut short.
+async fn pump(session: &mut Session, sending: mpsc::Sender<Fragment>) -> Result<(), DimseError> {
+    while let Some((data, last)) = session.read_data(FRAGMENT).await? {
+        // A closed channel means that the intake has failed and says so below; what the sender still has to say must be
+        // read for it to hear that.
+        if !data.is_empty() {
+            let _closed = sending.send(Fragment::Data(data)).await;
+        }
+        if last {
+            let _closed = sending.send(Fragment::End).await;
+            break;
         }
     }
-    let mut response = Command::response(command, status);
-    response.comment = comment;
-    session.send(context, &response, None, RESPONSE).await
+    Ok(())
 }
 
 /// The status that a sender is given for what became of its object, with a comment for its log.

@@ -28,6 +28,7 @@ mod quarantine;
 mod resume;
 mod retrieve;
 mod scale;
+mod serve;
 mod strangers;
 mod support;
 mod tidy;

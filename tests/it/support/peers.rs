@@ -17,7 +17,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-pub(crate) use dcmtk::{Dcmqrscp, Storescp, dcmsend, get_study, move_study};
+pub(crate) use dcmtk::{Dcmqrscp, Storescp, dcmsend, echo, get_study, move_study};
 pub(crate) use ferry::{Ferry, Finished, Source, files_below, string};
 pub(crate) use orthanc::Orthanc;
 pub(crate) use samples::{Sample, data_set_digest, distinct, samples, send, sop_instance};

@@ -163,6 +163,14 @@ pub(crate) fn dcmsend<'a>(port: u16, called: &str, samples: impl IntoIterator<It
     let _partial_is_fine = finish(command, PATIENCE);
 }
 
+/// Asks with `echoscu` whether somebody is there: what it printed, when it was refused.
+pub(crate) fn echo(port: u16, calling: &str, called: &str) -> Result<(), String> {
+    let mut command = Command::new("echoscu");
+    command.args(["-aet", calling, "-aec", called, "127.0.0.1", &port.to_string()]);
+    let done = finish(command, PATIENCE);
+    if done.status.success() { Ok(()) } else { Err(text(&done.stderr) + &text(&done.stdout)) }
+}
+
 /// Every file that DCMTK left in a folder: its SOP Instance UID and the digest of its data set.
 fn digests_of(folder: &Path) -> BTreeMap<String, String> {
     std::fs::read_dir(folder)

@@ -33,6 +33,8 @@ pub(crate) struct Ferry {
     minimum_free: &'static str,
     /// The port of its receiver, which sources must know.
     pub(crate) receiver: u16,
+    /// The port of its node, which the hospital talks to.
+    pub(crate) node: u16,
 }
 
 /// What a finished command said.
@@ -49,12 +51,15 @@ impl Ferry {
     /// The AE title of its receiver.
     pub(crate) const AE_TITLE: &'static str = "FERRY_RX";
 
+    /// The AE title of its node.
+    pub(crate) const NODE: &'static str = "PACSFERRY";
+
     /// Chooses a free port for the receiver, so that sources can be told of it before they start.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("pacsferry.toml");
         let storage = folder.path().join("storage");
-        Self { folder, config, storage, minimum_free: "64 MiB", receiver: free_port() }
+        Self { folder, config, storage, minimum_free: "64 MiB", receiver: free_port(), node: free_port() }
     }
 
     /// Another storage folder, of which so much is kept free.
@@ -65,16 +70,22 @@ impl Ferry {
 
     /// Writes the configuration, with these sources.
     pub(crate) fn configure(&self, sources: &[Source<'_>]) {
+        self.configure_with(sources, "");
+    }
+
+    /// Writes the configuration, with these sources and what else is to be there: further keys of `[node]` first, then
+    /// whole tables.
+    pub(crate) fn configure_with(&self, sources: &[Source<'_>], more: &str) {
         let root = self.folder.path().display();
         let mut toml = format!(
             "[storage]\nfolder = \"{}\"\ncatalog = \"sqlite:{root}/catalog.db\"\nminimum_free = \"{}\"\n\
-             [node]\nlisten = \"127.0.0.1:{}\"\n\
-             [receiver]\nae_title = \"{}\"\nlisten = \"127.0.0.1:{}\"\n",
+             [receiver]\nae_title = \"{}\"\nlisten = \"127.0.0.1:{}\"\n\
+             [node]\nlisten = \"127.0.0.1:{}\"\n{more}\n",
             self.storage.display(),
             self.minimum_free,
-            free_port(),
             Self::AE_TITLE,
             self.receiver,
+            self.node,
         );
         for source in sources {
             write!(
@@ -114,7 +125,18 @@ impl Ferry {
 
     /// Starts a worker, and waits until its receiver listens.
     pub(crate) fn work(&self) -> Server {
-        self.serve(self.command(&["work"]))
+        self.start_worker(self.command(&["work"]))
+    }
+
+    /// Starts the hospital's node, and waits until it listens.
+    pub(crate) fn serve(&self) -> Server {
+        let (node, log) = (self.node, self.folder.path().join("serve.log"));
+        Server::start(self.command(&["serve"]), &log, || listens(node))
+    }
+
+    /// What the node has logged.
+    pub(crate) fn served(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
     }
 
     /// Starts a worker that dies at a fail point.
@@ -122,7 +144,7 @@ impl Ferry {
     pub(crate) fn work_until_fail_point(&self, point: &str) -> Server {
         let mut command = self.command(&["work"]);
         command.env("PACSFERRY_FAILPOINT", point);
-        self.serve(command)
+        self.start_worker(command)
     }
 
     /// Starts a command that is killed when it is dropped, if it still runs.
@@ -131,7 +153,7 @@ impl Ferry {
         Server::start(self.command(arguments), &self.folder.path().join("start.log"), || true)
     }
 
-    fn serve(&self, command: Command) -> Server {
+    fn start_worker(&self, command: Command) -> Server {
         let (receiver, log) = (self.receiver, self.folder.path().join("work.log"));
         Server::start(command, &log, || listens(receiver))
     }

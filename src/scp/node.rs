@@ -1,0 +1,203 @@
+//! The hospital's node: the port that its devices talk to, closed to everybody who is not configured.
+
+mod crowd;
+mod session;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::caller::{self, Caller};
+use super::complaints::Complaints;
+use super::gate::Gates;
+use super::listener::ReceiverError;
+use super::port::{self, Door, Guest, LOST};
+use super::service::Service;
+use crate::assoc::{AcceptPolicy, Answer, Decision, Offer, Offered, Rejection};
+use crate::catalog::Catalog;
+use crate::config::{Config, Right};
+use crate::dimse::Session;
+use crate::intake::Intake;
+use crowd::{Crowd, Place};
+
+/// The most associations at one time.
+const MOST_ASSOCIATIONS: usize = 100;
+/// The most of one peer.
+const MOST_OF_ONE: usize = 32;
+/// The longest PDU that we announce.
+const MAX_PDU: u32 = 131_072;
+
+// What is told of one address a few times, and then only counted.
+const UNKNOWN: &str = "rejected the association of a node that is not configured";
+const TOO_MANY: &str = "rejected an association for the moment: the peer has as many open as it may have";
+const FULL: &str = "rejected an association for the moment: as many are open as the node allows";
+const NO_RIGHT: &str = "refused a service that the peer has no right to";
+
+/// What every service of the hospital's node may use; a clone is another handle.
+#[derive(Clone)]
+pub struct Services {
+    /// The configuration, which may change while running.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// What is held.
+    pub catalog: Catalog,
+    /// The single door in.
+    pub intake: Intake,
+    /// What holds for each source in this process.
+    pub gates: Gates,
+}
+
+impl Services {
+    /// Binds the configured address.
+    pub async fn bind(&self) -> Result<TcpListener, ReceiverError> {
+        let address = self.config.borrow().node.listen;
+        TcpListener::bind(address).await.map_err(|source| ReceiverError::Bind { address, source })
+    }
+
+    /// Serves until it is told to stop; associations then end after the message in hand.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        port::listen(Hospital { services: self, crowd: Crowd::default() }, listener, stop).await;
+    }
+}
+
+/// The node's door.
+#[derive(Clone)]
+struct Hospital {
+    services: Services,
+    crowd: Crowd,
+}
+
+impl Door for Hospital {
+    fn knows(&self, address: IpAddr) -> bool {
+        caller::is_known(&self.services.config.borrow(), address)
+    }
+
+    fn most_associations(&self) -> usize {
+        MOST_ASSOCIATIONS
+    }
+
+    async fn serve(self, socket: TcpStream, guest: Guest, stop: CancellationToken) {
+        let config = self.services.config.borrow().clone();
+        let seat = guest.seat();
+        let admitted = Admitted::default();
+        let policy = AcceptPolicy {
+            ae_titles: vec![config.node.ae_title.clone()],
+            max_pdu: MAX_PDU,
+            accept_scp_role: true,
+            choose: {
+                let (hospital, full, admitted) = (self.clone(), seat.is_none(), admitted.clone());
+                let (complaints, stop) = (Arc::clone(&guest.complaints), stop.clone());
+                Arc::new(move |offer: &Offer| {
+                    let caller =
+                        Caller::of(&config, &hospital.services.gates, offer.address, &offer.calling, stop.clone());
+                    hospital.decide(offer, caller, full, &complaints, &admitted)
+                })
+            },
+        };
+        let Some(association) = guest.negotiate(socket, &policy).await else { return };
+        let Some((caller, _place)) = admitted.take() else { return };
+        info!(assoc.id = association.id(), peer.ae = caller.ae_title, peer = caller.name(), "association opened");
+        match session::serve(Session::new(association), &self.services, &caller).await {
+            Ok(messages) => info!(messages, "association ended"),
+            Err(error) if guest.may_say(LOST) => {
+                warn!(peer.ae = caller.ae_title, error = &error as &dyn std::error::Error, "{LOST}");
+            }
+            Err(_) => {}
+        }
+        drop(seat);
+    }
+}
+
+impl Hospital {
+    /// Whether the association is taken, and which of its contexts.
+    fn decide(
+        &self,
+        offer: &Offer,
+        caller: Option<Caller>,
+        full: bool,
+        complaints: &Arc<Complaints>,
+        admitted: &Admitted,
+    ) -> Decision {
+        let ip = offer.address.ip();
+        let Some(caller) = caller else {
+            if complaints.may_say(UNKNOWN, ip) {
+                let remedy = remedy_for_unknown(&self.services.config.borrow(), offer.address, &offer.calling);
+                warn!(peer.address = %offer.address, peer.ae = %offer.calling, "{UNKNOWN}; {remedy}");
+            }
+            return Decision::Reject(Rejection::CallingNotRecognized);
+        };
+        if full {
+            if complaints.may_say(FULL, ip) {
+                warn!(peer.address = %offer.address, peer.ae = %offer.calling, most = MOST_ASSOCIATIONS, "{FULL}");
+            }
+            return Decision::Reject(Rejection::LocalLimit);
+        }
+        let Some(place) = self.crowd.enter(caller.name(), MOST_OF_ONE) else {
+            if complaints.may_say(TOO_MANY, ip) {
+                warn!(peer.address = %offer.address, peer.ae = %offer.calling, most = MOST_OF_ONE, "{TOO_MANY}");
+            }
+            return Decision::Reject(Rejection::LocalLimit);
+        };
+        let missing: Vec<Right> = [Right::Query, Right::Retrieve, Right::Store, Right::Commit]
+            .into_iter()
+            .filter(|right| !caller.may(*right) && offer.contexts.iter().any(|offered| needs(offered) == Some(*right)))
+            .collect();
+        // One who may retrieve offers storage classes to receive by C-GET.
+        if !missing.is_empty() && complaints.may_say(NO_RIGHT, ip) {
+            let rights: Vec<String> = missing.iter().map(|right| format!("\"{}\"", right.as_str())).collect();
+            warn!(
+                peer.address = %offer.address, peer.ae = %offer.calling,
+                "{NO_RIGHT}: to allow it, add {} to `allow` of its [[peer]]", rights.join(", ")
+            );
+        }
+        let rights = caller.clone();
+        admitted.put(caller, place);
+        Decision::Accept(Box::new(move |offered| match Service::of_class(offered.abstract_syntax.as_str()) {
+            None => Answer::AbstractSyntaxNotSupported,
+            Some(_) if needs(offered).is_none_or(|right| rights.may(right)) => offered.accept(),
+            Some(_) => Answer::UserRejection,
+        }))
+    }
+}
+
+/// The right that a presentation context needs: a storage class that the peer wants to be the SCP of is for C-GET.
+fn needs(offered: &Offered) -> Option<Right> {
+    match Service::of_class(offered.abstract_syntax.as_str())? {
+        Service::Storage if offered.roles.is_some_and(|roles| roles.scp) => Some(Right::Retrieve),
+        service => service.right(),
+    }
+}
+
+/// What to write into the configuration for one who is not known.
+fn remedy_for_unknown(config: &Config, address: SocketAddr, calling: &str) -> String {
+    let ip = address.ip().to_canonical();
+    match config.peers.iter().find(|peer| peer.is_called(calling)) {
+        Some(peer) => {
+            format!(
+                "{} is configured, but not from there: to let it in, add from = [\"{ip}\"] to its [[peer]]",
+                peer.ae_title
+            )
+        }
+        None => format!(
+            "to let it in, add: [[peer]] ae_title = \"{calling}\", address = \"{ip}:104\" (the port on which it listens), \
+             allow = [\"query\", \"retrieve\"]"
+        ),
+    }
+}
+
+/// Who was let in: decided while negotiating, taken up afterwards.
+#[derive(Clone, Default)]
+struct Admitted(Arc<Mutex<Option<(Caller, Place)>>>);
+
+impl Admitted {
+    fn put(&self, caller: Caller, place: Place) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((caller, place));
+    }
+
+    fn take(&self) -> Option<(Caller, Place)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
