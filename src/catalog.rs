@@ -6,6 +6,7 @@
 
 mod alive;
 mod arrivals;
+mod audit;
 mod checkpoints;
 mod claim;
 mod codes;
@@ -38,6 +39,7 @@ use crate::object::{Disposition, Fault};
 
 pub use alive::SignOfLife;
 pub use arrivals::Arrival;
+pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use files::{FileRole, KnownFile};
 pub use import::{
@@ -106,6 +108,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/001_first.sql"),
     include_str!("catalog/schema/002_links.sql"),
     include_str!("catalog/schema/003_import.sql"),
+    include_str!("catalog/schema/004_audit.sql"),
 ];
 
 impl Catalog {

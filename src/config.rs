@@ -3,6 +3,7 @@
 //! [`load`] finds the file, [`parse`] reads a text. Both report every problem at once, each with the line, what is
 //! wrong and what to write instead; a program that names one mistake per start costs a weekend.
 
+mod audit;
 mod check;
 mod hours;
 mod problem;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 
 use crate::dicom::AeTitle;
 
+pub use audit::{Audit, Collector, CollectorTls};
 pub use hours::{Hours, Limits, Minute};
 pub use problem::{ConfigError, Problem};
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The nodes that may talk to us.
     pub peers: Vec<Peer>,
+    /// The audit trail.
+    pub audit: Audit,
     /// Moving series between studies.
     pub content: Content,
     /// The console.

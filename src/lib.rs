@@ -11,7 +11,7 @@
 //! dataset object config
 //! db store assoc
 //! dimse catalog
-//! intake outlet
+//! intake outlet audit
 //! scu
 //! scp import
 //! content
@@ -33,6 +33,7 @@
 //! | [`dimse`] | command sets and assembly | which service is being run |
 //! | [`catalog`] | every table and every statement | protocols, files, decisions |
 //! | [`intake`] | the order incoming → durable → recorded | who sends or asks |
+//! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
 //! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
@@ -60,6 +61,7 @@
 //! - **I10. No patient data in logs.** UIDs, AE titles, counts and durations yes; names, ids and birth dates no.
 
 pub mod assoc;
+pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod config;

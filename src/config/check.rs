@@ -26,6 +26,7 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
         sources: sources(root.sections("source"), &receiver),
         receiver,
         peers,
+        audit: super::audit::audit(root.section("audit")),
         content: content(root.section("content")),
         web: web(root.section("web")),
     };

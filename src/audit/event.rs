@@ -1,0 +1,153 @@
+//! What is worth an entry in the audit trail (PS3.15 A.5.3).
+
+use std::net::IpAddr;
+
+/// Somebody who takes part: an application entity, a program, a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Party {
+    /// AE title, name of the program, or login of the person; empty if unknown.
+    pub name: String,
+    /// Where it is.
+    pub address: Option<IpAddr>,
+    /// The person at the other end, where the association said who that is.
+    pub user: Option<String>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditOutcome {
+    /// As it should.
+    Success,
+    /// Not, or not wholly: why. What was attempted remains possible.
+    Minor(String),
+    /// Not, and somebody should look at it: why.
+    Serious(String),
+}
+
+/// What kind of security alert it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alert {
+    /// Somebody could not show who he is: unknown AE title or address, wrong certificate.
+    NodeAuthentication,
+    /// Somebody known asked for what he may not have.
+    RestrictedFunction,
+    /// The audit trail has a gap.
+    AuditRecordingStopped,
+}
+
+/// Which way objects went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// To us.
+    In,
+    /// From us.
+    Out,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The first object of a study is on its way.
+    Begun,
+    /// All objects, of this association or of some minutes, have been sent.
+    Ended,
+}
+
+/// Objects of one study and of some SOP classes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StudyObjects {
+    /// Study Instance UID; empty if unknown.
+    pub study: String,
+    /// SOP Class UIDs with the number of instances.
+    pub classes: Vec<(String, u64)>,
+}
+
+impl StudyObjects {
+    /// How many instances that are.
+    pub fn instances(&self) -> u64 {
+        self.classes.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditEvent {
+    /// A process of ours was started (or stopped).
+    Application {
+        /// What was started: `serve`, `work`.
+        what: String,
+        /// Started, or stopped.
+        started: bool,
+    },
+    /// Something that threatens, or looks like it.
+    Security {
+        /// What kind.
+        alert: Alert,
+        /// Who did it, as far as that is known.
+        who: Party,
+        /// In a sentence.
+        what: String,
+    },
+    /// Somebody has shown, or could not show, who he is: user name and passcode, certificate.
+    Authentication {
+        /// Who.
+        who: Party,
+        /// Whether he has.
+        outcome: AuditOutcome,
+    },
+    /// A query was received.
+    Query {
+        /// Who asked.
+        who: Party,
+        /// SOP Class UID of the service.
+        class: String,
+        /// Its data set, as it came.
+        identifier: Vec<u8>,
+        /// Transfer Syntax UID of the data set.
+        transfer_syntax: String,
+        /// How it ended.
+        outcome: AuditOutcome,
+    },
+    /// Objects of one study are sent to us, or by us.
+    Transfer {
+        /// Begun or ended.
+        phase: Phase,
+        /// To us or from us.
+        way: Way,
+        /// Who is at the other end of the association on which the objects go.
+        peer: Party,
+        /// Who asked for them, when that is somebody else (C-MOVE).
+        requestor: Option<Party>,
+        /// What.
+        objects: StudyObjects,
+        /// How it ended.
+        outcome: AuditOutcome,
+    },
+    /// Somebody was told which objects are safe with us.
+    Commitment {
+        /// Who asked.
+        who: Party,
+        /// Transaction UID.
+        transaction: String,
+        /// What, by study.
+        objects: Vec<StudyObjects>,
+        /// How it ended.
+        outcome: AuditOutcome,
+    },
+    /// A job was begun, or has come to rest.
+    Job {
+        /// Its number.
+        id: i64,
+        /// What it is, in words: `migration of oldpacs`.
+        what: String,
+        /// Begun or ended.
+        phase: Phase,
+        /// How it ended.
+        outcome: AuditOutcome,
+    },
+    /// Somebody read the audit trail.
+    LogUsed {
+        /// Who.
+        who: Party,
+    },
+}

@@ -1,0 +1,94 @@
+//! Events in words, for people who read the audit trail without a collector.
+
+use super::event::{AuditEvent, AuditOutcome, Party, Phase, StudyObjects, Way};
+
+impl AuditEvent {
+    /// What kind of event it is.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            AuditEvent::Application { started: true, .. } => "start",
+            AuditEvent::Application { .. } => "stop",
+            AuditEvent::Security { .. } => "alert",
+            AuditEvent::Authentication { .. } => "login",
+            AuditEvent::Query { .. } => "query",
+            AuditEvent::Transfer { phase: Phase::Begun, .. } => "transfer begun",
+            AuditEvent::Transfer { .. } => "transfer",
+            AuditEvent::Commitment { .. } => "commitment",
+            AuditEvent::Job { phase: Phase::Begun, .. } => "job begun",
+            AuditEvent::Job { .. } => "job ended",
+            AuditEvent::LogUsed { .. } => "audit read",
+        }
+    }
+}
+
+/// Who did it.
+pub(super) fn who(event: &AuditEvent) -> String {
+    match event {
+        AuditEvent::Application { .. } | AuditEvent::Job { .. } => super::message::account(),
+        AuditEvent::Transfer { requestor: Some(party), .. } => party.to_string(),
+        AuditEvent::Security { who, .. }
+        | AuditEvent::Authentication { who, .. }
+        | AuditEvent::Query { who, .. }
+        | AuditEvent::Commitment { who, .. }
+        | AuditEvent::LogUsed { who }
+        | AuditEvent::Transfer { peer: who, .. } => who.to_string(),
+    }
+}
+
+/// What was done, in a sentence.
+pub(super) fn what(event: &AuditEvent) -> String {
+    match event {
+        AuditEvent::Application { what, .. } => what.clone(),
+        AuditEvent::Security { what, .. } => what.clone(),
+        AuditEvent::Authentication { outcome, .. } => ended("authenticated", outcome),
+        AuditEvent::Query { class, identifier, outcome, .. } => {
+            ended(&format!("query of {} bytes in {class}", identifier.len()), outcome)
+        }
+        AuditEvent::Transfer { phase, way, peer, objects, outcome, .. } => {
+            let side = match way {
+                Way::In => format!("from {peer}"),
+                Way::Out => format!("to {peer}"),
+            };
+            match phase {
+                Phase::Begun => format!("study {} {side}", objects.study),
+                Phase::Ended => ended(&format!("{} {side}", listed(objects)), outcome),
+            }
+        }
+        AuditEvent::Commitment { transaction, objects, outcome, .. } => {
+            let instances: u64 = objects.iter().map(StudyObjects::instances).sum();
+            let what = format!("transaction {transaction}: {} in {} studies", counted(instances), objects.len());
+            ended(&what, outcome)
+        }
+        AuditEvent::Job { id, what, outcome, .. } => ended(&format!("job {id}, {what}"), outcome),
+        AuditEvent::LogUsed { .. } => "the audit trail was read".to_owned(),
+    }
+}
+
+fn listed(objects: &StudyObjects) -> String {
+    format!("{} of study {}", counted(objects.instances()), objects.study)
+}
+
+fn counted(instances: u64) -> String {
+    if instances == 1 { "1 instance".to_owned() } else { format!("{instances} instances") }
+}
+
+fn ended(what: &str, outcome: &AuditOutcome) -> String {
+    match outcome.reason() {
+        None => what.to_owned(),
+        Some(why) => format!("{what}: {why}"),
+    }
+}
+
+/// `WORKSTATION1 at 10.1.2.20`, with the user where one is known.
+impl std::fmt::Display for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.name.is_empty() { "unknown" } else { &self.name })?;
+        if let Some(address) = self.address {
+            write!(f, " at {}", address.to_canonical())?;
+        }
+        match &self.user {
+            Some(user) => write!(f, " ({user})"),
+            None => Ok(()),
+        }
+    }
+}
