@@ -9,6 +9,8 @@ mod rewind;
 mod sift;
 mod zip;
 
+#[doc(hidden)]
+pub use archive::read_anything;
 pub use archive::{ArchiveKind, Unpacked, unpack};
 pub use os::{Folder, Kind, Look};
 pub use sift::{Candidate, Sieve, Sifted, words};

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::checkpoints::close_open;
 use super::codes::{READY, capped, millis, now};
 use super::items::{COLUMNS, LONGEST_TEXT, item_of};
-use super::{Catalog, CatalogError, Item, ItemState, ItemUpdate};
+use super::{Catalog, CatalogError, FLAG_PATIENTS, Item, ItemState, ItemUpdate};
 use crate::db::DbError;
 use crate::failpoint;
 
@@ -139,6 +139,7 @@ impl Catalog {
             failpoint!("item-written");
             if !keep {
                 close_open(tx, id, "ended", now)?;
+                tell_of_patients(tx, id, now)?;
             }
             tx.prepare_cached("DELETE FROM missing WHERE item = ?1")?.execute([id])?;
             let mut insert = tx.prepare_cached(
@@ -168,4 +169,16 @@ impl Catalog {
         })
         .await
     }
+}
+
+/// Objects of several patients in one study are kept as they are, and somebody has to look at them.
+fn tell_of_patients(tx: &Transaction<'_>, item: i64, now: i64) -> Result<(), DbError> {
+    tx.prepare_cached(
+        "INSERT INTO job_notes (job, at, kind, text)
+         SELECT i.job, ?2, 'several patients', 'the objects of study ' || s.uid || ' name more than one Patient ID'
+         FROM items i JOIN studies s ON s.uid = i.study_uid WHERE i.id = ?1 AND s.flags & ?3
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![item, now, FLAG_PATIENTS])?;
+    Ok(())
 }

@@ -272,6 +272,13 @@ async fn a_study_is_what_its_first_filed_instance_says_and_contradictions_are_fl
     let folded = name.to_lowercase();
     let expected = (name, folded, FLAG_PATIENTS, "CT\\SR".into(), 2, 2);
     assert_eq!(row.unwrap(), expected);
+    // Whoever has a job with the study is told when it ends.
+    let job = job_of(&catalog, 1).await.id;
+    let item = catalog.claim(job, "me", LONG).await.unwrap().unwrap();
+    assert!(catalog.notes(job).await.unwrap().is_empty());
+    catalog.update_item(item.id, item.fence, ItemUpdate::to(ItemState::Proven, 1)).await.unwrap();
+    let notes = catalog.notes(job).await.unwrap();
+    assert!(matches!(&*notes, [note] if note.text.contains(item.study.study_uid.as_str())), "{notes:?}");
 }
 
 #[tokio::test]

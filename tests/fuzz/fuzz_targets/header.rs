@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pacsferry::dataset::{CharacterSet, Elements, ScanOutcome, read_part10_head, scan_header, value_digest};
+use pacsferry::dataset::{CharacterSet, Elements, ScanOutcome, read_part10_head, referenced_files, scan_header, value_digest};
 use pacsferry::dicom::{Encoding, TransferSyntaxUid, encoding_of};
 
 const SYNTAXES: [&str; 6] = [
@@ -37,6 +37,9 @@ fuzz_target!(|bytes: &[u8]| {
     if encoding_of(&syntax) != Encoding::DeflatedLe {
         let _ = value_digest(data, &syntax);
     }
+    let (mut files, mut length) = (0, 0);
+    let _ = referenced_files(data, &syntax, &mut |id| (files, length) = (files + 1, length + id.len()));
+    assert!(files <= data.len() && length <= data.len() * 1100, "{files} files, {length} bytes of names");
     if let Ok(part10) = read_part10_head(data) {
         assert!(part10.data_set_offset <= data.len() as u64);
     }
