@@ -42,8 +42,8 @@ use bytes::Bytes;
 
 use crate::dicom::{AeTitle, TransferSyntaxUid, Uid};
 
-pub use accept::{AcceptPolicy, Choice, Decision, Extension, Offer, accept};
-pub use association::Association;
+pub use accept::{AcceptPolicy, Choice, Decision, Extension, Offer, accept, accept_within};
+pub use association::{Association, NEXT_MESSAGE, REST_OF_PDU};
 pub use error::{AssocError, Rejection};
 pub use negotiate::{Answer, Offered, Roles};
 pub(crate) use pdu::ae_title;

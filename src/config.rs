@@ -6,6 +6,7 @@
 mod audit;
 mod check;
 mod hours;
+mod limits;
 mod problem;
 mod raw;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::dicom::AeTitle;
 
 pub use audit::{Audit, Collector, CollectorTls};
 pub use hours::{Hours, Limits, Minute};
+pub use limits::NodeLimits;
 pub use problem::{ConfigError, Problem};
 
 /// The annotated example; its active lines are the defaults.
@@ -71,6 +73,8 @@ pub struct Node {
     pub listen: SocketAddr,
     /// Whether studies that are not filed yet are shown and fetched.
     pub union: bool,
+    /// How much may be asked of it at one time.
+    pub limits: NodeLimits,
 }
 
 /// `[receiver]`: the C-STORE SCP that sources send to.

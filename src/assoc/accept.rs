@@ -70,7 +70,7 @@ pub async fn accept(socket: TcpStream, policy: &AcceptPolicy) -> Result<Associat
 }
 
 /// [`accept`] with another limit.
-pub(crate) async fn accept_within(
+pub async fn accept_within(
     socket: TcpStream,
     policy: &AcceptPolicy,
     limit: Duration,

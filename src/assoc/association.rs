@@ -16,6 +16,11 @@ use super::outgoing::{Message, fragment_length};
 use super::{AssocError, PDU_PATIENCE, Peer, Received, Throttle, Transfer, pdu};
 use crate::dicom::Uid;
 
+/// What [`Association::receive`] waited for, when nothing came.
+pub const NEXT_MESSAGE: &str = "the peer's next message";
+/// What [`Association::receive`] waited for, when the peer left a PDU unfinished.
+pub const REST_OF_PDU: &str = "the rest of a PDU that the peer began";
+
 /// An association. Dropping it sends an A-ABORT; [`Association::release`] ends it in peace.
 #[derive(Debug)]
 pub struct Association {
@@ -135,6 +140,11 @@ impl Association {
         self.connection.throttle = throttle;
     }
 
+    /// How long the peer may take over the rest of a PDU, instead of [`PDU_PATIENCE`].
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = Patience { whole: patience, left: patience, pdu: self.patience.pdu };
+    }
+
     /// The next fragment, or the end. Cancel-safe: dropping the future loses nothing. [`AssocError::Timeout`] when
     /// nothing came within `limit`, waits for the throttle not counted: the association is still good then, and one
     /// may go on waiting, unless the peer left a PDU unfinished for longer than [`PDU_PATIENCE`]. Every other error
@@ -152,7 +162,7 @@ impl Association {
                 Ok(Some(event)) => return self.received(event).await,
                 Err(violation) => return Err(self.refuse(violation).await),
             }
-            if self.more(&mut left, "the peer's next message").await? == 0 {
+            if self.more(&mut left, NEXT_MESSAGE).await? == 0 {
                 self.state = State::Over;
                 return Err(AssocError::Closed);
             }
@@ -234,7 +244,7 @@ impl Association {
             }
             Err(_) if inside && self.patience.left.is_zero() => {
                 let _ = self.refuse(Violation { reason: 0, what: String::new() }).await;
-                Err(AssocError::Timeout { what: "the rest of a PDU that the peer began" })
+                Err(AssocError::Timeout { what: REST_OF_PDU })
             }
             Err(_) => Err(AssocError::Timeout { what }),
         }

@@ -11,11 +11,22 @@ use super::{AssocError, LONGEST_PDU};
 /// How the buffer begins and by what it grows: a stranger costs no more than what it sent.
 const STEP: usize = 4 << 10;
 
+/// How the requests of the other protocol begin that strays here.
+const HTTP: [&[u8]; 8] = [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE", b"OPTION", b"CONNEC", b"PRI * "];
+
+/// What a web browser is told at this port.
+const NOT_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+    This port speaks DICOM, not HTTP.\n";
+
 /// Reads a PDU of the negotiation, and hands back what was read behind it. Has no limit in time of its own.
 pub(super) async fn read(connection: &mut Connection) -> Result<(Header, Bytes, BytesMut), AssocError> {
     let mut bytes = BytesMut::with_capacity(STEP);
     loop {
         if let Some(header) = Header::read(&bytes) {
+            if HTTP.iter().any(|request| bytes.starts_with(request)) {
+                connection.farewell(NOT_HTTP).await;
+                return Err(AssocError::Protocol { what: "it speaks HTTP, and this is a DICOM port".into() });
+            }
             if let Err(violation) = check(header) {
                 return Err(refuse(connection, violation).await);
             }

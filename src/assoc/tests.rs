@@ -94,7 +94,7 @@ async fn strangers_are_turned_away_at_their_first_bytes() {
     let giant = |kind: u8| [kind, 0, 0xFF, 0xFF, 0xFF, 0xFF];
     let rq = pdu::write_rq(&usual()).unwrap();
     for (bytes, reason) in [
-        (&b"GET / HTTP/1.1\r\nHost: pacs\r\n\r\n"[..], 1),
+        (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], 1),
         (&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3], 1),
         (&giant(1), 6),
         (&giant(2), 6),
@@ -382,4 +382,19 @@ async fn extended_negotiation_is_answered_for_the_classes_that_are_accepted() {
         assert_eq!(association.extended(CT), Some(&[2, 3][..]));
         assert_eq!((association.extended(uids::VERIFICATION), association.extended("1.2.3")), (None, None));
     }
+}
+
+#[tokio::test]
+async fn a_web_browser_is_told_that_this_is_no_web_server() {
+    let (mut browser, socket) = sockets().await;
+    let asking = async {
+        browser.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        browser.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let policy = storage_only();
+    let (answer, accepted) = tokio::join!(asking, accept(socket, &policy));
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("DICOM"), "{answer}");
+    assert!(accepted.unwrap_err().to_string().contains("it speaks HTTP"));
 }

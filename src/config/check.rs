@@ -10,8 +10,8 @@ use super::values::{
     ae_title, choice, count, host_port, known_title, listen, network, non_empty, positive, source_name,
 };
 use super::{
-    AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, Peer, Receiver, Retrieve, Retry, Right, Source,
-    Storage, Timeouts, Verify, Web,
+    AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, NodeLimits, Peer, Receiver, Retrieve, Retry, Right,
+    Source, Storage, Timeouts, Verify, Web,
 };
 
 /// Reads everything. The result is only of use when the document has no problems.
@@ -66,6 +66,7 @@ fn node(s: Section<'_>, peers: &[Peer], receiver: &Receiver) -> Node {
         ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("PACSFERRY")),
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
         union: s.flag("union").unwrap_or(false),
+        limits: NodeLimits::read(&s.section("limits")),
     };
     if !node.listen.ip().is_loopback() && peers.is_empty() {
         s.problem(

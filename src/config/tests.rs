@@ -60,14 +60,16 @@ fn the_example_with_everything_switched_on_is_valid_and_shows_the_defaults_of_a_
 fn the_example_names_every_key() {
     // A key that is asked for but not in the example would be a secret.
     let text = uncommented();
-    for section in ["storage", "node", "receiver", "source", "peer", "content", "web"] {
+    for section in ["storage", "node", "node.limits", "receiver", "source", "peer", "content", "web"] {
         let heading =
             if matches!(section, "source" | "peer") { format!("[[{section}]]") } else { format!("[{section}]") };
-        let wrong = text.replacen(&heading, &format!("{heading}\nqqqqqqqq = 1"), 1);
+        let wrong = text.replacen(&format!("\n{heading}\n"), &format!("\n{heading}\nqqqqqqqq = 1\n"), 1);
         let said = one(&wrong);
         let keys = said.split("the keys here are: ").nth(1).unwrap_or_else(|| panic!("{said}"));
         for key in keys.split(", ") {
-            assert!(text.lines().any(|l| l.trim_start().starts_with(key)), "{section}.{key} is not in the example");
+            let table = format!("[{section}.{key}]");
+            let named = |line: &str| line.trim_start().starts_with(key) || line == table;
+            assert!(text.lines().any(named), "{section}.{key} is not in the example");
         }
     }
 }

@@ -16,12 +16,19 @@ pub struct Session {
     begun: Option<(u8, BytesMut)>,
     /// The presentation context on which a data set is due.
     due: Option<u8>,
+    /// The longest command set that is taken.
+    longest_command: usize,
 }
 
 impl Session {
     /// Takes an association before its first message.
     pub fn new(association: Association) -> Self {
-        Session { association, begun: None, due: None }
+        Session { association, begun: None, due: None, longest_command: LONGEST_COMMAND }
+    }
+
+    /// Takes command sets of so many bytes at most, instead of [`LONGEST_COMMAND`].
+    pub fn limit_commands(&mut self, longest: usize) {
+        self.longest_command = longest.min(LONGEST_COMMAND);
     }
 
     /// The association.
@@ -79,9 +86,7 @@ impl Session {
                 None if last => data,
                 begun => {
                     let (_, mut bytes) = begun.unwrap_or_default();
-                    if bytes.len() + data.len() > LONGEST_COMMAND {
-                        return Err(DimseError::TooLong { what: "a command set", limit: LONGEST_COMMAND });
-                    }
+                    self.check_command(bytes.len() + data.len())?;
                     bytes.extend_from_slice(&data);
                     if !last {
                         self.begun = Some((context, bytes));
@@ -90,6 +95,7 @@ impl Session {
                     bytes.freeze()
                 }
             };
+            self.check_command(whole.len())?;
             let command = Command::decode(&whole)?;
             self.due = command.has_data_set.then_some(context);
             return Ok(Some((context, command)));
@@ -159,6 +165,11 @@ impl Session {
     pub async fn discard_data(&mut self, limit: Duration) -> Result<(), DimseError> {
         while self.read_data(limit).await?.is_some() {}
         Ok(())
+    }
+
+    fn check_command(&self, length: usize) -> Result<(), DimseError> {
+        let limit = self.longest_command;
+        if length > limit { Err(DimseError::TooLong { what: "a command set", limit }) } else { Ok(()) }
     }
 
     /// Ends the association in peace; see [`Association::release`].

@@ -37,11 +37,19 @@ pub(super) async fn watch(sender: watch::Sender<Arc<Config>>, stop: Cancellation
         match loaded.await {
             Ok(Ok(config)) => {
                 let old = sender.borrow().clone();
-                if old.storage != config.storage || old.receiver != config.receiver {
-                    warn!("changes of [storage] and [receiver] take effect when the process is started again");
+                let fixed = |config: &Config| {
+                    (config.storage.clone(), config.receiver.clone(), config.node.listen, config.web.clone())
+                };
+                if fixed(&old) != fixed(&config) {
+                    warn!(
+                        "changes of [storage], [receiver], [node] listen and [web] take effect when the process is \
+                         started again"
+                    );
                 }
                 // What is open stays as it was opened.
-                let config = Config { storage: old.storage.clone(), receiver: old.receiver.clone(), ..config };
+                let (storage, receiver, listen, web) = fixed(&old);
+                let node = config::Node { listen, ..config.node };
+                let config = Config { storage, receiver, node, web, ..config };
                 sender.send_replace(Arc::new(config));
                 info!(path = %path.display(), "the configuration was read again");
             }

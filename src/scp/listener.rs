@@ -9,19 +9,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::complaints::Complaints;
 use super::gate::Gates;
-use super::port::{self, Door, Guest, LOST};
+use super::port::{self, Door, Guest, LOST, Room};
 use super::sender::{self, Sender};
 use super::session;
 use crate::assoc::negotiate::is_storage;
-use crate::assoc::{AcceptPolicy, Answer, Decision, Offer, Rejection};
+use crate::assoc::{ARTIM, AcceptPolicy, Answer, Decision, Offer, Rejection};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::dicom::uids;
 use crate::dimse::Session;
 use crate::intake::Intake;
 
+/// Connections that may be waiting for negotiation.
+const MOST_WAITING: usize = 64;
 /// How long to wait for a listener that is asked whether it is there.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -77,17 +78,16 @@ impl Receiver {
         port::listen(self, listener, stop).await;
     }
 
-    fn policy(&self, config: &Arc<Config>, room: bool, complaints: &Arc<Complaints>) -> AcceptPolicy {
+    fn policy(&self, config: &Arc<Config>, guest: Guest) -> AcceptPolicy {
         let gates = self.gates.clone();
         let known = Arc::clone(config);
-        let complaints = Arc::clone(complaints);
         AcceptPolicy {
             ae_titles: vec![config.receiver.ae_title.clone()],
             max_pdu: config.receiver.max_pdu,
             accept_scp_role: false,
             choose: Arc::new(move |offer: &Offer| {
                 let source = sender::source_of(&known, offer.address, &offer.calling);
-                if !room {
+                if !guest.take_seat() {
                     return Decision::Reject(Rejection::LocalLimit);
                 }
                 if source.is_some_and(|source| *gates.of(&source.name).stopped().borrow()) {
@@ -96,7 +96,7 @@ impl Receiver {
                 let may_store = source.is_some();
                 let ip = offer.address.ip();
                 let offers = offer.contexts.iter().any(|context| is_storage(context.abstract_syntax.as_str()));
-                if !may_store && offers && complaints.may_say(NO_SOURCE, ip) {
+                if !may_store && offers && guest.may_say(NO_SOURCE) {
                     warn!(
                         peer.address = %offer.address, peer.ae = %offer.calling,
                         "{NO_SOURCE}: to take them, add from = [\"{ip}\"] to its [[source]]"
@@ -118,17 +118,16 @@ impl Door for Receiver {
         self.config.borrow().source_of_address(address).is_some()
     }
 
-    fn most_associations(&self) -> usize {
-        self.config.borrow().receiver.max_associations
+    fn room(&self) -> Room {
+        Room { associations: self.config.borrow().receiver.max_associations, waiting: MOST_WAITING }
     }
 
     async fn serve(self, socket: TcpStream, guest: Guest, stop: CancellationToken) {
         let config = self.config.borrow().clone();
-        let seat = guest.seat();
-        let policy = self.policy(&config, seat.is_some(), &guest.complaints);
-        let Some(association) = guest.negotiate(socket, &policy).await else { return };
+        let policy = self.policy(&config, guest.clone());
+        let Ok(association) = guest.negotiate(socket, &policy, ARTIM).await else { return };
         let ae = association.peer().calling.clone();
-        let sender = Sender::of(&config, &self.gates, guest.address, &ae);
+        let sender = Sender::of(&config, &self.gates, association.peer().address, &ae);
         let source = sender.as_ref().map(|sender| sender.name.clone());
         info!(assoc.id = association.id(), peer.ae = %ae, source, "association opened");
         match session::serve(Session::new(association), &self, sender, stop).await {
@@ -138,6 +137,5 @@ impl Door for Receiver {
             }
             Err(_) => {}
         }
-        drop(seat);
     }
 }

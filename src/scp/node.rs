@@ -12,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::caller::{self, Caller};
-use super::complaints::Complaints;
 use super::gate::Gates;
 use super::listener::ReceiverError;
-use super::port::{self, Door, Guest, LOST};
+use super::port::{self, Door, Guest, LOST, Room};
 use super::service::Service;
 use crate::assoc::{AcceptPolicy, Answer, Decision, Offer, Offered, Rejection};
 use crate::catalog::Catalog;
@@ -23,13 +22,6 @@ use crate::config::{Config, Right};
 use crate::dimse::Session;
 use crate::intake::Intake;
 use crowd::{Crowd, Place};
-
-/// The most associations at one time.
-const MOST_ASSOCIATIONS: usize = 100;
-/// The most of one peer.
-const MOST_OF_ONE: usize = 32;
-/// The longest PDU that we announce.
-const MAX_PDU: u32 = 131_072;
 
 // What is told of one address a few times, and then only counted.
 const UNKNOWN: &str = "rejected the association of a node that is not configured";
@@ -75,39 +67,36 @@ impl Door for Hospital {
         caller::is_known(&self.services.config.borrow(), address)
     }
 
-    fn most_associations(&self) -> usize {
-        MOST_ASSOCIATIONS
+    fn room(&self) -> Room {
+        let config = self.services.config.borrow();
+        Room { associations: config.node.limits.associations, waiting: config.node.limits.waiting }
     }
 
     async fn serve(self, socket: TcpStream, guest: Guest, stop: CancellationToken) {
         let config = self.services.config.borrow().clone();
-        let seat = guest.seat();
         let admitted = Admitted::default();
+        let limits = config.node.limits.clone();
         let policy = AcceptPolicy {
             ae_titles: vec![config.node.ae_title.clone()],
-            max_pdu: MAX_PDU,
+            max_pdu: limits.max_pdu,
             accept_scp_role: true,
             choose: {
-                let (hospital, full, admitted) = (self.clone(), seat.is_none(), admitted.clone());
-                let (complaints, stop) = (Arc::clone(&guest.complaints), stop.clone());
-                Arc::new(move |offer: &Offer| {
-                    let caller =
-                        Caller::of(&config, &hospital.services.gates, offer.address, &offer.calling, stop.clone());
-                    hospital.decide(offer, caller, full, &complaints, &admitted)
-                })
+                let (hospital, admitted, guest) = (self.clone(), admitted.clone(), guest.clone());
+                Arc::new(move |offer: &Offer| hospital.decide(offer, &config, &guest, &stop, &admitted))
             },
         };
-        let Some(association) = guest.negotiate(socket, &policy).await else { return };
-        let Some((caller, _place)) = admitted.take() else { return };
-        info!(assoc.id = association.id(), peer.ae = caller.ae_title, peer = caller.name(), "association opened");
-        match session::serve(Session::new(association), &self.services, &caller).await {
+        let Ok(association) = guest.negotiate(socket, &policy, limits.negotiation).await else { return };
+        let Some((caller, place)) = admitted.take() else { return };
+        let ae = caller.ae_title.as_str();
+        info!(assoc.id = association.id(), peer.ae = ae, peer = caller.name(), "association opened");
+        match session::serve(Session::new(association), &self.services, &caller, &place, &limits).await {
             Ok(messages) => info!(messages, "association ended"),
             Err(error) if guest.may_say(LOST) => {
-                warn!(peer.ae = caller.ae_title, error = &error as &dyn std::error::Error, "{LOST}");
+                let remedy = session::remedy(&error).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                warn!(peer.ae = ae, error = &error as &dyn std::error::Error, "{LOST}{remedy}");
             }
             Err(_) => {}
         }
-        drop(seat);
     }
 }
 
@@ -116,40 +105,47 @@ impl Hospital {
     fn decide(
         &self,
         offer: &Offer,
-        caller: Option<Caller>,
-        full: bool,
-        complaints: &Arc<Complaints>,
+        config: &Config,
+        guest: &Guest,
+        stop: &CancellationToken,
         admitted: &Admitted,
     ) -> Decision {
-        let ip = offer.address.ip();
+        let limits = &config.node.limits;
+        let caller = Caller::of(config, &self.services.gates, offer.address, &offer.calling, stop.clone());
         let Some(caller) = caller else {
-            if complaints.may_say(UNKNOWN, ip) {
-                let remedy = remedy_for_unknown(&self.services.config.borrow(), offer.address, &offer.calling);
-                warn!(peer.address = %offer.address, peer.ae = %offer.calling, "{UNKNOWN}; {remedy}");
+            if guest.may_say(UNKNOWN) {
+                let remedy = remedy_for_unknown(config, offer.address, &offer.calling);
+                warn!(peer.ae = %offer.calling, "{UNKNOWN}; {remedy}");
             }
             return Decision::Reject(Rejection::CallingNotRecognized);
         };
-        if full {
-            if complaints.may_say(FULL, ip) {
-                warn!(peer.address = %offer.address, peer.ae = %offer.calling, most = MOST_ASSOCIATIONS, "{FULL}");
-            }
-            return Decision::Reject(Rejection::LocalLimit);
-        }
-        let Some(place) = self.crowd.enter(caller.name(), MOST_OF_ONE) else {
-            if complaints.may_say(TOO_MANY, ip) {
-                warn!(peer.address = %offer.address, peer.ae = %offer.calling, most = MOST_OF_ONE, "{TOO_MANY}");
+        let Some(place) = self.crowd.enter(caller.name(), limits) else {
+            if guest.may_say(TOO_MANY) {
+                warn!(
+                    peer.ae = %offer.calling, most = limits.associations_per_peer,
+                    "{TOO_MANY}; to allow more, raise `associations_per_peer` in [node.limits]"
+                );
             }
             return Decision::Reject(Rejection::LocalLimit);
         };
+        if !guest.take_seat() {
+            if guest.may_say(FULL) {
+                warn!(
+                    peer.ae = %offer.calling, most = limits.associations,
+                    "{FULL}; to allow more, raise `associations` in [node.limits]"
+                );
+            }
+            return Decision::Reject(Rejection::LocalLimit);
+        }
         let missing: Vec<Right> = [Right::Query, Right::Retrieve, Right::Store, Right::Commit]
             .into_iter()
             .filter(|right| !caller.may(*right) && offer.contexts.iter().any(|offered| needs(offered) == Some(*right)))
             .collect();
         // One who may retrieve offers storage classes to receive by C-GET.
-        if !missing.is_empty() && complaints.may_say(NO_RIGHT, ip) {
+        if !missing.is_empty() && guest.may_say(NO_RIGHT) {
             let rights: Vec<String> = missing.iter().map(|right| format!("\"{}\"", right.as_str())).collect();
             warn!(
-                peer.address = %offer.address, peer.ae = %offer.calling,
+                peer.ae = %offer.calling,
                 "{NO_RIGHT}: to allow it, add {} to `allow` of its [[peer]]", rights.join(", ")
             );
         }

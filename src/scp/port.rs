@@ -1,8 +1,10 @@
 //! A port that strangers can reach: how many are let in at one time. The receiver and the hospital's node share it, each
 //! with its own [`Door`].
 
+mod waiting;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,19 +15,18 @@ use tracing::{Instrument, error_span, warn};
 
 use super::complaints::{Complaints, MINUTE};
 use crate::assoc::{self, AcceptPolicy, AssocError, Association};
+use waiting::{Ticket, Waiting};
 
-/// Sockets beyond the configured associations that may be waiting for negotiation or for being told "not now".
-const SPARE_SOCKETS: usize = 64;
 /// Associations of peers that nobody knows by their address. They have these to themselves, so that no stranger can
 /// lock out those who are known.
 const STRANGERS: usize = 8;
-/// Their sockets, those that wait for negotiation included.
-const STRANGERS_SOCKETS: usize = 32;
+/// Their connections that wait for negotiation.
+const STRANGERS_WAITING: usize = 24;
 /// How long to wait after the system refused to accept (out of file descriptors) before trying again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 // What is told of one address a few times, and then only counted.
-const CROWDED: &str = "closed a connection: too many are waiting";
+const CROWDED: &str = "closed a connection that said nothing: too many are waiting";
 const NOT_ACCEPTED: &str = "cannot accept a connection";
 const NOT_NEGOTIATED: &str = "no association";
 pub(super) const LOST: &str = "association lost";
@@ -35,20 +36,32 @@ pub(super) trait Door: Clone + Send + Sync + 'static {
     /// Whether somebody at this address is known. Strangers share a little room of their own.
     fn knows(&self, address: IpAddr) -> bool;
 
-    /// The most associations of those who are known, at one time.
-    fn most_associations(&self) -> usize;
+    /// How many of those who are known are let in at one time.
+    fn room(&self) -> Room;
 
     /// Negotiates with a guest, by [`Guest::negotiate`], and serves until the end of the association or until `stop`,
     /// which ends it after the message in hand.
     fn serve(self, socket: TcpStream, guest: Guest, stop: CancellationToken) -> impl Future<Output = ()> + Send;
 }
 
-/// Who has connected.
+/// How many are let in at one time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Associations.
+    pub(super) associations: usize,
+    /// Connections that have not negotiated one yet.
+    pub(super) waiting: usize,
+}
+
+/// Who has connected. A clone is another handle.
+#[derive(Clone)]
 pub(super) struct Guest {
     pub(super) address: SocketAddr,
-    pub(super) complaints: Arc<Complaints>,
+    complaints: Arc<Complaints>,
     associations: Arc<Semaphore>,
-    _room: OwnedSemaphorePermit,
+    /// Until it has negotiated.
+    ticket: Arc<Mutex<Option<Ticket>>>,
+    seat: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
 impl Guest {
@@ -57,32 +70,60 @@ impl Guest {
         self.complaints.may_say(what, self.address.ip())
     }
 
-    /// The right to one association, if not too many are open.
-    pub(super) fn seat(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.associations).try_acquire_owned().ok()
+    /// Takes one of the associations that may be open at one time, until the guest leaves; whether there was one left.
+    /// One who is turned down for another reason takes none.
+    pub(super) fn take_seat(&self) -> bool {
+        let seat = Arc::clone(&self.associations).try_acquire_owned().ok();
+        let seated = seat.is_some();
+        *lock(&self.seat) = seat;
+        seated
     }
 
-    /// The association that the guest asks for; a failure is told in the log.
-    pub(super) async fn negotiate(&self, socket: TcpStream, policy: &AcceptPolicy) -> Option<Association> {
-        match assoc::accept(socket, policy).await {
-            Ok(association) => Some(association),
-            // Port scanners and load balancers connect and go away; that is no event.
-            Err(AssocError::Closed) => None,
-            Err(error) => {
-                if self.may_say(NOT_NEGOTIATED) {
-                    warn!(error = &error as &dyn std::error::Error, "{NOT_NEGOTIATED}");
+    /// The association that the guest asks for; a failure is told in the log. From then on it is no longer among those
+    /// who wait.
+    pub(super) async fn negotiate(
+        &self,
+        socket: TcpStream,
+        policy: &AcceptPolicy,
+        limit: Duration,
+    ) -> Result<Association, AssocError> {
+        let ticket = lock(&self.ticket).take();
+        let accepted = tokio::select! {
+            () = pushed_out(ticket.as_ref()) => {
+                if self.may_say(CROWDED) {
+                    warn!("{CROWDED}");
                 }
-                None
+                return Err(AssocError::Timeout { what: "a whole A-ASSOCIATE-RQ, while others waited" });
             }
+            accepted = assoc::accept_within(socket, policy, limit) => accepted,
+        };
+        match &accepted {
+            // Port scanners and load balancers connect and go away; that is no event.
+            Ok(_) | Err(AssocError::Closed) => {}
+            Err(error) if self.may_say(NOT_NEGOTIATED) => {
+                warn!(error = error as &dyn std::error::Error, "{NOT_NEGOTIATED}");
+            }
+            Err(_) => {}
         }
+        accepted
     }
+}
+
+async fn pushed_out(ticket: Option<&Ticket>) {
+    match ticket {
+        Some(ticket) => ticket.pushed_out().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets guests in until it is told to stop; associations then end after the message in hand.
 pub(super) async fn listen(door: impl Door, listener: TcpListener, stop: CancellationToken) {
-    let most = door.most_associations();
-    let known = Rooms::new(most, most + SPARE_SOCKETS);
-    let strangers = Rooms::new(STRANGERS, STRANGERS_SOCKETS);
+    let known = Hall::new(door.room());
+    let strangers = Hall::new(Room { associations: STRANGERS, waiting: STRANGERS_WAITING });
     let complaints = Arc::new(Complaints::default());
     let mut minute = tokio::time::interval(MINUTE);
     let tasks = TaskTracker::new();
@@ -97,17 +138,15 @@ pub(super) async fn listen(door: impl Door, listener: TcpListener, stop: Cancell
         };
         match accepted {
             Ok((socket, address)) => {
-                let rooms = if door.knows(address.ip()) { &known } else { &strangers };
-                let Ok(_room) = Arc::clone(&rooms.sockets).try_acquire_owned() else {
-                    // So many wait for negotiation that even a rejection would cost too much.
-                    if complaints.may_say(CROWDED, address.ip()) {
-                        warn!(peer.address = %address, "{CROWDED}");
-                    }
-                    continue;
+                let hall = if door.knows(address.ip()) { &known } else { &strangers };
+                let guest = Guest {
+                    address,
+                    complaints: Arc::clone(&complaints),
+                    associations: Arc::clone(&hall.associations),
+                    ticket: Arc::new(Mutex::new(Some(hall.waiting.enter(address.ip())))),
+                    seat: Arc::default(),
                 };
                 let span = error_span!("association", peer.address = %address);
-                let (complaints, associations) = (Arc::clone(&complaints), Arc::clone(&rooms.associations));
-                let guest = Guest { address, complaints, associations, _room };
                 tasks.spawn(door.clone().serve(socket, guest, stop.clone()).instrument(span));
             }
             Err(error) => {
@@ -124,14 +163,14 @@ pub(super) async fn listen(door: impl Door, listener: TcpListener, stop: Cancell
     complaints.sum_up();
 }
 
-/// How many may be here at one time.
-struct Rooms {
+/// Where those are who were let in.
+struct Hall {
     associations: Arc<Semaphore>,
-    sockets: Arc<Semaphore>,
+    waiting: Waiting,
 }
 
-impl Rooms {
-    fn new(associations: usize, sockets: usize) -> Self {
-        Rooms { associations: Arc::new(Semaphore::new(associations)), sockets: Arc::new(Semaphore::new(sockets)) }
+impl Hall {
+    fn new(room: Room) -> Self {
+        Hall { associations: Arc::new(Semaphore::new(room.associations)), waiting: Waiting::new(room.waiting) }
     }
 }

@@ -1,10 +1,14 @@
 //! One association of the hospital's node: each request to its service, if the caller has the right to it.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::Services;
+use super::crowd::Place;
+use crate::assoc::{self, AssocError};
+use crate::config::NodeLimits;
 use crate::dicom::Status;
 use crate::dimse::{Command, CommandField, DimseError, Session};
 use crate::scp::caller::Caller;
@@ -12,16 +16,22 @@ use crate::scp::exchange::{self, Next, answer};
 use crate::scp::service::Service;
 use crate::scp::{commitment, find, retrieve, store};
 
-/// How long an association may lie idle between two messages.
-const IDLE: Duration = Duration::from_secs(15 * 60);
-
 /// Serves until the peer releases or the node stops; says how many messages came.
-pub(super) async fn serve(mut session: Session, services: &Services, caller: &Caller) -> Result<u64, DimseError> {
+pub(super) async fn serve(
+    mut session: Session,
+    services: &Services,
+    caller: &Caller,
+    place: &Place,
+    limits: &NodeLimits,
+) -> Result<u64, DimseError> {
     let _entered = caller.source.as_ref().map(|sender| sender.gate.enter());
+    session.limit_commands(limits.command);
+    session.association_mut().set_patience(limits.stall);
+    session.association_mut().set_throttle(Some(Arc::clone(&place.throttle)));
     let mut messages = 0;
     let mut told = false;
     loop {
-        match exchange::next(&mut session, IDLE, caller.stop.cancelled()).await? {
+        match exchange::next(&mut session, limits.idle, caller.stop.cancelled()).await? {
             Next::Released => return Ok(messages),
             Next::Stopped => {
                 debug!("aborted: the node stops");
@@ -31,6 +41,13 @@ pub(super) async fn serve(mut session: Session, services: &Services, caller: &Ca
             Next::Request(_, command) if command.field == CommandField::CCancelRq => {}
             Next::Request(context, command) => {
                 messages += 1;
+                if command.field != CommandField::CStoreRq {
+                    let wait = place.pace.next(limits.requests, Instant::now());
+                    if !wait.is_zero() {
+                        debug!(wait_ms = wait.as_millis(), "slowed down: `requests` of [node.limits]");
+                        tokio::time::sleep(wait).await;
+                    }
+                }
                 let refused = dispatch(&mut session, services, caller, context, &command).await?;
                 // A peer that goes on with it is not given a line for each.
                 if let Some(status) = refused
@@ -40,6 +57,23 @@ pub(super) async fn serve(mut session: Session, services: &Services, caller: &Ca
                 }
             }
         }
+    }
+}
+
+/// Which limit ended an association, and how to change it.
+pub(super) fn remedy(error: &DimseError) -> Option<&'static str> {
+    match error {
+        DimseError::TooLong { what: "a command set", .. } => {
+            Some("if the peer is a sound one, raise `command` in [node.limits]")
+        }
+        DimseError::TooLong { .. } => Some("if the peer is a sound one, raise `identifier` in [node.limits]"),
+        DimseError::Association(AssocError::Timeout { what: assoc::NEXT_MESSAGE }) => {
+            Some("it was idle for longer than `idle` in [node.limits]")
+        }
+        DimseError::Association(AssocError::Timeout { what: assoc::REST_OF_PDU }) => {
+            Some("it sent less than a PDU in the time of `stall` in [node.limits]")
+        }
+        _ => None,
     }
 }
 
