@@ -23,6 +23,7 @@ mod places;
 mod quarantine;
 mod query;
 mod record;
+mod selection;
 mod spec;
 #[doc(hidden)]
 pub mod synthetic;
@@ -55,6 +56,7 @@ pub use moves::{QuarantinedFile, StoredFile};
 pub use quarantine::Quarantined;
 pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
+pub use selection::{HeldInstance, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use uid_locks::UidLocks;

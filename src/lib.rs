@@ -33,6 +33,7 @@
 //! | [`dimse`] | command sets and assembly | which service is being run |
 //! | [`catalog`] | every table and every statement | protocols, files, decisions |
 //! | [`intake`] | the order incoming → durable → recorded | who sends or asks |
+//! | [`outlet`] | the order instance → corrections → encoding → stream | who asks |
 //! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
@@ -75,6 +76,7 @@ pub mod intake;
 pub mod job;
 pub mod node;
 pub mod object;
+pub mod outlet;
 pub mod sample;
 pub mod scp;
 pub mod scu;

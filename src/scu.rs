@@ -1,4 +1,4 @@
-//! We ask: C-ECHO, C-FIND, C-MOVE and C-GET at a source, as protocol. What an answer means for a study is decided
+//! We ask: C-ECHO, C-FIND, C-MOVE and C-GET at a source, and C-STORE wherever objects shall go, as protocol. What an answer means for a study is decided
 //! elsewhere; here it is only told, whole and as it came.
 //!
 //! Every wait has an end, a cancel reaches the source within a second, and nothing that is optional in DICOM
@@ -12,6 +12,7 @@ mod operation;
 pub mod quirks;
 mod retrieve;
 mod session;
+pub mod store;
 mod watch;
 
 use std::pin::Pin;

@@ -12,6 +12,7 @@ mod leasing;
 mod losing;
 mod plans;
 mod queries;
+mod selecting;
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -32,6 +32,10 @@ impl Status {
     pub const CANCEL: Status = Status(0xFE00);
     /// Refused: out of resources.
     pub const OUT_OF_RESOURCES: Status = Status(0xA700);
+    /// Refused: out of resources, unable to calculate the number of matches.
+    pub const TOO_MANY_MATCHES: Status = Status(0xA701);
+    /// Refused: out of resources, unable to perform sub-operations.
+    pub const UNABLE_TO_PERFORM_SUB_OPERATIONS: Status = Status(0xA702);
     /// Refused: move destination unknown.
     pub const MOVE_DESTINATION_UNKNOWN: Status = Status(0xA801);
     /// Sub-operations complete, one or more failures.

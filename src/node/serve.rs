@@ -12,6 +12,7 @@ use super::{NodeError, process_name, reload};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::Keeper;
+use crate::outlet::Outlet;
 use crate::scp::{Gates, Services, charset_of};
 
 /// How long associations have to finish the message in hand when the node stops.
@@ -30,6 +31,7 @@ pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<()
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
+        outlet: Outlet::new(node.store.clone()),
         gates: Gates::default(),
     };
     // The port first: a second `serve` is to leave without having touched anything.

@@ -21,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::config::{Config, Right};
 use crate::dimse::Session;
 use crate::intake::Intake;
+use crate::outlet::Outlet;
 use crowd::{Crowd, Place};
 
 // What is told of one address a few times, and then only counted.
@@ -38,6 +39,8 @@ pub struct Services {
     pub catalog: Catalog,
     /// The single door in.
     pub intake: Intake,
+    /// The single door out.
+    pub outlet: Outlet,
     /// What holds for each source in this process.
     pub gates: Gates,
 }

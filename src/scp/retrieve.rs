@@ -1,18 +1,122 @@
-//! C-MOVE and C-GET as SCP.
+//! C-MOVE and C-GET as SCP (PS3.4 annex C.4.2 and C.4.3): Patient Root and Study Root, every level, lists of UIDs.
+//!
+//! What is sent is what the catalog has current under each UID: no variant, no collision, nothing from quarantine. The
+//! list is taken once, small, and the places of the files page by page, so that nothing of the catalog is held while a
+//! peer is written to. An object that cannot be sent is a failed sub-operation, and a line in the log says why.
+
+mod feed;
+mod get;
+mod identifier;
+mod moving;
+mod run;
+mod tally;
+
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
 
 use super::caller::Caller;
-use super::exchange::answer;
+use super::exchange::{FRAGMENT, RESPONSE};
 use super::node::Services;
-use crate::dicom::Status;
-use crate::dimse::{Command, DimseError, Session};
+use crate::catalog::{CatalogError, Selected};
+use crate::dicom::{Encoding, Status, encoding_of};
+use crate::dimse::{Command, CommandField, DimseError, Session};
 
-/// Answers a request of this service.
+use identifier::{Refusal, Request};
+use run::{Ended, Run};
+
+/// The longest identifier that is taken: lists of tens of thousands of UIDs.
+const LONGEST_IDENTIFIER: usize = 4 << 20;
+/// The most instances of one retrieve. Their list takes 16 bytes each.
+const MOST_INSTANCES: usize = 1_000_000;
+
+/// A retrieve that is being performed, as its parts need it.
+struct Asked<'a> {
+    services: &'a Services,
+    caller: &'a Caller,
+    context: u8,
+    command: &'a Command,
+    /// How identifiers are encoded on its context.
+    encoding: Encoding,
+}
+
+/// Performs a C-MOVE or a C-GET and answers it.
 pub(super) async fn serve(
     session: &mut Session,
-    _services: &Services,
-    _caller: &Caller,
+    services: &Services,
+    caller: &Caller,
     context: u8,
     command: &Command,
 ) -> Result<(), DimseError> {
-    answer(session, context, command, Status::UNRECOGNIZED_OPERATION).await
+    let begun = Instant::now();
+    let identifier = match command.has_data_set {
+        true => session.collect_data(LONGEST_IDENTIFIER, FRAGMENT).await?,
+        false => Vec::new(),
+    };
+    let transfer = session.association().context(context);
+    let encoding = transfer.map_or(Encoding::ImplicitLe, |transfer| encoding_of(&transfer.transfer_syntax));
+    let asked = Asked { services, caller, context, command, encoding };
+    let (request, selected) = match asked.understand(&identifier).await {
+        Ok(understood) => understood,
+        Err(refusal) => {
+            warn!(
+                peer.ae = %caller.ae_title, status = %refusal.status, comment = refusal.comment,
+                "refused a {}", asked.service()
+            );
+            return session.send(context, &refusal.response(command), None, RESPONSE).await;
+        }
+    };
+    debug!(peer.ae = %caller.ae_title, level = %request.level, objects = selected.instances.len(), "{}", asked.service());
+    let mut run = Run::new(&asked, selected);
+    let ended = match command.field {
+        CommandField::CGetRq => get::perform(session, &mut run).await?,
+        _ => moving::perform(session, &mut run).await?,
+    };
+    if matches!(ended, Ended::Done) {
+        run.tally.close();
+    }
+    let (status, comment) = match &ended {
+        Ended::Done => (run.tally.status(false), None),
+        Ended::Cancelled => (Status::CANCEL, None),
+        Ended::Refused(refusal) => (refusal.status, Some(refusal.comment.as_str())),
+    };
+    let (response, list) = run.tally.last(command, status, comment, encoding);
+    info!(
+        peer.ae = %caller.ae_title, destination = command.destination, %status, comment,
+        sent = run.tally.completed + run.tally.warning, failed = run.tally.failed, total = run.tally.total,
+        duration_ms = begun.elapsed().as_millis(), "{} ended", asked.service()
+    );
+    session.send(context, &response, list.as_deref(), RESPONSE).await
+}
+
+impl Asked<'_> {
+    fn service(&self) -> &'static str {
+        match self.command.field {
+            CommandField::CGetRq => "C-GET",
+            _ => "C-MOVE",
+        }
+    }
+
+    /// What is asked for, and the instances that it means.
+    async fn understand(&self, identifier: &[u8]) -> Result<(Request, Selected), Refusal> {
+        let class = self.command.class.as_ref().map_or("", |class| class.as_str());
+        let request = identifier::read(class, identifier, self.encoding)?;
+        if self.command.field == CommandField::CMoveRq {
+            moving::destination(self)?;
+        }
+        let selected = self.services.catalog.select(&request.selection, MOST_INSTANCES).await;
+        let selected = selected.map_err(|error| Refusal::catalog(&error))?;
+        if selected.more {
+            let what = format!("more than {MOST_INSTANCES} instances at once");
+            return Err(Refusal::new(Status::TOO_MANY_MATCHES, &what));
+        }
+        Ok((request, selected))
+    }
+}
+
+impl Refusal {
+    fn catalog(error: &CatalogError) -> Refusal {
+        tracing::error!(error = error as &dyn std::error::Error, "the catalog does not answer a retrieve");
+        Refusal::new(Status::TOO_MANY_MATCHES, "the catalog does not answer")
+    }
 }

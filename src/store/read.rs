@@ -25,6 +25,11 @@ impl Store {
         Ok((file, size.saturating_sub(offset)))
     }
 
+    /// Whether a linked file, which was opened here, is still what it was when it was linked.
+    pub fn check_unchanged(&self, place: &Place, file: &File) -> Result<(), StoreError> {
+        place.linked().map_or(Ok(()), |link| link.check(file))
+    }
+
     /// Reads an instance and digests its data set; with the length of that. A linked file must be what it was when it
     /// was linked, before and after. What is in quarantine may be a ruin without a head: then of all its bytes.
     pub fn digest(&self, place: &Place) -> Result<(Digest, u64), StoreError> {
@@ -40,7 +45,7 @@ impl Store {
             _ => self.open_any(place)?,
         };
         let digested = digest_of(&file, offset).doing("read", || place.to_string())?;
-        place.linked().map_or(Ok(()), |link| link.check(&file))?;
+        self.check_unchanged(place, &file)?;
         Ok(digested)
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::catalog::record::{batch, tally};
 use crate::dicom::QueryLevel;
 
-fn plan(c: &Connection, sql: &str) -> Vec<String> {
+pub(super) fn plan(c: &Connection, sql: &str) -> Vec<String> {
     let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap_or_else(|e| panic!("{e}: {sql}"));
     for parameter in 1..=statement.parameter_count() {
         statement.raw_bind_parameter(parameter, 1).unwrap();

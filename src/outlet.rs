@@ -1,0 +1,129 @@
+//! The single door out: a stored or linked instance → its corrections → the encoding that the receiver takes → a stream
+//! of bytes. Whoever sends an object, by whichever protocol, gets it from here.
+//!
+//! A thread reads ahead of the sender by a few buffers, which are used again, so that an object of any size costs the
+//! same memory, and the disk works while the network does.
+
+mod buffers;
+mod pump;
+
+use tokio::sync::mpsc;
+
+use crate::catalog::HeldInstance;
+use crate::dataset::{ReadError, is_native};
+use crate::dicom::{SopInstanceUid, TransferSyntaxUid, uids};
+use crate::store::{Store, StoreError};
+
+use buffers::Buffers;
+
+pub use buffers::Piece;
+
+/// Pieces that may wait for the sender.
+const PIECES_AHEAD: usize = 2;
+
+/// The door. A clone is another handle.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    store: Store,
+    buffers: Buffers,
+}
+
+/// Why an instance cannot be sent, or not to its end. The others can.
+#[derive(Debug, thiserror::Error)]
+pub enum OutletError {
+    /// The file is not there, damaged, or not what it was when it was linked.
+    #[error("instance {instance} cannot be read")]
+    Store {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// What is wrong with its file.
+        source: StoreError,
+    },
+    /// Its bytes end too soon, or the disk does not give them.
+    #[error("instance {instance} cannot be read from {place}")]
+    Read {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// Its file.
+        place: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// It cannot be had in the transfer syntax that the receiver takes.
+    #[error("instance {instance} cannot be converted from transfer syntax {from} into {to}")]
+    Convert {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// How it is held.
+        from: TransferSyntaxUid,
+        /// How it was to be sent.
+        to: TransferSyntaxUid,
+        /// What is wrong with it; nothing where compressed pixel data would have to be decoded.
+        source: Option<ReadError>,
+    },
+}
+
+impl OutletError {
+    /// What an administrator can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            OutletError::Store { source: StoreError::LinkChanged { .. } | StoreError::Missing { .. }, .. } => {
+                "bring the file back, or have `pacsferry verify` look for what else is missing"
+            }
+            OutletError::Store { .. } | OutletError::Read { .. } => {
+                "have `pacsferry verify` look for what else is damaged, and the disk be checked"
+            }
+            OutletError::Convert { .. } => "have the receiver accept the transfer syntax that it is held in",
+        }
+    }
+}
+
+/// An instance on its way out.
+#[derive(Debug)]
+pub struct Departing {
+    ready: Option<Piece>,
+    pieces: mpsc::Receiver<Result<Piece, OutletError>>,
+}
+
+impl Outlet {
+    /// The door out of a storage folder.
+    pub fn new(store: Store) -> Outlet {
+        Outlet { store, buffers: Buffers::default() }
+    }
+
+    /// Begins to read an instance, to be sent in this transfer syntax. Has to be called within a runtime.
+    pub fn open(&self, instance: HeldInstance, to: &TransferSyntaxUid) -> Departing {
+        let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+        let (store, buffers, to) = (self.store.clone(), self.buffers.clone(), to.clone());
+        // Ends by itself when the receiving end is dropped.
+        drop(tokio::task::spawn_blocking(move || pump::run(&store, &buffers, &instance, &to, &sender)));
+        Departing { ready: None, pieces }
+    }
+}
+
+impl Departing {
+    /// Waits until its first bytes are here: what is wrong with an instance is known by then, unless its file breaks in
+    /// the middle.
+    pub async fn begin(&mut self) -> Result<(), OutletError> {
+        if self.ready.is_none() {
+            self.ready = self.pieces.recv().await.transpose()?;
+        }
+        Ok(())
+    }
+
+    /// The next bytes of the data set; `None` after the last.
+    pub async fn piece(&mut self) -> Result<Option<Piece>, OutletError> {
+        match self.ready.take() {
+            Some(piece) => Ok(Some(piece)),
+            None => self.pieces.recv().await.transpose(),
+        }
+    }
+}
+
+/// Whether what is held in the one transfer syntax can be sent in the other.
+pub fn can_convert(from: &TransferSyntaxUid, to: &TransferSyntaxUid) -> bool {
+    from == to || (is_native(from) && is_native(to) && to.as_str() != uids::DEFLATED_LE)
+}
+
+#[cfg(test)]
+mod tests;

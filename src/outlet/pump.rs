@@ -1,0 +1,122 @@
+//! Reads one instance, on a thread that may wait for the disk and for the sender.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use tokio::sync::mpsc;
+
+use super::buffers::{Buffers, Piece};
+use super::{OutletError, can_convert};
+use crate::catalog::HeldInstance;
+use crate::dataset::{ReadError, convert, read_error};
+use crate::dicom::TransferSyntaxUid;
+use crate::store::{Store, StoreError};
+
+/// Reads it to its end, or until nobody listens any more.
+pub(super) fn run(
+    store: &Store,
+    buffers: &Buffers,
+    instance: &HeldInstance,
+    to: &TransferSyntaxUid,
+    sender: &mpsc::Sender<Result<Piece, OutletError>>,
+) {
+    let pump = Pump { store, buffers, instance, to, sender };
+    if let Err(error) = pump.run() {
+        // Nobody there to be told is nobody to mind.
+        let _gone = sender.blocking_send(Err(error));
+    }
+}
+
+struct Pump<'a> {
+    store: &'a Store,
+    buffers: &'a Buffers,
+    instance: &'a HeldInstance,
+    to: &'a TransferSyntaxUid,
+    sender: &'a mpsc::Sender<Result<Piece, OutletError>>,
+}
+
+impl Pump<'_> {
+    fn run(&self) -> Result<(), OutletError> {
+        let converts = self.instance.transfer_syntax != *self.to;
+        if converts {
+            if !can_convert(&self.instance.transfer_syntax, self.to) {
+                return Err(self.unconvertible(None));
+            }
+            // What cannot be converted is known before the first byte of it is sent: in the middle of a message the
+            // association would have to be aborted.
+            let (mut reader, _) = self.reader()?;
+            io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(error))?;
+        }
+        let (mut reader, file) = self.reader()?;
+        let mut piece = self.fill(&mut reader)?;
+        let mut read = piece.len() as u64;
+        loop {
+            // Which piece is the last shows when there is no other.
+            let next = self.fill(&mut reader)?;
+            read += next.len() as u64;
+            if next.is_empty() {
+                if !converts && read != self.instance.length {
+                    return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
+                }
+                self.store.check_unchanged(&self.instance.place, &file).map_err(|source| self.store_error(source))?;
+                piece.last = true;
+            }
+            let last = piece.last;
+            if self.sender.blocking_send(Ok(piece)).is_err() || last {
+                return Ok(());
+            }
+            piece = next;
+        }
+    }
+
+    /// The data set as it leaves: the file, and where they come, its corrections, and then its encoding.
+    fn reader(&self) -> Result<(Box<dyn Read + Send>, File), OutletError> {
+        let instance = self.instance;
+        let opened = self.store.open_data_set(&instance.place);
+        let (file, length) = opened.map_err(|source| self.store_error(source))?;
+        if length != instance.length {
+            return Err(self.store_error(StoreError::Missing { place: instance.place.clone() }));
+        }
+        let watched = file.try_clone().map_err(|error| self.failed(error))?;
+        let corrected = self.corrected(file.take(length));
+        let reader: Box<dyn Read + Send> = if instance.transfer_syntax == *self.to {
+            Box::new(corrected)
+        } else {
+            convert(corrected, &instance.transfer_syntax, self.to).ok_or_else(|| self.unconvertible(None))?
+        };
+        Ok((reader, watched))
+    }
+
+    /// Where corrections are applied: to what is stored, before it is converted. None are kept as yet.
+    fn corrected<R: Read>(&self, stored: R) -> R {
+        stored
+    }
+
+    fn fill(&self, reader: &mut dyn Read) -> Result<Piece, OutletError> {
+        self.buffers.fill(reader).map_err(|error| self.failed(error))
+    }
+
+    fn store_error(&self, source: StoreError) -> OutletError {
+        OutletError::Store { instance: self.instance.instance.clone(), source }
+    }
+
+    fn unconvertible(&self, source: Option<ReadError>) -> OutletError {
+        OutletError::Convert {
+            instance: self.instance.instance.clone(),
+            from: self.instance.transfer_syntax.clone(),
+            to: self.to.clone(),
+            source,
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> OutletError {
+        match read_error(error) {
+            Ok(error) => self.unconvertible(Some(error)),
+            Err(source) => OutletError::Read {
+                instance: self.instance.instance.clone(),
+                place: self.instance.place.to_string(),
+                source,
+            },
+        }
+    }
+}

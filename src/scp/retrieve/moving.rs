@@ -1,0 +1,209 @@
+//! C-MOVE: the objects go to a configured peer, over an association that is opened for them, or several where they are of
+//! more kinds than one has presentation contexts.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::Asked;
+use super::feed::{Feed, How, Next, spread};
+use super::identifier::Refusal;
+use super::run::{Ended, REPORT, Run};
+use crate::assoc::Proposed;
+use crate::catalog::CatalogError;
+use crate::config::Peer;
+use crate::dataset::CharacterSet;
+use crate::dicom::Status;
+use crate::dimse::{DimseError, Session};
+use crate::scu::store::{self, SendError};
+use crate::scu::{ScuError, Target};
+
+/// How long connecting to a destination may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a destination may take to answer in the negotiation, and to let us go.
+const RESPOND: Duration = Duration::from_secs(30);
+/// Associations that may break one after the other without a single object having been answered.
+const FRUITLESS: u32 = 2;
+
+/// The configured peer that the objects shall go to.
+pub(super) fn destination(asked: &Asked<'_>) -> Result<Peer, Refusal> {
+    let config = asked.services.config.borrow();
+    let name = asked.command.destination.as_deref().unwrap_or_default();
+    if let Some(peer) = config.peers.iter().find(|peer| peer.is_called(name)) {
+        return Ok(peer.clone());
+    }
+    let comment = if config.node.ae_title.as_str().eq_ignore_ascii_case(name) {
+        "that is this archive, which has these objects".to_owned()
+    } else {
+        format!("no [[peer]] of this archive is called {name}")
+    };
+    Err(Refusal::new(Status::MOVE_DESTINATION_UNKNOWN, &comment))
+}
+
+pub(super) async fn perform(session: &mut Session, run: &mut Run<'_>) -> Result<Ended, DimseError> {
+    let peer = match destination(run.asked) {
+        Ok(peer) => peer,
+        Err(refusal) => return Ok(Ended::Refused(refusal)),
+    };
+    let plans = store::plan(&run.selected.kinds);
+    let kinds: Vec<Vec<usize>> = plans.iter().map(|plan| plan.kinds.clone()).collect();
+    let lists = spread(&run.selected.instances, &kinds);
+    for (plan, ids) in plans.into_iter().zip(lists) {
+        let feed = run.feed(ids);
+        let target = target(run.asked, &peer);
+        let mut delivery = Delivery { run, target, contexts: plan.contexts, feed, link: None, fruitless: 0 };
+        let ended = delivery.perform(session).await?;
+        if let Some(link) = delivery.link.take() {
+            link.release(RESPOND).await;
+        }
+        if !matches!(ended, Ended::Done) {
+            return Ok(ended);
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn target(asked: &Asked<'_>, peer: &Peer) -> Target {
+    Target {
+        name: peer.ae_title.to_string(),
+        host: peer.address.host.clone(),
+        port: peer.address.port,
+        called: peer.ae_title.clone(),
+        calling: asked.services.config.borrow().node.ae_title.clone(),
+        connect: CONNECT,
+        respond: RESPOND,
+        default_charset: CharacterSet::ascii(),
+        throttle: None,
+    }
+}
+
+/// Objects on their way to the destination, as many as share an association.
+struct Delivery<'a, 'b> {
+    run: &'a mut Run<'b>,
+    target: Target,
+    contexts: Vec<Proposed>,
+    feed: Feed,
+    link: Option<Session>,
+    /// Associations that broke since an object was last answered.
+    fruitless: u32,
+}
+
+/// What may happen next while an object is sent.
+enum Happens<T> {
+    Sent(T),
+    Tick,
+}
+
+impl Delivery<'_, '_> {
+    async fn perform(&mut self, session: &mut Session) -> Result<Ended, DimseError> {
+        let asked = self.run.asked.command.message_id;
+        loop {
+            if let Some(stopping) = self.run.stopping() {
+                return Ok(stopping);
+            }
+            if session.cancel_asked(asked).await? {
+                return Ok(Ended::Cancelled);
+            }
+            let link = match self.link.take() {
+                Some(link) => link,
+                None => match store::open(&self.target, self.contexts.clone()).await {
+                    Ok(link) => link,
+                    Err(error) => return Ok(self.give_up(&error).await),
+                },
+            };
+            let next = self.feed.next(link.association().contexts()).await;
+            let link = self.link.insert(link);
+            let Next { instance, how } = match next {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(Ended::Done),
+                Err(error) => return Ok(Ended::Refused(Refusal::catalog(&error))),
+            };
+            let How::On(context, mut object) = how else {
+                self.run.not_accepted(&instance);
+                self.run.report(session).await?;
+                continue;
+            };
+            let originator = Some((self.run.asked.caller.ae_title.as_str(), asked));
+            let request = self.run.request(&instance, originator);
+            let mut nobody = None;
+            let mut cancelled = false;
+            let sent = {
+                let mut sending = std::pin::pin!(store::send(link, context, &request, &mut object, &mut nobody));
+                let mut tick = tokio::time::interval(REPORT);
+                loop {
+                    let happens = tokio::select! {
+                        biased;
+                        sent = &mut sending => Happens::Sent(sent),
+                        _ = tick.tick() => Happens::Tick,
+                    };
+                    match happens {
+                        Happens::Sent(sent) => break sent,
+                        Happens::Tick => {
+                            self.run.report(session).await?;
+                            cancelled |= session.cancel_asked(asked).await?;
+                        }
+                    }
+                }
+            };
+            match sent {
+                Ok(answer) => {
+                    self.run.answered(&instance, &answer);
+                    self.fruitless = 0;
+                }
+                Err(SendError::Object(error)) => self.run.unreadable(&instance, &error),
+                Err(SendError::Torn(error)) => {
+                    self.run.unreadable(&instance, &error);
+                    self.hang_up().await;
+                }
+                Err(SendError::Association(error)) => {
+                    self.run.lost(&instance, &error);
+                    self.hang_up().await;
+                    self.fruitless += 1;
+                    if self.fruitless >= FRUITLESS {
+                        return Ok(self.fail_rest().await.unwrap_or(Ended::Done));
+                    }
+                }
+            }
+            if cancelled {
+                return Ok(Ended::Cancelled);
+            }
+            self.run.report(session).await?;
+        }
+    }
+
+    /// Ends the association; what comes next is for another one.
+    async fn hang_up(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.abort().await;
+        }
+        self.feed.reopen();
+    }
+
+    /// There is no association to be had.
+    async fn give_up(&mut self, error: &ScuError) -> Ended {
+        let Target { called, host, port, .. } = &self.target;
+        warn!(
+            destination = %called, address = %format!("{host}:{port}"), error = error as &dyn std::error::Error,
+            remedy = error.remedy(), "the destination of a C-MOVE cannot be reached"
+        );
+        let comment = format!("{called} cannot be reached at {host}:{port}");
+        let nothing_sent = self.run.tally.completed + self.run.tally.warning == 0;
+        match self.fail_rest().await {
+            Some(ended) => ended,
+            None if nothing_sent => Ended::Refused(Refusal::new(Status::UNABLE_TO_PERFORM_SUB_OPERATIONS, &comment)),
+            None => Ended::Done,
+        }
+    }
+
+    /// Counts everything that is left as failed.
+    async fn fail_rest(&mut self) -> Option<Ended> {
+        loop {
+            let instance: Result<_, CatalogError> = self.feed.skip().await;
+            match instance {
+                Ok(Some(instance)) => self.run.tally.fail(&instance.instance),
+                Ok(None) => return None,
+                Err(error) => return Some(Ended::Refused(Refusal::catalog(&error))),
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A retrieve while it runs: what was sent, what was not and why, and what the one who asked is told meanwhile.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, warn};
+
+use super::feed::Feed;
+use super::identifier::Refusal;
+use super::tally::Tally;
+use super::{Asked, RESPONSE};
+use crate::catalog::{HeldInstance, Selected};
+use crate::dicom::{Category, Status};
+use crate::dimse::{Command, DimseError, Session};
+use crate::outlet::OutletError;
+use crate::scu::store::outcome;
+
+/// How often the one who asked is told how far it is, at least.
+pub(super) const REPORT: Duration = Duration::from_millis(500);
+/// Objects after which it is told in any case.
+const REPORT_OBJECTS: usize = 8;
+/// Failures that get a line each in the log; the others are a number at the end.
+const MOST_LINES: usize = 20;
+
+/// How a retrieve ended.
+pub(super) enum Ended {
+    /// All sub-operations have been tried.
+    Done,
+    /// A C-CANCEL came.
+    Cancelled,
+    /// It cannot go on.
+    Refused(Refusal),
+}
+
+pub(super) struct Run<'a> {
+    pub(super) asked: &'a Asked<'a>,
+    pub(super) selected: Selected,
+    pub(super) tally: Tally,
+    message: u16,
+    /// How many had been done when that was told, and when.
+    reported: (usize, Instant),
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(asked: &'a Asked<'a>, selected: Selected) -> Run<'a> {
+        let tally = Tally::new(selected.instances.len());
+        Run { asked, selected, tally, message: 0, reported: (0, Instant::now()) }
+    }
+
+    pub(super) fn feed(&self, ids: Vec<i64>) -> Feed {
+        Feed::new(self.asked.services.catalog.clone(), self.asked.services.outlet.clone(), ids)
+    }
+
+    /// The C-STORE-RQ for an object. `originator` is who asked for a C-MOVE.
+    pub(super) fn request(&mut self, instance: &HeldInstance, originator: Option<(&str, u16)>) -> Command {
+        self.message = self.message.checked_add(1).unwrap_or(1);
+        let request = Command::store_rq(self.message, &instance.class, &instance.instance, originator);
+        Command { priority: self.asked.command.priority, ..request }
+    }
+
+    /// Counts an object by what the receiver said.
+    pub(super) fn answered(&mut self, instance: &HeldInstance, answer: &Command) {
+        let outcome = outcome(answer);
+        self.tally.count(&instance.instance, outcome);
+        let (uid, status, comment) = (&instance.instance, answer.status, answer.comment.as_deref());
+        match outcome {
+            Category::Success => {}
+            Category::Warning => {
+                debug!(sop_instance.uid = %uid, ?status, comment, "the receiver took it with a warning")
+            }
+            _ if self.has_lines() => warn!(
+                sop_instance.uid = %uid, ?status, comment, receiver = self.receiver(),
+                "the receiver refused an object: look into its log"
+            ),
+            _ => {}
+        }
+    }
+
+    /// Counts an object that could not be read.
+    pub(super) fn unreadable(&mut self, instance: &HeldInstance, error: &OutletError) {
+        self.tally.fail(&instance.instance);
+        if self.has_lines() {
+            let remedy = error.remedy();
+            let study = &instance.study;
+            warn!(study.uid = %study, error = error as &dyn std::error::Error, remedy, "an object was not sent");
+        }
+    }
+
+    /// Counts an object for which there is no presentation context.
+    pub(super) fn not_accepted(&mut self, instance: &HeldInstance) {
+        self.tally.fail(&instance.instance);
+        if self.has_lines() {
+            warn!(
+                sop_instance.uid = %instance.instance, receiver = self.receiver(),
+                "an object was not sent: have the receiver accept SOP class {} in transfer syntax {}",
+                instance.class, instance.transfer_syntax
+            );
+        }
+    }
+
+    /// Counts an object that went down with the association.
+    pub(super) fn lost(&mut self, instance: &HeldInstance, error: &DimseError) {
+        self.tally.fail(&instance.instance);
+        if self.has_lines() {
+            warn!(
+                sop_instance.uid = %instance.instance, receiver = self.receiver(),
+                error = error as &dyn std::error::Error, "the association broke while an object was sent"
+            );
+        }
+    }
+
+    /// Tells the one who asked how far it is, if it is time.
+    pub(super) async fn report(&mut self, session: &mut Session) -> Result<(), DimseError> {
+        let (told, when) = self.reported;
+        let done = self.tally.done();
+        let due = (told == 0 && done > 0) || done >= told + REPORT_OBJECTS || when.elapsed() >= REPORT;
+        // The last one is told by the last response.
+        if !due || done >= self.tally.total {
+            return Ok(());
+        }
+        self.reported = (done, Instant::now());
+        session.send(self.asked.context, &self.tally.pending(self.asked.command), None, RESPONSE).await
+    }
+
+    /// The node is to stop.
+    pub(super) fn stopping(&self) -> Option<Ended> {
+        let stops = self.asked.caller.stop.is_cancelled();
+        let refusal = || Refusal::new(Status::UNABLE_TO_PERFORM_SUB_OPERATIONS, "the archive is being stopped");
+        stops.then(|| Ended::Refused(refusal()))
+    }
+
+    pub(super) fn receiver(&self) -> &str {
+        self.asked.command.destination.as_deref().unwrap_or(&self.asked.caller.ae_title)
+    }
+
+    /// Whether there is room for another line about a failure, the one just counted included.
+    fn has_lines(&self) -> bool {
+        self.tally.failed <= MOST_LINES
+    }
+}
