@@ -54,7 +54,10 @@ pub use links::{LinkedFile, LinkedStudy, Swap};
 pub use lost::Lost;
 pub use moves::{QuarantinedFile, StoredFile};
 pub use quarantine::Quarantined;
-pub use query::{Found, FoundFile, FoundRow, InvalidQuery};
+pub use query::{
+    ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Page,
+    Query,
+};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use selection::{HeldInstance, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};
@@ -111,6 +114,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/002_links.sql"),
     include_str!("catalog/schema/003_import.sql"),
     include_str!("catalog/schema/004_audit.sql"),
+    include_str!("catalog/schema/005_queries.sql"),
 ];
 
 impl Catalog {

@@ -1,19 +1,100 @@
-//! Query by example: attributes by their DICOM keywords, at study, series or instance level.
+//! Query by example: attributes by their DICOM keywords or tags, at every level, page by page.
+//!
+//! A query enters by the index that leaves the least to read, goes down level by level, and compares each row with the
+//! keys of its level in Rust: SQL only reads in the order of an index, so that a page costs the same in a large archive
+//! as in a small one, and no text of the asker becomes SQL (I8). Nothing is held between two pages.
 
-mod columns;
+mod attributes;
+mod entry;
 mod matching;
+mod names;
+mod pattern;
+mod times;
+mod walk;
 
-use rusqlite::Row;
-use rusqlite::types::{Value, ValueRef};
+use std::sync::Arc;
 
-use super::places::{Bytes, instance_bytes};
+use rusqlite::types::ValueRef;
+
 use super::{Catalog, CatalogError};
-use crate::dicom::QueryLevel;
+use crate::db::DbError;
+use crate::dicom::{QueryLevel, Tag, tags};
 use crate::store::{Digest, Place};
-use columns::Column;
+use matching::Matcher;
+use times::Moments;
+use walk::{Path, Walk};
+
+pub use attributes::{ATTRIBUTES, Attribute, Compared, KeyType};
+pub use walk::Cursor;
 
 #[cfg(test)]
-pub(super) use columns::of as columns_of;
+pub(super) use entry::By;
+use entry::after;
+#[cfg(test)]
+pub(super) use walk::within;
+
+/// The longest value of a key that is compared with, in bytes: lists of UIDs are long.
+const LONGEST_VALUE: usize = 1 << 20;
+
+/// How many rows [`Catalog::find`] reads at once.
+const PAGE: usize = 500;
+
+/// Answers up to this many are put in order as a whole, also when fewer were asked for.
+const SORTED: usize = 10_000;
+
+/// A query, ready to be asked.
+#[derive(Debug)]
+pub struct Query {
+    level: QueryLevel,
+    returned: Vec<(&'static Attribute, usize)>,
+    wanted: Vec<Wanted>,
+    files: bool,
+}
+
+/// What was agreed on beyond the ordinary (PS3.4 §C.5.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// A date and a time that are ranges of one form mean one stretch of time.
+    pub combined: bool,
+    /// Names match by their sound, in any order of their words.
+    pub fuzzy: bool,
+    /// Matches tell where the bytes of an instance are.
+    pub files: bool,
+}
+
+/// A condition on the rows of a level.
+#[derive(Debug)]
+struct Wanted {
+    level: QueryLevel,
+    tag: Tag,
+    column: usize,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Value(Matcher),
+    /// The column is the date, and here is the one of the time.
+    Moments(Moments, usize),
+}
+
+/// A match: one value for each of [`Query::returned`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The values. What is not known is empty.
+    pub values: Vec<String>,
+    /// Where the bytes are, at instance level, if the query wants to know.
+    pub file: Option<FoundFile>,
+}
+
+/// Some matches of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// What was found; may be nothing, although there is more.
+    pub rows: Vec<Match>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}
 
 /// What a query found, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +128,6 @@ pub struct FoundFile {
 /// Why a query could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuery {
-    /// A level that the catalog does not answer at.
-    #[error("the catalog is asked at STUDY, SERIES or IMAGE level, not at {0} level")]
-    Level(QueryLevel),
     /// A keyword that is no key at this level.
     #[error("`{keyword}` is no key at {level} level; the nearest one is {nearest}")]
     Keyword {
@@ -79,89 +157,165 @@ impl FoundRow {
     }
 }
 
+impl Query {
+    /// Makes a query at a level of attributes and the values that they must match; an empty value, or one of stars only,
+    /// matches everything. Every attribute is returned, in this order.
+    pub fn new<'v>(
+        level: QueryLevel,
+        options: Options,
+        keys: impl IntoIterator<Item = (&'static Attribute, &'v str)>,
+    ) -> Result<Query, InvalidQuery> {
+        let mut query = Query { level, returned: Vec::new(), wanted: Vec::new(), files: options.files };
+        for (attribute, value) in keys {
+            if query.returned.iter().any(|(known, _)| known.tag == attribute.tag) {
+                continue;
+            }
+            let column = attribute.column();
+            query.returned.push((attribute, column));
+            let Some(value) = matching::asked(value) else { continue };
+            if value.len() > LONGEST_VALUE {
+                let wanted = "it is longer than any query needs";
+                let value = format!("{} bytes", value.len());
+                return Err(InvalidQuery::Value { keyword: attribute.keyword, value, wanted });
+            }
+            let what = What::Value(Matcher::new(attribute, value, options.fuzzy)?);
+            let person = attribute.compared == Compared::Person;
+            let column = if person { attributes::width(attribute.level) - 1 } else { column };
+            query.wanted.push(Wanted { level: attribute.level, tag: attribute.tag, column, what });
+        }
+        if options.combined {
+            query.combine(tags::STUDY_DATE, tags::STUDY_TIME);
+            query.combine(tags::SERIES_DATE, tags::SERIES_TIME);
+        }
+        Ok(query)
+    }
+
+    /// The attributes that matches tell.
+    pub fn returned(&self) -> impl Iterator<Item = &'static Attribute> {
+        self.returned.iter().map(|(attribute, _)| *attribute)
+    }
+
+    /// The days stay a condition of their own, which an index serves; the times do not.
+    fn combine(&mut self, date: Tag, time: Tag) {
+        let of = |tag| self.wanted.iter().find(|wanted: &&Wanted| wanted.tag == tag);
+        let Some((date, time)) = of(date).zip(of(time)) else { return };
+        let (What::Value(Matcher::Days(days)), What::Value(Matcher::Times(times))) = (&date.what, &time.what) else {
+            return;
+        };
+        let ([days], [times]) = (days.as_slice(), times.as_slice()) else { return };
+        let Some(moments) = Moments::of(days, times) else { return };
+        let both = Wanted { what: What::Moments(moments, time.column), ..*date };
+        let time = time.tag;
+        self.wanted.retain(|wanted| wanted.tag != time);
+        self.wanted.push(both);
+    }
+
+    /// What a key asks for.
+    fn matcher(&self, tag: Tag) -> Option<&Matcher> {
+        self.wanted.iter().find_map(|wanted| match &wanted.what {
+            What::Value(matcher) if wanted.tag == tag => Some(matcher),
+            _ => None,
+        })
+    }
+
+    fn answer(&self, path: &Path<'_>) -> Result<Match, DbError> {
+        let mut values = Vec::with_capacity(self.returned.len());
+        for (attribute, column) in &self.returned {
+            values.push(with_text(path.value(attribute.level, *column)?, str::to_owned)?);
+        }
+        let file = if self.files && self.level == QueryLevel::Image { path.file()? } else { None };
+        Ok(Match { values, file })
+    }
+}
+
+impl Wanted {
+    fn matches<'v>(&self, value: impl Fn(usize) -> rusqlite::Result<ValueRef<'v>>) -> Result<bool, DbError> {
+        let this = value(self.column)?;
+        Ok(match &self.what {
+            What::Value(matcher) => with_text(this, |text| matcher.matches(text))?,
+            What::Moments(moments, time) => {
+                let time = value(*time)?;
+                with_text(this, |day| with_text(time, |time| moments.contain(day, time)))??
+            }
+        })
+    }
+}
+
+/// A column as text.
+fn with_text<T>(value: ValueRef<'_>, then: impl FnOnce(&str) -> T) -> Result<T, DbError> {
+    Ok(match value {
+        ValueRef::Integer(number) => then(&number.to_string()),
+        ValueRef::Null => then(""),
+        other => then(other.as_str().map_err(rusqlite::Error::from)?),
+    })
+}
+
 impl Catalog {
-    /// The filed studies, series or instances that match all keys. Values match as in DICOM: `*` and `?` are
-    /// wildcards, backslashes separate alternatives, dates and times may be ranges, an empty value matches everything;
-    /// names match without regard to case and diacritics, in any of their component groups.
+    /// The next matches of a query, `room` at most: from the beginning, or from where another page ended. They come in
+    /// the order of whatever index the query is read by, studies usually newest first. What is filed meanwhile may or may
+    /// not be among them; nothing comes twice.
+    pub async fn search(&self, query: &Arc<Query>, from: Option<Cursor>, room: usize) -> Result<Page, CatalogError> {
+        let query = Arc::clone(query);
+        self.read(move |c| {
+            let (rows, next) = Walk::page(c, &query, from, room)?;
+            Ok(Page { rows, next })
+        })
+        .await
+    }
+
+    /// The filed patients, studies, series or instances that match all keys, newest first. Values match as in DICOM: `*`
+    /// and `?` are wildcards, backslashes separate alternatives, dates and times may be ranges, an empty value matches
+    /// everything; names match without regard to case and diacritics, in any of their component groups.
     pub async fn find(
         &self,
         level: QueryLevel,
         keys: &[(String, String)],
         limit: usize,
     ) -> Result<Found, CatalogError> {
-        let columns = columns::of(level).ok_or(InvalidQuery::Level(level))?;
-        let (sql, parameters) = statement(level, &columns, keys, limit)?;
-        self.read(move |c| {
-            let mut statement = c.prepare(&sql)?;
-            let mut rows: Vec<FoundRow> = statement
-                .query_map(rusqlite::params_from_iter(parameters), |row| found(row, &columns))?
-                .collect::<Result<_, _>>()?;
-            let more = rows.len() > limit;
-            rows.truncate(limit);
-            Ok(Found { rows, more })
-        })
-        .await
+        let mut asked = Vec::new();
+        for (keyword, value) in keys {
+            let known = Attribute::of(level).find(|attribute| attribute.keyword.eq_ignore_ascii_case(keyword));
+            let nearest = || attributes::nearest(level, keyword);
+            let unknown = || InvalidQuery::Keyword { keyword: keyword.clone(), level, nearest: nearest() };
+            asked.push((known.ok_or_else(unknown)?, value.as_str()));
+        }
+        // Every attribute in the order of the table, whatever was asked for.
+        let value = |attribute: &Attribute| asked.iter().find(|(key, _)| key.tag == attribute.tag);
+        let all = Attribute::of(level).map(|attribute| (attribute, value(attribute).map_or("", |(_, value)| value)));
+        let query = Arc::new(Query::new(level, Options { files: true, ..Options::default() }, all)?);
+        let (mut matches, mut from) = (Vec::new(), None);
+        let enough = limit.max(SORTED).saturating_add(1);
+        loop {
+            let page = self.search(&query, from, PAGE.min(enough - matches.len())).await?;
+            matches.extend(page.rows);
+            from = page.next;
+            if from.is_none() || matches.len() == enough {
+                break;
+            }
+        }
+        let mut rows: Vec<FoundRow> = matches
+            .into_iter()
+            .map(|found| FoundRow {
+                attributes: query.returned().map(|attribute| attribute.keyword).zip(found.values).collect(),
+                file: found.file,
+            })
+            .collect();
+        rows.sort_by_cached_key(newest_first);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(Found { rows, more })
     }
 }
 
-/// The statement of a query and its parameters. No text of the asker becomes SQL (I8).
-pub(super) fn statement(
-    level: QueryLevel,
-    columns: &[&'static Column],
-    keys: &[(String, String)],
-    limit: usize,
-) -> Result<(String, Vec<Value>), InvalidQuery> {
-    let mut selected: Vec<_> = columns.iter().map(|column| column.sql).collect();
-    let mut conditions = vec!["st.instances > 0".to_owned()];
-    let mut parameters = Vec::new();
-    for (keyword, value) in keys {
-        let column = columns.iter().find(|column| column.keyword.eq_ignore_ascii_case(keyword)).ok_or_else(|| {
-            InvalidQuery::Keyword { keyword: keyword.clone(), level, nearest: columns::nearest(columns, keyword) }
-        })?;
-        conditions.extend(matching::condition(column, value, &mut parameters)?);
-    }
-    let (from, order) = match level {
-        QueryLevel::Series => (SERIES, ", CAST(se.number AS INTEGER), se.uid"),
-        QueryLevel::Image => (INSTANCES, ", CAST(se.number AS INTEGER), se.uid, CAST(i.number AS INTEGER), i.uid"),
-        _ => (STUDIES, ""),
-    };
-    if level >= QueryLevel::Series {
-        conditions.push("se.instances > 0".into());
-    }
-    if level == QueryLevel::Image {
-        selected.push(instance_bytes!());
-    }
-    let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
-    parameters.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
-    let sql = format!(
-        "SELECT {selected} FROM {from} WHERE {conditions} \
-         ORDER BY st.study_date DESC, st.study_time DESC, st.uid{order} LIMIT ?{}",
-        parameters.len()
-    );
-    Ok((sql, parameters))
-}
-
-const STUDIES: &str = "studies st JOIN patients p ON p.id = st.patient";
-const SERIES: &str = "studies st JOIN patients p ON p.id = st.patient JOIN series se ON se.study = st.id";
-const INSTANCES: &str = "studies st JOIN patients p ON p.id = st.patient JOIN series se ON se.study = st.id \
-    JOIN instances i ON i.series = se.id JOIN uids c ON c.id = i.class JOIN uids t ON t.id = i.transfer_syntax \
-    LEFT JOIN folders f ON f.id = i.link_folder";
-
-fn found(row: &Row<'_>, columns: &[&'static Column]) -> rusqlite::Result<FoundRow> {
-    let mut attributes = Vec::with_capacity(columns.len());
-    for (index, column) in columns.iter().enumerate() {
-        let value = match row.get_ref(index)? {
-            ValueRef::Integer(number) => number.to_string(),
-            ValueRef::Null => String::new(),
-            other => other.as_str()?.to_owned(),
-        };
-        attributes.push((column.keyword, value));
-    }
-    let has_file = row.as_ref().column_count() > columns.len();
-    Ok(FoundRow { attributes, file: if has_file { Some(file_of(row, columns.len())?) } else { None } })
-}
-
-fn file_of(row: &Row<'_>, at: usize) -> rusqlite::Result<FoundFile> {
-    let Bytes { place, file_size, digest, .. } = Bytes::read(row, at)?;
-    Ok(FoundFile { file: place, size: file_size, digest })
+/// The order in which people read answers: the latest study first, its series and their instances by number.
+fn newest_first(row: &FoundRow) -> impl Ord + use<> {
+    let text = |keyword| row.get(keyword).unwrap_or_default().to_owned();
+    let number = |keyword| row.get(keyword).and_then(|number| number.trim().parse::<i64>().ok()).unwrap_or(0);
+    (
+        std::cmp::Reverse((text("StudyDate"), text("StudyTime"))),
+        text("StudyInstanceUID"),
+        (number("SeriesNumber"), text("SeriesInstanceUID")),
+        (number("InstanceNumber"), text("SOPInstanceUID")),
+        (text("PatientName"), text("PatientID")),
+    )
 }

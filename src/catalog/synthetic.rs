@@ -145,11 +145,14 @@ fn fill_all(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), Catal
                 let first = instance(study, 1);
                 let id = i64::try_from(study).unwrap_or(i64::MAX);
                 let name = first.header.patient_name.unwrap_or_default();
-                tx.prepare_cached("INSERT INTO patients VALUES (?1, ?2, '', ?3, lower(?3), '19700101', 'O')")?
+                tx.prepare_cached("INSERT INTO patients (id, patient_id, issuer, name, name_folded, birth_date, sex)
+                     VALUES (?1, ?2, '', ?3, lower(?3), '19700101', 'O')")?
                     .execute(params![id, first.header.patient_id, name])?;
+                tx.prepare_cached("INSERT INTO patient_names (folded, patient) VALUES (lower(?1), ?2)")?
+                    .execute(params![name, id])?;
                 tx.prepare_cached(
-                    "INSERT INTO studies (id, uid, patient, study_date, study_time, modalities, series, instances)
-                     VALUES (?1, ?2, ?1, ?3, ?5, 'CT', 1, ?4)",
+                    "INSERT INTO studies (id, uid, patient, study_date, study_time, modalities, sop_classes, series, instances)
+                     VALUES (?1, ?2, ?1, ?3, ?5, 'CT', ?6, 1, ?4)",
                 )?
                 .execute(params![
                     id,
@@ -157,6 +160,7 @@ fn fill_all(catalog: &Catalog, studies: u64, per_study: u32) -> Result<(), Catal
                     first.header.study_date,
                     per_study,
                     first.header.study_time,
+                    first.identity.class.as_str(),
                 ])?;
                 let place = first.place.to_string();
                 let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);

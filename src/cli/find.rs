@@ -27,6 +27,7 @@ Examples:
   pacsferry find oldpacs StudyDate=20240101-20240131 ModalitiesInStudy=CT
   pacsferry find oldpacs --level series StudyInstanceUID=1.2.840.1.2.3
   pacsferry find catalog PatientName='mul*'
+  pacsferry find catalog --level patient PatientName='mul*'
   pacsferry find catalog --level instance StudyInstanceUID=1.2.840.1.2.3 --json")]
 pub(super) struct Args {
     /// The name of a source, or `catalog` for what is filed here
@@ -35,7 +36,7 @@ pub(super) struct Args {
     /// What must match
     #[arg(value_name = "KEY=VALUE")]
     keys: Vec<Key>,
-    /// study, series or instance
+    /// patient (in the catalog only), study, series or instance
     #[arg(long, default_value = "study", value_parser = keys::level)]
     level: QueryLevel,
     /// The most rows
@@ -53,6 +54,12 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         in_catalog(global, &config, &args, limit).await?
     } else {
         let source = open::source(&config, &args.place)?;
+        if args.level == QueryLevel::Patient {
+            return Err(Failure::usage(
+                "patients are listed in the catalog only",
+                "ask the source at study level: its answers name the patients",
+            ));
+        }
         at_source(&config, source, &args, limit).await?
     };
     if more {

@@ -68,7 +68,14 @@ pub(super) fn keyword(tag: Tag) -> String {
 /// The attributes that are shown at a level, in this order.
 pub(super) fn shown(level: QueryLevel) -> &'static [Tag] {
     match level {
-        QueryLevel::Patient => &[tags::PATIENT_ID, tags::PATIENT_NAME, tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX],
+        QueryLevel::Patient => &[
+            tags::PATIENT_ID,
+            tags::PATIENT_NAME,
+            tags::PATIENT_BIRTH_DATE,
+            tags::PATIENT_SEX,
+            tags::NUMBER_OF_PATIENT_RELATED_STUDIES,
+            tags::NUMBER_OF_PATIENT_RELATED_INSTANCES,
+        ],
         QueryLevel::Study => &[
             tags::STUDY_DATE,
             tags::STUDY_TIME,
@@ -98,8 +105,11 @@ pub(super) fn heading(keyword: &str) -> &str {
         "StudyDate" => "Date",
         "StudyTime" => "Time",
         "ModalitiesInStudy" => "Modalities",
+        "NumberOfPatientRelatedStudies" => "Studies",
         "NumberOfStudyRelatedSeries" => "Series",
-        "NumberOfStudyRelatedInstances" | "NumberOfSeriesRelatedInstances" => "Objects",
+        "NumberOfPatientRelatedInstances" | "NumberOfStudyRelatedInstances" | "NumberOfSeriesRelatedInstances" => {
+            "Objects"
+        }
         "SeriesNumber" | "InstanceNumber" => "No.",
         "StudyDescription" | "SeriesDescription" => "Description",
         "PatientName" => "Name",
@@ -122,10 +132,11 @@ fn usual_tags() -> impl Iterator<Item = Tag> {
 /// The level that a word means, DICOM's own or the one that people use.
 pub(super) fn level(text: &str) -> Result<QueryLevel, String> {
     match text.to_ascii_lowercase().as_str() {
+        "patient" => Ok(QueryLevel::Patient),
         "study" => Ok(QueryLevel::Study),
         "series" => Ok(QueryLevel::Series),
         "instance" | "image" => Ok(QueryLevel::Image),
-        _ => Err("the levels are study, series and instance".into()),
+        _ => Err("the levels are patient, study, series and instance".into()),
     }
 }
 
@@ -152,7 +163,7 @@ mod tests {
     #[test]
     fn levels_are_what_people_call_them() {
         assert_eq!(level("instance"), Ok(QueryLevel::Image));
-        assert_eq!(level("STUDY"), Ok(QueryLevel::Study));
+        assert_eq!((level("patient"), level("STUDY")), (Ok(QueryLevel::Patient), Ok(QueryLevel::Study)));
         assert!(level("exam").is_err());
     }
 }

@@ -1,138 +1,126 @@
-//! How a value given to a key is compared with a column.
-
-use rusqlite::types::Value;
+//! How a value given to a key is compared with what the catalog holds (PS3.4 §C.2.2.2): pure, so that every rule is a row
+//! of a test.
 
 use super::InvalidQuery;
-use super::columns::{Column, Kind};
-use crate::dataset::fold_person_name;
-use crate::dicom::Date;
+use super::attributes::{Attribute, Compared};
+use super::names::Name;
+use super::pattern::Pattern;
+use super::times::{Days, Times};
 
-/// The condition that a key means, its values added to the parameters; `None` when everything matches.
-pub(super) fn condition(
-    column: &Column,
-    value: &str,
-    parameters: &mut Vec<Value>,
-) -> Result<Option<String>, InvalidQuery> {
+/// What a key asks for; one of several is enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Matcher {
+    /// Sorted.
+    Uids(Vec<String>),
+    /// The same for an attribute of several values.
+    AnyUid(Vec<String>),
+    Texts(Vec<Pattern>),
+    /// The same for an attribute of several values.
+    AnyText(Vec<Pattern>),
+    Names(Vec<Name>),
+    Days(Vec<Days>),
+    Times(Vec<Times>),
+    Numbers(Vec<i64>),
+}
+
+/// Trims what pads a value; `None` where everything matches.
+pub(super) fn asked(value: &str) -> Option<&str> {
     let value = value.trim_matches([' ', '\0']);
-    if value.is_empty() || value.chars().all(|c| c == '*') {
-        return Ok(None);
-    }
-    let mut bind = |value: Value| {
-        parameters.push(value);
-        format!("?{}", parameters.len())
-    };
-    let invalid = |wanted| InvalidQuery::Value { keyword: column.keyword, value: value.to_owned(), wanted };
-    let sql = column.sql;
-    Ok(Some(match column.kind {
-        Kind::Uid => {
-            let list: Vec<&str> = value.split('\\').map(str::trim).filter(|uid| !uid.is_empty()).collect();
-            let list = serde_json::Value::from(list).to_string();
-            format!("{sql} IN (SELECT value FROM json_each({}))", bind(list.into()))
-        }
-        Kind::Text => any(value, |one| text(sql, one, &mut bind)),
-        Kind::Values => any(value, |one| {
-            let inside = bind(format!("*\\{}\\*", glob(one)).into());
-            format!("'\\' || {sql} || '\\' GLOB {inside}")
-        }),
-        Kind::Person(folded) => person(folded, value, &mut bind),
-        Kind::Date => {
-            let (from, to) = days(value).ok_or_else(|| {
-                invalid("write a day as YYYYMMDD, a range as YYYYMMDD-YYYYMMDD, and leave out an end that is open")
-            })?;
-            range(sql, from.map(|day| day.to_string()), to.map(|day| day.to_string()), &mut bind)
-        }
-        Kind::Time => {
-            let (from, to) = value.split_once('-').unwrap_or((value, value));
-            let sound = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b':');
-            if !sound(from) || !sound(to) {
-                return Err(invalid("write a time as HHMMSS, a range as HHMMSS-HHMMSS"));
+    (!value.chars().all(|c| c == '*')).then_some(value)
+}
+
+impl Matcher {
+    /// Reads the value of a key, which asks for something: see [`asked`].
+    pub(super) fn new(attribute: &'static Attribute, value: &str, fuzzy: bool) -> Result<Matcher, InvalidQuery> {
+        let invalid = |wanted| InvalidQuery::Value { keyword: attribute.keyword, value: value.to_owned(), wanted };
+        let parts = || value.split('\\').map(|part| part.trim_matches([' ', '\0'])).filter(|part| !part.is_empty());
+        let texts = || parts().map(Pattern::new).collect();
+        Ok(match attribute.compared {
+            Compared::Uid | Compared::Uids => {
+                let mut uids: Vec<String> = parts().map(str::to_owned).collect();
+                uids.sort_unstable();
+                uids.dedup();
+                if attribute.compared == Compared::Uid { Matcher::Uids(uids) } else { Matcher::AnyUid(uids) }
             }
-            // A time that is less precise means all of its minute or hour, at the later end too.
-            let end = |text: &str, last: &str| (!text.is_empty()).then(|| format!("{}{last}", text.replace(':', "")));
-            range(sql, end(from, ""), end(to, "~"), &mut bind)
-        }
-        Kind::Number => {
-            let number: i64 = value.parse().map_err(|_| invalid("write a whole number"))?;
-            format!("{sql} = {}", bind(number.into()))
-        }
-    }))
-}
-
-/// Alternatives, one of which must match.
-fn any(value: &str, mut one: impl FnMut(&str) -> String) -> String {
-    let parts: Vec<_> = value.split('\\').map(str::trim).filter(|part| !part.is_empty()).map(&mut one).collect();
-    // Nothing but backslashes asks for nothing that there is.
-    if parts.is_empty() { "FALSE".into() } else { format!("({})", parts.join(" OR ")) }
-}
-
-fn has_wildcard(value: &str) -> bool {
-    value.contains(['*', '?'])
-}
-
-fn text(sql: &str, value: &str, bind: &mut impl FnMut(Value) -> String) -> String {
-    if has_wildcard(value) {
-        format!("{sql} GLOB {}", bind(glob(value).into()))
-    } else {
-        format!("{sql} = {}", bind(value.to_owned().into()))
+            Compared::Text => Matcher::Texts(texts()),
+            Compared::Texts => Matcher::AnyText(texts()),
+            Compared::Person => Matcher::Names(parts().map(|part| Name::new(part, fuzzy)).collect()),
+            Compared::Date => {
+                let wanted = "write a day as YYYYMMDD, a range as YYYYMMDD-YYYYMMDD, and leave out an end that is open";
+                Matcher::Days(parts().map(Days::parse).collect::<Option<_>>().ok_or_else(|| invalid(wanted))?)
+            }
+            Compared::Time => {
+                let wanted = "write a time as HHMMSS, a range as HHMMSS-HHMMSS";
+                Matcher::Times(parts().map(Times::parse).collect::<Option<_>>().ok_or_else(|| invalid(wanted))?)
+            }
+            Compared::Number => {
+                let numbers = parts().map(|part| part.parse().ok()).collect::<Option<_>>();
+                Matcher::Numbers(numbers.ok_or_else(|| invalid("write a whole number"))?)
+            }
+        })
     }
-}
 
-/// `*` and `?` mean the same in GLOB; a bracket there is a bracket here.
-fn glob(value: &str) -> String {
-    value.replace('[', "[[]")
-}
-
-/// A name matches as a whole, or up to the end of one of its components; in any group of components.
-fn person(folded: &str, value: &str, bind: &mut impl FnMut(Value) -> String) -> String {
-    let pattern = glob(&fold_person_name(value));
-    let rests: &[&str] = if has_wildcard(&pattern) { &["", "=*"] } else { &["", "^*", "=*"] };
-    let conditions: Vec<_> = ["", "*="]
-        .iter()
-        .flat_map(|before| rests.iter().map(move |rest| (before, rest)))
-        .map(|(before, rest)| format!("{folded} GLOB {}", bind(format!("{before}{pattern}{rest}").into())))
-        .collect();
-    format!("({})", conditions.join(" OR "))
-}
-
-fn range(sql: &str, from: Option<String>, to: Option<String>, bind: &mut impl FnMut(Value) -> String) -> String {
-    let mut conditions = vec![format!("{sql} <> ''")];
-    conditions.extend(from.map(|from| format!("{sql} >= {}", bind(from.into()))));
-    conditions.extend(to.map(|to| format!("{sql} <= {}", bind(to.into()))));
-    format!("({})", conditions.join(" AND "))
-}
-
-/// A day or a range of days; people may write the days with hyphens.
-fn days(value: &str) -> Option<(Option<Date>, Option<Date>)> {
-    if let Ok(day) = Date::parse(value) {
-        return Some((Some(day), Some(day)));
+    /// Whether the value of an attribute, for a name its folded form, is asked for. An empty one never is.
+    pub(super) fn matches(&self, value: &str) -> bool {
+        let is_one = |uids: &[String], value: &str| uids.binary_search_by(|uid| uid.as_str().cmp(value)).is_ok();
+        match self {
+            Matcher::Uids(uids) => is_one(uids, value),
+            Matcher::AnyUid(uids) => value.split('\\').any(|value| is_one(uids, value)),
+            Matcher::Texts(patterns) => patterns.iter().any(|pattern| pattern.matches(value)),
+            Matcher::AnyText(patterns) => {
+                value.split('\\').any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
+            }
+            Matcher::Names(names) => names.iter().any(|name| name.matches(value)),
+            Matcher::Days(days) => days.iter().any(|days| days.contains(value)),
+            Matcher::Times(times) => times.iter().any(|times| times.contains(value)),
+            Matcher::Numbers(numbers) => value.trim().parse().is_ok_and(|number| numbers.contains(&number)),
+        }
     }
-    let end = |text: &str| if text.is_empty() { Some(None) } else { Date::parse(text).ok().map(Some) };
-    value.match_indices('-').find_map(|(at, _)| {
-        let (from, to) = (end(value.get(..at)?)?, end(value.get(at + 1..)?)?);
-        (from.is_some() || to.is_some()).then_some((from, to))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::{QueryLevel, Tag, tags};
+
+    fn matcher(tag: Tag, value: &str) -> Result<Matcher, InvalidQuery> {
+        Matcher::new(Attribute::at(QueryLevel::Image, tag).unwrap(), asked(value).unwrap(), false)
+    }
 
     #[test]
-    fn days_and_ranges_are_read_as_people_write_them() {
-        let day = |text: &str| Date::parse(text).ok();
-        let (a, b) = (day("20200101"), day("20201231"));
-        for (text, expected) in [
-            ("20200101", (a, a)),
-            ("2020-01-01", (a, a)),
-            ("20200101-20201231", (a, b)),
-            ("2020-01-01-2020-12-31", (a, b)),
-            ("20200101-", (a, None)),
-            ("-2020-12-31", (None, b)),
+    fn each_kind_of_attribute_has_its_own_matching() {
+        for (tag, key, yes, no) in [
+            (tags::STUDY_INSTANCE_UID, "1.2\\1.10\\1.3 ", &["1.2", "1.3", "1.10"][..], &["1.1", "1.2.3", ""][..]),
+            (tags::STUDY_INSTANCE_UID, "1.2*", &["1.2*"], &["1.2", "1.20"]),
+            (tags::SOP_CLASSES_IN_STUDY, "1.2.4", &["1.2.3\\1.2.4", "1.2.4"], &["1.2.3", ""]),
+            (tags::PATIENT_ID, "P1", &["P1"], &["p1", "P11", ""]),
+            (tags::PATIENT_ID, " P1 ", &["P1"], &[]),
+            (tags::PATIENT_ID, "P1\\P3*", &["P1", "P3", "P34"], &["P2"]),
+            (tags::PATIENT_ID, "P[1]%", &["P[1]%"], &["P1x"]),
+            (tags::STUDY_DESCRIPTION, "*ne?", &["knee", "bones"], &["KNEE", "bone"]),
+            (tags::MODALITIES_IN_STUDY, "SR", &["CT\\SR", "SR"], &["S", "CT", ""]),
+            (tags::MODALITIES_IN_STUDY, "C?\\MR", &["CR\\PR", "MR"], &["US"]),
+            (tags::PATIENT_NAME, "müll*", &["muller"], &["miller"]),
+            (tags::PATIENT_BIRTH_DATE, "19700101", &["19700101"], &["19700102", ""]),
+            (tags::STUDY_DATE, "20200101\\20200103-", &["20200101", "20210101"], &["20200102"]),
+            (tags::STUDY_TIME, "2200-0200", &["2300", "0100"], &["1200"]),
+            (tags::INSTANCE_NUMBER, "07", &["7", " 7 ", "+7"], &["70", "", "x"]),
+            (tags::PATIENT_ID, "\\", &[], &["", "P1"]),
         ] {
-            assert_eq!(days(text), Some(expected), "{text}");
+            let matcher = matcher(tag, key).unwrap();
+            assert_eq!(yes.iter().find(|value| !matcher.matches(value)), None, "{tag} {key} does not match");
+            assert_eq!(no.iter().find(|value| matcher.matches(value)), None, "{tag} {key} matches");
         }
-        for text in ["-", "2020", "today", "20200101-x", "20201301", "--"] {
-            assert_eq!(days(text), None, "{text}");
+        for (tag, key) in
+            [(tags::STUDY_DATE, "2020*"), (tags::STUDY_TIME, "noon"), (tags::ROWS, "many"), (tags::STUDY_DATE, "-")]
+        {
+            assert!(matches!(matcher(tag, key), Err(InvalidQuery::Value { .. })), "{tag} {key}");
         }
+    }
+
+    #[test]
+    fn nothing_and_stars_ask_for_everything() {
+        assert_eq!(["", "  ", "\0", "*", "***", " * "].map(asked), [None; 6]);
+        assert_eq!(asked(" a* "), Some("a*"));
     }
 }

@@ -104,7 +104,7 @@ impl Batch<'_> {
             ])?;
         if inserted == 1 {
             let id = self.tx.last_insert_rowid();
-            self.hierarchy.filed(self.tx, study, series, header)?;
+            self.hierarchy.filed(self.tx, study, series, object.identity.class.as_str(), header)?;
             self.receipt(object, from, study, Outcome::New, Some(id))?;
             return Ok(Recorded::New);
         }

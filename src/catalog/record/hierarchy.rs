@@ -25,6 +25,7 @@ struct Study {
     /// Patient ID and issuer, once an instance has told them.
     patient: Option<(String, String)>,
     modalities: String,
+    sop_classes: String,
     instances: i64,
     new_instances: i64,
     new_series: i64,
@@ -46,14 +47,15 @@ impl Hierarchy {
         }
         let found = tx
             .prepare_cached(
-                "SELECT s.id, p.patient_id, p.issuer, s.modalities, s.instances
+                "SELECT s.id, p.patient_id, p.issuer, s.modalities, s.sop_classes, s.instances
                  FROM studies s LEFT JOIN patients p ON p.id = s.patient WHERE s.uid = ?1",
             )?
             .query_row([uid.as_str()], |row| {
                 let patient: Option<String> = row.get(1)?;
                 let issuer: Option<String> = row.get(2)?;
-                let (modalities, instances) = (row.get(3)?, row.get(4)?);
-                Ok((row.get(0)?, Study { patient: patient.zip(issuer), modalities, instances, ..Study::default() }))
+                let (modalities, sop_classes, instances) = (row.get(3)?, row.get(4)?, row.get(5)?);
+                let patient = patient.zip(issuer);
+                Ok((row.get(0)?, Study { patient, modalities, sop_classes, instances, ..Study::default() }))
             })
             .optional()?;
         let (id, study) = match found {
@@ -127,6 +129,7 @@ impl Hierarchy {
         tx: &Transaction<'_>,
         study: i64,
         series: i64,
+        class: &str,
         header: &Header,
     ) -> Result<(), DbError> {
         let row = self.studies.entry(study).or_default();
@@ -141,10 +144,11 @@ impl Hierarchy {
             None => row.patient = Some((id.to_owned(), issuer.to_owned())),
         }
         row.new_instances += 1;
+        add(&mut row.sop_classes, class);
         let one = self.series.entry(series).or_default();
         if one.instances + one.new_instances == 0 {
             row.new_series += 1;
-            row.add_modality(text(&header.modality));
+            add(&mut row.modalities, text(&header.modality));
         }
         one.new_instances += 1;
         Ok(())
@@ -168,25 +172,31 @@ impl Hierarchy {
         }
         for (id, study) in self.studies.iter().filter(|(_, study)| study.new_instances > 0) {
             tx.prepare_cached(
-                "UPDATE studies SET instances = instances + ?2, series = series + ?3, modalities = ?4, flags = flags | ?5
-                 WHERE id = ?1",
+                "UPDATE studies SET instances = instances + ?2, series = series + ?3, modalities = ?4, flags = flags | ?5,
+                    sop_classes = ?6 WHERE id = ?1",
             )?
-            .execute(params![id, study.new_instances, study.new_series, study.modalities, study.new_flags])?;
+            .execute(params![
+                id,
+                study.new_instances,
+                study.new_series,
+                study.modalities,
+                study.new_flags,
+                study.sop_classes
+            ])?;
         }
         Ok(())
     }
 }
 
-impl Study {
-    fn add_modality(&mut self, modality: &str) {
-        if modality.is_empty() || self.modalities.split('\\').any(|known| known == modality) {
-            return;
-        }
-        if !self.modalities.is_empty() {
-            self.modalities.push('\\');
-        }
-        self.modalities.push_str(modality);
+/// Adds a value to those that are separated by backslashes, unless it is there.
+fn add(values: &mut String, value: &str) {
+    if value.is_empty() || values.split('\\').any(|known| known == value) {
+        return;
     }
+    if !values.is_empty() {
+        values.push('\\');
+    }
+    values.push_str(value);
 }
 
 /// The row with exactly these demographics.
@@ -212,11 +222,17 @@ fn patient(known: &mut HashMap<[String; 5], i64>, tx: &Transaction<'_>, header: 
         Some(id) => id,
         None => {
             let [patient_id, issuer, name, birth_date, sex] = &key;
+            let folded = fold_person_name(name);
             tx.prepare_cached(
                 "INSERT INTO patients (patient_id, issuer, name, birth_date, sex, name_folded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![patient_id, issuer, name, birth_date, sex, fold_person_name(name)])?;
-            tx.last_insert_rowid()
+            .execute(params![patient_id, issuer, name, birth_date, sex, folded])?;
+            let id = tx.last_insert_rowid();
+            for group in folded.split('=').filter(|group| !group.is_empty()) {
+                tx.prepare_cached("INSERT OR IGNORE INTO patient_names (folded, patient) VALUES (?1, ?2)")?
+                    .execute(params![group, id])?;
+            }
+            id
         }
     };
     known.insert(key, id);

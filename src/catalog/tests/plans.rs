@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 
 use super::*;
+use crate::catalog::query::By;
 use crate::catalog::record::{batch, tally};
 use crate::dicom::QueryLevel;
 
@@ -104,29 +105,39 @@ fn the_list_of_an_import_is_read_by_its_indexes() {
 }
 
 #[test]
-fn queries_by_identifier_use_its_index() {
+fn queries_are_read_in_the_order_of_an_index_and_without_sorting() {
     let (_folder, catalog) = catalog();
-    for (level, keyword, index) in [
-        (QueryLevel::Study, "StudyInstanceUID", "sqlite_autoindex_studies_1 (uid=?)"),
-        (QueryLevel::Study, "PatientID", "patients_id (patient_id=?)"),
-        (QueryLevel::Study, "StudyDate", "studies_order (study_date>? AND study_date<?)"),
-        (QueryLevel::Series, "SeriesInstanceUID", "sqlite_autoindex_series_1 (uid=?)"),
-        (QueryLevel::Image, "SOPInstanceUID", "sqlite_autoindex_instances_1 (uid=?)"),
-        (QueryLevel::Image, "StudyInstanceUID", "instances_series (series=?)"),
+    let level = QueryLevel::Study;
+    for (sql, index) in [
+        (By::Patients.sql(), "SEARCH p USING INTEGER PRIMARY KEY (rowid>?)"),
+        (By::PatientId.sql(), "SEARCH p USING INDEX patients_id ((patient_id,name,rowid)>(?,?,?))"),
+        (By::Name.sql(), "SEARCH n USING PRIMARY KEY ((folded,patient)>(?,?))"),
+        (By::Moment.sql(), "SEARCH st USING INDEX studies_moment ((study_date,study_time,rowid)<(?,?,?))"),
+        (By::Accession.sql(), "SEARCH st USING INDEX studies_accession ((accession_number,rowid)>(?,?))"),
+        (By::Uids(level).sql(), "SEARCH st USING INDEX sqlite_autoindex_studies_1 (uid=?)"),
+        (By::Uids(QueryLevel::Series).sql(), "SEARCH se USING INDEX sqlite_autoindex_series_1 (uid=?)"),
+        (By::Uids(QueryLevel::Image).sql(), "SEARCH i USING INDEX sqlite_autoindex_instances_1 (uid=?)"),
+        (query::within(level).into(), "SEARCH st USING INDEX studies_patient (patient=? AND rowid>?)"),
+        (query::within(QueryLevel::Series).into(), "SEARCH se USING INDEX series_study (study=? AND rowid>?)"),
+        (query::within(QueryLevel::Image).into(), "SEARCH i USING INDEX instances_series (series=? AND rowid>?)"),
     ] {
-        let columns = query::columns_of(level).unwrap();
-        let value = if keyword == "StudyDate" { "20200101-20200131" } else { "1.2.3" };
-        let (sql, _) = query::statement(level, &columns, &[(keyword.into(), value.into())], 10).unwrap();
         let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
-        assert!(steps.iter().any(|step| step.contains(index)), "{keyword}: {steps:#?}");
+        assert_eq!(steps[0], index, "{sql}");
+        assert!(steps.iter().all(|step| is_flat(step)), "{steps:#?}");
+    }
+    for by in [By::PatientId, By::Name, By::Accession, By::Moment] {
+        let steps = catalog.db.read_blocking(|c| Ok(plan(c, by.counting()))).unwrap();
         assert!(
-            !steps.iter().any(|step| step.starts_with("SCAN") && !step.contains("json_each")),
-            "{keyword}: {steps:#?}"
+            steps
+                .iter()
+                .any(|step| step.contains("SEARCH") && step.contains("COVERING INDEX") || step.contains("PRIMARY KEY")),
+            "{by:?} {steps:#?}"
+        );
+        assert!(
+            !steps
+                .iter()
+                .any(|step| step.starts_with("SCAN") && !step.contains("SUBQUERY") && !step.contains("subquery")),
+            "{by:?} {steps:#?}"
         );
     }
-    // Everything, newest first, does not sort a million studies for the first ten.
-    let columns = query::columns_of(QueryLevel::Study).unwrap();
-    let (sql, _) = query::statement(QueryLevel::Study, &columns, &[], 10).unwrap();
-    let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
-    assert!(steps[0].contains("studies_order") && !steps.iter().any(|s| s.contains("TEMP B-TREE")), "{steps:#?}");
 }

@@ -1,0 +1,232 @@
+//! Where a query enters the catalog: the index by which the least is read.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::Query;
+use super::attributes::columns;
+use super::matching::Matcher;
+use super::names::Name;
+use super::times::Days;
+use crate::db::DbError;
+use crate::dicom::{QueryLevel, Tag, tags};
+
+/// Behind every text of a column.
+const LAST: char = '\u{10FFFF}';
+
+/// As many rows of an index are counted before it is taken for as good as any other.
+const COUNTED: i64 = 2000;
+
+/// An index, and the stretch of it that holds everything that can match.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) by: By,
+    /// The key that it begins with.
+    pub(super) start: Vec<Value>,
+    /// The first part of the key that is not part of it any more lies behind this one.
+    pub(super) end: Option<String>,
+    /// The UIDs, where it is a list of them.
+    pub(super) uids: Vec<String>,
+}
+
+/// By what rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::catalog) enum By {
+    /// Instances, series or studies with these UIDs.
+    Uids(QueryLevel),
+    Accession,
+    PatientId,
+    Name,
+    /// Studies, the latest first.
+    Moment,
+    /// Patients in the order in which they came.
+    Patients,
+}
+
+impl By {
+    /// The level of the rows.
+    pub(super) fn level(self) -> QueryLevel {
+        match self {
+            By::Uids(level) => level,
+            By::Accession | By::Moment => QueryLevel::Study,
+            By::PatientId | By::Name | By::Patients => QueryLevel::Patient,
+        }
+    }
+
+    /// How many columns the key has; they stand behind all others.
+    pub(super) fn key(self) -> usize {
+        match self {
+            By::Uids(_) => 0,
+            By::Patients => 1,
+            By::Accession | By::Name => 2,
+            By::PatientId | By::Moment => 3,
+        }
+    }
+
+    /// The statement: parameters are the key to begin with, or a UID. An id is a number and has no collation, but SQLite
+    /// takes it for a part of the key only where it has one.
+    pub(in crate::catalog) fn sql(self) -> String {
+        let (patient, study) = (columns(QueryLevel::Patient), columns(QueryLevel::Study));
+        let shown = "st.instances > 0";
+        match self {
+            By::Patients => {
+                format!("SELECT {patient}, p.id FROM patients p WHERE p.id >= ?1 AND p.instances > 0 ORDER BY p.id")
+            }
+            By::PatientId => format!(
+                "SELECT {patient}, p.patient_id, p.name, p.id FROM patients p
+                 WHERE (p.patient_id, p.name, p.id) >= (?1, ?2, ?3 COLLATE BINARY) AND p.instances > 0
+                 ORDER BY p.patient_id, p.name, p.id"
+            ),
+            By::Name => format!(
+                "SELECT {patient}, n.folded, n.patient FROM patient_names n CROSS JOIN patients p ON p.id = n.patient
+                 WHERE (n.folded, n.patient) >= (?1, ?2) AND p.instances > 0 ORDER BY n.folded, n.patient"
+            ),
+            By::Moment => format!(
+                "SELECT {patient}, {study}, st.study_date, st.study_time, st.id
+                 FROM studies st CROSS JOIN patients p ON p.id = st.patient
+                 WHERE (st.study_date, st.study_time, st.id) <= (?1, ?2, ?3 COLLATE BINARY) AND {shown}
+                 ORDER BY st.study_date DESC, st.study_time DESC, st.id DESC"
+            ),
+            By::Accession => format!(
+                "SELECT {patient}, {study}, st.accession_number, st.id
+                 FROM studies st CROSS JOIN patients p ON p.id = st.patient
+                 WHERE st.accession_number <> '' AND (st.accession_number, st.id) >= (?1, ?2 COLLATE BINARY) AND {shown}
+                 ORDER BY st.accession_number, st.id"
+            ),
+            By::Uids(QueryLevel::Image) => format!(
+                "SELECT {patient}, {study}, {}, {} FROM instances i CROSS JOIN series se ON se.id = i.series
+                 CROSS JOIN studies st ON st.id = se.study CROSS JOIN patients p ON p.id = st.patient
+                 {} WHERE i.uid = ?1",
+                columns(QueryLevel::Series),
+                super::walk::instance_columns(),
+                super::walk::INSTANCE_JOINS,
+            ),
+            // A series UID may stand in several studies.
+            By::Uids(QueryLevel::Series) => format!(
+                "SELECT {patient}, {study}, {} FROM series se CROSS JOIN studies st ON st.id = se.study
+                 CROSS JOIN patients p ON p.id = st.patient
+                 WHERE se.uid = ?1 AND se.instances > 0 ORDER BY se.study",
+                columns(QueryLevel::Series),
+            ),
+            By::Uids(_) => format!(
+                "SELECT {patient}, {study} FROM studies st CROSS JOIN patients p ON p.id = st.patient
+                 WHERE st.uid = ?1 AND {shown}"
+            ),
+        }
+    }
+
+    /// Counts the rows of its index between two ends, as far as it matters.
+    pub(in crate::catalog) fn counting(self) -> &'static str {
+        match self {
+            By::PatientId => {
+                "SELECT count(*) FROM (SELECT 1 FROM patients WHERE patient_id BETWEEN ?1 AND ?2 LIMIT ?3)"
+            }
+            By::Name => "SELECT count(*) FROM (SELECT 1 FROM patient_names WHERE folded BETWEEN ?1 AND ?2 LIMIT ?3)",
+            By::Accession => {
+                "SELECT count(*) FROM (SELECT 1 FROM studies
+                 WHERE accession_number <> '' AND accession_number BETWEEN ?1 AND ?2 LIMIT ?3)"
+            }
+            _ => "SELECT count(*) FROM (SELECT 1 FROM studies WHERE study_date BETWEEN ?1 AND ?2 LIMIT ?3)",
+        }
+    }
+}
+
+/// The range of all texts that begin with this one; `None` of all texts.
+pub(super) fn after(prefix: &str) -> Option<(String, String)> {
+    (!prefix.is_empty()).then(|| (prefix.to_owned(), format!("{prefix}{LAST}")))
+}
+
+impl Entry {
+    /// The best one for a query. UIDs are few; of other keys it is counted how much they leave.
+    pub(super) fn choose(c: &Connection, query: &Query) -> Result<Entry, DbError> {
+        for (level, tag) in [
+            (QueryLevel::Image, tags::SOP_INSTANCE_UID),
+            (QueryLevel::Series, tags::SERIES_INSTANCE_UID),
+            (QueryLevel::Study, tags::STUDY_INSTANCE_UID),
+        ] {
+            if let Some(Matcher::Uids(uids)) = query.matcher(tag) {
+                let start = vec![Value::Integer(0)];
+                return Ok(Entry { by: By::Uids(level), start, end: None, uids: uids.clone() });
+            }
+        }
+        let ranges = [By::Accession, By::PatientId, By::Name, By::Moment].map(|by| (by, range(by, query)));
+        let mut best: Option<(i64, By, (String, String))> = None;
+        for (by, range) in ranges {
+            let Some((from, to)) = range.filter(|_| by.level() <= query.level) else { continue };
+            let rows = c.prepare_cached(by.counting())?.query_row((&from, &to, COUNTED), |row| row.get(0))?;
+            if best.as_ref().is_none_or(|(least, ..)| rows < *least) {
+                best = Some((rows, by, (from, to)));
+            }
+        }
+        let text = |text: &str| Value::Text(text.to_owned());
+        let (by, start, end) = match best {
+            Some((_, by @ By::Moment, (from, to))) => {
+                (by, vec![Value::Text(to), text(&LAST.to_string()), Value::Integer(i64::MAX)], Some(from))
+            }
+            Some((_, by @ By::PatientId, (from, to))) => {
+                (by, vec![Value::Text(from), text(""), Value::Integer(0)], Some(to))
+            }
+            Some((_, by, (from, to))) => (by, vec![Value::Text(from), Value::Integer(0)], Some(to)),
+            None if query.level == QueryLevel::Patient => (By::Patients, vec![Value::Integer(0)], None),
+            None => {
+                let last = text(&LAST.to_string());
+                (By::Moment, vec![last.clone(), last, Value::Integer(i64::MAX)], None)
+            }
+        };
+        Ok(Entry { by, start, end, uids: Vec::new() })
+    }
+
+    /// Whether a key lies behind the end.
+    pub(super) fn is_behind(&self, first: &str) -> bool {
+        self.end.as_deref().is_some_and(|end| if self.by == By::Moment { first < end } else { first > end })
+    }
+
+    /// Whether a row is one that another row of this stretch tells too.
+    pub(super) fn is_repeated(&self, group: &str, folded: &str) -> bool {
+        let (By::Name, [Value::Text(from), ..], Some(to)) = (self.by, self.start.as_slice(), &self.end) else {
+            return false;
+        };
+        !Name::is_first((from, to), group, folded)
+    }
+}
+
+/// What a key leaves of an index: both ends included.
+fn range(by: By, query: &Query) -> Option<(String, String)> {
+    let only = |tag: Tag| match query.matcher(tag)? {
+        Matcher::Texts(patterns) => match patterns.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        },
+        _ => None,
+    };
+    let texts = |tag| {
+        let pattern = only(tag)?;
+        let prefix = pattern.prefix();
+        match pattern {
+            super::pattern::Pattern::Exact(_) => Some((prefix.clone(), prefix)),
+            super::pattern::Pattern::Wild(_) => after(&prefix),
+        }
+    };
+    match by {
+        By::Accession => texts(tags::ACCESSION_NUMBER),
+        By::PatientId => texts(tags::PATIENT_ID),
+        By::Name => match query.matcher(tags::PATIENT_NAME)? {
+            Matcher::Names(names) => match names.as_slice() {
+                [one] => one.range(),
+                _ => None,
+            },
+            _ => None,
+        },
+        By::Moment => match query.matcher(tags::STUDY_DATE)? {
+            Matcher::Days(days) => match days.as_slice() {
+                [Days { from, to }] => {
+                    // Days are digits: `0` is before, `9…` not behind the last one.
+                    Some((from.clone().unwrap_or_else(|| "0".into()), to.clone().unwrap_or_else(|| ":".into())))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        By::Uids(_) | By::Patients => None,
+    }
+}
