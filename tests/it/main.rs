@@ -29,6 +29,7 @@ mod resume;
 mod retrieve;
 mod scale;
 mod serve;
+mod serve_retrieve;
 mod strangers;
 mod support;
 mod tidy;

@@ -5,3 +5,4 @@ pub(crate) mod medium;
 pub(crate) mod peers;
 pub(crate) mod running;
 pub(crate) mod scene;
+pub(crate) mod viewer;

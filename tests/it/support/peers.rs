@@ -17,10 +17,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-pub(crate) use dcmtk::{Dcmqrscp, Storescp, dcmsend, echo, get_study, move_study};
+pub(crate) use dcmtk::{DCMTK_SYNTAXES, Dcmqrscp, Storescp, dcmsend, echo, get_study, getscu, move_study, movescu};
 pub(crate) use ferry::{Ferry, Finished, Source, files_below, string};
 pub(crate) use orthanc::Orthanc;
-pub(crate) use samples::{Sample, data_set_digest, distinct, samples, send, sop_instance};
+pub(crate) use samples::{Sample, data_set_digest, different_to_pydicom, distinct, samples, send, sop_instance};
 
 /// How long anything may take that a peer does at once on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

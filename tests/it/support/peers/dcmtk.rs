@@ -5,7 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{PATIENCE, Sample, Server, data_set_digest, finish, free_port, listens, sop_instance, text};
+use super::{Ferry, PATIENCE, Sample, Server, data_set_digest, finish, free_port, listens, sop_instance, text};
+
+/// What `storescp +xa` takes: native, deflated, RLE, JPEG, JPEG-LS, JPEG 2000.
+pub(crate) const DCMTK_SYNTAXES: [&str; 13] = [
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",
+];
 
 /// A running `dcmqrscp`, ended when dropped.
 pub(crate) struct Dcmqrscp {
@@ -101,11 +118,18 @@ impl Storescp {
 
     /// Listens on `port`, which the sources must know.
     pub(crate) fn start(port: u16) -> Self {
+        Self::start_with(port, &["+xa"])
+    }
+
+    /// The same, with other options.
+    pub(crate) fn start_with(port: u16, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("in")).expect("an output folder");
         let mut command = Command::new("storescp");
         command
-            .args(["--fork", "+B", "+xa", "-pm", "-dhl", "-pdu", "131072", "-od"])
+            .args(["--fork", "+B", "-pm", "-dhl", "-pdu", "131072"])
+            .args(options)
+            .arg("-od")
             .arg(folder.path().join("in"))
             .arg(port.to_string())
             .env("TCP_NODELAY", "1");
@@ -117,6 +141,39 @@ impl Storescp {
     pub(crate) fn received(&self) -> BTreeMap<String, String> {
         digests_of(&self.folder.path().join("in"))
     }
+
+    /// The files received, by SOP Instance UID.
+    pub(crate) fn files(&self) -> BTreeMap<String, PathBuf> {
+        files_of(&self.folder.path().join("in"))
+    }
+}
+
+/// `movescu` at the node, to [`Storescp::AE_TITLE`]; what it printed.
+pub(crate) fn movescu(ferry: &Ferry, arguments: &[&str]) -> String {
+    let mut command = Command::new("movescu");
+    command
+        .args(["-d", "-aet", Storescp::AE_TITLE, "-aec", Ferry::NODE, "-aem", Storescp::AE_TITLE])
+        .args(arguments)
+        .args(["127.0.0.1", &ferry.node.to_string()])
+        .env("TCP_NODELAY", "1");
+    let done = finish(command, PATIENCE * 2);
+    text(&done.stdout) + &text(&done.stderr)
+}
+
+/// `getscu` at the node, bit-preserving; the digest of every data set, by SOP Instance UID.
+pub(crate) fn getscu(ferry: &Ferry, arguments: &[&str]) -> BTreeMap<String, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new("getscu");
+    command
+        .args(["+B", "-aet", Storescp::AE_TITLE, "-aec", Ferry::NODE])
+        .args(arguments)
+        .arg("-od")
+        .arg(folder.path())
+        .args(["127.0.0.1", &ferry.node.to_string()])
+        .env("TCP_NODELAY", "1");
+    let done = finish(command, PATIENCE * 2);
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    digests_of(folder.path())
 }
 
 /// Has the source send one study to the AE title, with `movescu`. A source that cannot send all
@@ -173,9 +230,10 @@ pub(crate) fn echo(port: u16, calling: &str, called: &str) -> Result<(), String>
 
 /// Every file that DCMTK left in a folder: its SOP Instance UID and the digest of its data set.
 fn digests_of(folder: &Path) -> BTreeMap<String, String> {
-    std::fs::read_dir(folder)
-        .expect("an output folder")
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| (sop_instance(&path), data_set_digest(&path)))
-        .collect()
+    files_of(folder).into_iter().map(|(uid, path)| (uid, data_set_digest(&path))).collect()
+}
+
+fn files_of(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("an output folder");
+    entries.map(|entry| entry.expect("an entry").path()).map(|path| (sop_instance(&path), path)).collect()
 }

@@ -1,4 +1,4 @@
-"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire.
+"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire, `different` compares.
 
 Both speak JSON on standard output; see samples.rs, which calls this.
 """
@@ -21,6 +21,9 @@ FALLBACK = "2.25.1"
 def main():
     if sys.argv[1] == "samples":
         answer = samples()
+    elif sys.argv[1] == "different":
+        pairs = json.loads(Path(sys.argv[2]).read_text())
+        answer = [what for one, other in pairs if (what := different(one, other))]
     else:
         port, called, listing = sys.argv[2:]
         answer = [send(int(port), called, s) for s in json.loads(Path(listing).read_text())]
@@ -110,6 +113,44 @@ def send(port, called, sample):
         return answer.Status
     finally:
         association.release()
+
+
+def different(one, other):
+    """The first difference of two files in the values of their elements, whatever their encodings."""
+    first, second = values(pydicom.dcmread(one)), values(pydicom.dcmread(other))
+    for key in sorted(first.keys() | second.keys()):
+        if first.get(key) != second.get(key):
+            return f"{one}: {key}: {str(first.get(key))[:80]} is now {str(second.get(key))[:80]}"
+    return None
+
+
+def values(data, path=(), found=None):
+    """Every value by its path of tags and item numbers."""
+    found = {} if found is None else found
+    big = data.original_encoding[1] is False
+    for element in data:
+        here = (*path, str(element.tag))
+        if element.tag.element == 0:  # a group length
+            continue
+        if element.VR == "SQ":
+            found[here] = len(element.value)
+            for number, item in enumerate(element.value):
+                values(item, (*here, number), found)
+        else:
+            # Implicit VR does not say what a private element is: that its bytes are the same is tested elsewhere.
+            found[here] = "private" if element.tag.is_private else plain(element, big)
+    return found
+
+
+def plain(element, big):
+    value = element.value
+    if isinstance(value, bytes):
+        units = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+        unit = units.get(element.VR, 1) if big else 1
+        if unit > 1:
+            value = b"".join(value[at : at + unit][::-1] for at in range(0, len(value), unit))
+        return value.rstrip(b"\0")
+    return str(value).rstrip(" \0") if value is not None else ""
 
 
 main()

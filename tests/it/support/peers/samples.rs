@@ -82,6 +82,17 @@ pub(crate) fn send(port: u16, called: &str, samples: &[&Sample]) -> Vec<u16> {
     serde_json::from_slice(&done.stdout).expect("a list of statuses")
 }
 
+/// What pydicom finds different in each pair of files, in the values of their elements.
+pub(crate) fn different_to_pydicom(pairs: &[(&PathBuf, &PathBuf)]) -> Vec<String> {
+    let mut list = tempfile::NamedTempFile::new().expect("a temporary file");
+    list.write_all(&serde_json::to_vec(pairs).expect("a list of pairs")).expect("a list on disk");
+    let mut command = python(["different"]);
+    command.arg(list.path());
+    let done = finish(command, PATIENCE * 2);
+    assert!(done.status.success(), "pydicom: {}", text(&done.stderr));
+    serde_json::from_slice(&done.stdout).expect("a list of differences")
+}
+
 /// BLAKE3 of the data set of a Part 10 file.
 pub(crate) fn data_set_digest(path: &Path) -> String {
     let (_, data) = halves(path);
