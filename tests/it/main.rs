@@ -30,6 +30,7 @@ mod retrieve;
 mod scale;
 mod serve;
 mod serve_retrieve;
+mod serve_retrieve_odd;
 mod strangers;
 mod support;
 mod tidy;
