@@ -10,6 +10,7 @@ mod audit;
 mod checkpoints;
 mod claim;
 mod codes;
+mod commitment;
 mod files;
 mod import;
 mod item;
@@ -42,6 +43,7 @@ pub use alive::SignOfLife;
 pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
+pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
 pub use files::{FileRole, KnownFile};
 pub use import::{
     Archived, Batch, FileKey, FileOutcome, FileState, FilingCounts, FolderFacts, FolderReport, FolderState,
@@ -115,6 +117,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/003_import.sql"),
     include_str!("catalog/schema/004_audit.sql"),
     include_str!("catalog/schema/005_queries.sql"),
+    include_str!("catalog/schema/006_commitment.sql"),
 ];
 
 impl Catalog {

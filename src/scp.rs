@@ -21,6 +21,7 @@ mod session;
 mod store;
 
 pub use caller::Caller;
+pub use commitment::{Commitments, deliver};
 pub use gate::{Gate, Gates};
 pub use listener::{Receiver, ReceiverError};
 pub use node::Services;

@@ -10,6 +10,7 @@ mod find;
 mod get;
 mod operation;
 pub mod quirks;
+mod report;
 mod retrieve;
 mod session;
 pub mod store;
@@ -27,6 +28,7 @@ use crate::object::ObjectStream;
 pub use echo::{EchoReport, echo};
 pub use error::ScuError;
 pub use find::{Find, FindEnd};
+pub use report::{Report, Told, report, report_on};
 pub use retrieve::{Limits, Progress, Retrieval, Retrieve, RetrieveEnd};
 pub use session::{MOST_STORAGE_CONTEXTS, Purpose, Service, SourceSession};
 

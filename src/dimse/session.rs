@@ -18,12 +18,14 @@ pub struct Session {
     due: Option<u8>,
     /// The longest command set that is taken.
     longest_command: usize,
+    /// A message, or the release, that was received and put back.
+    returned: Option<Box<Option<(u8, Command)>>>,
 }
 
 impl Session {
     /// Takes an association before its first message.
     pub fn new(association: Association) -> Self {
-        Session { association, begun: None, due: None, longest_command: LONGEST_COMMAND }
+        Session { association, begun: None, due: None, longest_command: LONGEST_COMMAND, returned: None }
     }
 
     /// Takes command sets of so many bytes at most, instead of [`LONGEST_COMMAND`].
@@ -65,6 +67,11 @@ impl Session {
         if self.due.is_some() {
             return Err(unexpected("the next message was asked for before the data set of this one was read"));
         }
+        if let Some(returned) = self.returned.take() {
+            self.due =
+                returned.as_ref().as_ref().filter(|(_, command)| command.has_data_set).map(|(context, _)| *context);
+            return Ok(*returned);
+        }
         let end = Deadline::after(limit);
         loop {
             let (context, last, data) = match self.association.receive(end.left()).await? {
@@ -100,6 +107,12 @@ impl Session {
             self.due = command.has_data_set.then_some(context);
             return Ok(Some((context, command)));
         }
+    }
+
+    /// Puts back what [`Session::receive`] has just brought, for whoever receives next.
+    pub fn put_back(&mut self, received: Option<(u8, Command)>) {
+        self.due = None;
+        self.returned = Some(Box::new(received));
     }
 
     /// Looks, without waiting, whether a C-CANCEL-RQ for the request with this Message ID has arrived. A cancel of

@@ -9,11 +9,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{NodeError, process_name, reload};
+use crate::audit::{Audit, AuditEvent};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::Keeper;
 use crate::outlet::Outlet;
-use crate::scp::{Gates, Services, charset_of};
+use crate::scp::{Commitments, Gates, Services, charset_of, deliver};
 
 /// How long associations have to finish the message in hand when the node stops.
 const FINISH: Duration = Duration::from_secs(30);
@@ -27,11 +28,15 @@ pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<()
     let owner = process_name();
     let (sender, config) = watch::channel(Arc::new(node.config.clone()));
     let intake = Intake::start(node.store.clone(), node.catalog.clone(), owner.clone())?;
+    let stop_audit = CancellationToken::new();
+    let (audit, auditing) = Audit::new(node.catalog.clone(), config.clone(), "serve", stop_audit.clone());
     let services = Services {
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
         outlet: Outlet::new(node.store.clone()),
+        audit: audit.clone(),
+        commitments: Commitments::new(node.catalog.clone(), node.store.clone()),
         gates: Gates::default(),
     };
     // The port first: a second `serve` is to leave without having touched anything.
@@ -44,6 +49,8 @@ pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<()
     let known = config.clone();
     let swept = intake.sweep(move |origin| charset_of(&known.borrow(), origin.source.as_deref())).await?;
     info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
+    let auditing = tokio::spawn(auditing);
+    audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: true });
     let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
@@ -53,6 +60,7 @@ pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<()
     });
     background.spawn(reload::watch(sender, stop_background.clone()));
 
+    background.spawn(deliver(services.clone(), shutdown.clone()));
     let stop = shutdown.clone();
     let serving = tokio::spawn(services.serve(listener, stop));
     shutdown.cancelled().await;
@@ -71,5 +79,10 @@ pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<()
     stop_background.cancel();
     background.close();
     background.wait().await;
+    audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: false });
+    stop_audit.cancel();
+    if let Err(error) = auditing.await {
+        warn!(%error, "the audit trail broke down");
+    }
     Ok(closed?)
 }

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::caller::{self, Caller};
+use super::commitment::Commitments;
 use super::gate::Gates;
 use super::listener::ReceiverError;
 use super::port::{self, Door, Guest, LOST, Room};
 use super::service::Service;
 use crate::assoc::{AcceptPolicy, Answer, Decision, Offer, Offered, Rejection};
+use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::config::{Config, Right};
 use crate::dimse::Session;
@@ -41,6 +43,10 @@ pub struct Services {
     pub intake: Intake,
     /// The single door out.
     pub outlet: Outlet,
+    /// The audit trail.
+    pub audit: Audit,
+    /// What peers want to be sure of.
+    pub commitments: Commitments,
     /// What holds for each source in this process.
     pub gates: Gates,
 }

@@ -12,7 +12,7 @@ const MAX_PDU: u32 = 131_072;
 /// A wait that only [`Watch`] ends.
 pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The transfer syntaxes of identifiers.
-const PLAIN: [&str; 2] = [uids::EXPLICIT_LE, uids::IMPLICIT_LE];
+pub(super) const PLAIN: [&str; 2] = [uids::EXPLICIT_LE, uids::IMPLICIT_LE];
 /// How many contexts of a C-GET association are left for objects.
 pub const MOST_STORAGE_CONTEXTS: usize = MOST_CONTEXTS - 2;
 

@@ -10,6 +10,7 @@
 
 mod chaos;
 mod cli;
+mod commitment;
 mod demo;
 mod enumerate;
 mod full;

@@ -3,6 +3,7 @@
 //!
 //! `scripts/test` installs what is used here.
 
+mod commit;
 mod dcmtk;
 mod ferry;
 mod orthanc;
@@ -17,6 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+pub(crate) use commit::{Ask, Modality, Reference, Report};
 pub(crate) use dcmtk::{DCMTK_SYNTAXES, Dcmqrscp, Storescp, dcmsend, echo, get_study, getscu, move_study, movescu};
 pub(crate) use ferry::{Ferry, Finished, Source, files_below, string};
 pub(crate) use orthanc::Orthanc;

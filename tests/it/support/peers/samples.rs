@@ -116,8 +116,14 @@ fn halves(path: &Path) -> (Vec<u8>, Vec<u8>) {
     (bytes, data)
 }
 
-/// The Python of the tests, with the script beside this file.
 fn python<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = script("samples.py");
+    command.args(arguments);
+    command
+}
+
+/// The Python of the tests, with a script beside this file.
+pub(super) fn script(name: &str) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = std::env::var_os("PACSFERRY_SAMPLES").map_or_else(|| root.join(".venv"), PathBuf::from);
     let interpreter = venv.join("bin/python");
@@ -127,6 +133,6 @@ fn python<const N: usize>(arguments: [&str; N]) -> Command {
         interpreter.display()
     );
     let mut command = Command::new(interpreter);
-    command.arg("-B").arg(root.join("tests/it/support/peers/samples.py")).args(arguments).stdin(Stdio::null());
+    command.arg("-B").arg(root.join("tests/it/support/peers").join(name)).stdin(Stdio::null());
     command
 }
