@@ -11,6 +11,7 @@ mod checkpoints;
 mod claim;
 mod codes;
 mod commitment;
+mod figures;
 mod files;
 mod import;
 mod item;
@@ -44,6 +45,7 @@ pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
+pub use figures::Figures;
 pub use files::{FileRole, KnownFile};
 pub use import::{
     Archived, Batch, FileKey, FileOutcome, FileState, FilingCounts, FolderFacts, FolderReport, FolderState,

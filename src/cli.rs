@@ -1,6 +1,7 @@
 //! The command line: one file a command. Results go to standard output, progress and logs to standard error.
 
 mod adopt;
+mod attendant;
 mod backup;
 mod check;
 mod checkup;

@@ -39,6 +39,7 @@
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
 //! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
 //! | [`sample`] | a generated archive behind a small PACS that can be told to misbehave (the demo, the tests) | the catalog |
+//! | [`web`] | HTTP: metrics and health | SQL, sockets to peers |
 //! | [`node`] | tasks and their order | protocol details |
 //! | [`cli`] | one file a command | how anything is done |
 //!
@@ -81,3 +82,4 @@ pub mod sample;
 pub mod scp;
 pub mod scu;
 pub mod store;
+pub mod web;

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
 use crate::intake::IntakeError;
 use crate::job::JobError;
-use crate::scp::ReceiverError;
+use crate::scp::ListenError;
 use crate::store::{Store, StoreError};
 
 pub use adopt::{Adoption, Step, adopt};
@@ -110,8 +110,11 @@ pub enum NodeError {
     #[error(transparent)]
     Intake(#[from] IntakeError),
     /// The receiver's port.
-    #[error(transparent)]
-    Receiver(#[from] ReceiverError),
+    #[error("the receiver cannot listen")]
+    Receiver(#[source] ListenError),
+    /// The port of the hospital's node.
+    #[error("the node cannot listen")]
+    Port(#[source] ListenError),
     /// A job.
     #[error(transparent)]
     Job(#[from] JobError),

@@ -125,6 +125,11 @@ impl Store {
         self.0.root.check_mounted()
     }
 
+    /// Bytes that are free on the disk, the reserve included.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        self.0.root.free_bytes()
+    }
+
     /// Lets no other process open the folder as long as this one has it open; [`StoreError::InUse`] if one has.
     pub fn lock_alone(&self) -> Result<(), StoreError> {
         self.0.root.lock_alone()

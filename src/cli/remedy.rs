@@ -53,6 +53,7 @@ pub(super) fn of_node(error: &NodeError) -> String {
         NodeError::Job(JobError::Store(error)) => of_store(error).into(),
         NodeError::Job(JobError::Catalog(error)) => of_catalog(error).into(),
         NodeError::Receiver(_) => "end the program that holds the port (`ss -ltnp` names it), or set another one in `[receiver] listen` and register that at the old PACS; jobs that are queued go on with the next worker".into(),
+        NodeError::Port(_) => "is another `pacsferry serve` running? `ss -ltnp` names the program that holds the port: end it, or set another port in `[node] listen` and at the peers".into(),
         NodeError::Scratch { .. } => "see that the temporary directory (TMPDIR) can be written".into(),
         NodeError::NoSuchSource(_) => "add it to the configuration".into(),
         _ => "`pacsferry check` looks at everything that a job needs".into(),

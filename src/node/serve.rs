@@ -1,26 +1,38 @@
 //! The hospital's node as a process: it answers on what the catalog holds while others fill it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{NodeError, process_name, reload};
+use super::{NodeError, WORKER_LEASE, process_name, reload};
 use crate::audit::{Audit, AuditEvent};
+use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::Keeper;
 use crate::outlet::Outlet;
-use crate::scp::{Commitments, Gates, Services, charset_of, deliver};
+use crate::scp::{Commitments, Gates, Meter, Services, charset_of, deliver};
+use crate::web::Web;
 
 /// How long associations have to finish the message in hand when the node stops.
 const FINISH: Duration = Duration::from_secs(30);
 
-/// Serves the hospital's nodes until `shutdown`.
-pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<(), NodeError> {
+/// How long to wait before the port of the console is tried again.
+const CONSOLE_PAUSE: Duration = Duration::from_secs(10);
+
+/// Serves the hospital's nodes until `shutdown`. What is `beside` the node begins when the port is ours, and ends with
+/// `shutdown` too.
+pub async fn serve<B: Future<Output = ()> + Send + 'static>(
+    mut config: Config,
+    shutdown: CancellationToken,
+    beside: impl FnOnce(Catalog) -> B,
+) -> Result<(), NodeError> {
     for problem in config.resolve() {
         warn!(%problem, "an address");
     }
@@ -38,51 +50,94 @@ pub async fn serve(mut config: Config, shutdown: CancellationToken) -> Result<()
         audit: audit.clone(),
         commitments: Commitments::new(node.catalog.clone(), node.store.clone()),
         gates: Gates::default(),
+        meter: Meter::default(),
     };
-    // The port first: a second `serve` is to leave without having touched anything.
-    let listener = services.bind().await?;
-    if let Ok(address) = listener.local_addr() {
-        let closed = config.borrow().peers.is_empty();
-        let to = if closed { "nobody but this machine: no [[peer]] is configured" } else { "the configured peers" };
-        info!(%address, ae_title = %config.borrow().node.ae_title, "the node listens, and answers to {to}");
-    }
-    let known = config.clone();
-    let swept = intake.sweep(move |origin| charset_of(&known.borrow(), origin.source.as_deref())).await?;
-    info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
+    let listener = services.bind().await.map_err(NodeError::Port)?;
+    announce(&listener, &config.borrow());
     let auditing = tokio::spawn(auditing);
     audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: true });
-    let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
+    let console = Web {
+        catalog: node.catalog.clone(),
+        store: node.store.clone(),
+        meter: services.meter.clone(),
+        worker_lease: WORKER_LEASE,
+        closing: shutdown.clone(),
+    };
+    background.spawn(hold_console(console, config.borrow().web.listen, stop_background.clone()));
+    background.spawn(deliver(services.clone(), shutdown.clone()));
+    let serving = tokio::spawn(services.serve(listener, shutdown.clone()));
+    let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     background.spawn({
         let stop = stop_background.clone();
         async move { keeper.run(stop).await }
     });
+    background.spawn(beside(node.catalog.clone()));
     background.spawn(reload::watch(sender, stop_background.clone()));
+    let swept = intake.sweep(move |origin| charset_of(&config.borrow(), origin.source.as_deref())).await?;
+    info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
 
-    background.spawn(deliver(services.clone(), shutdown.clone()));
-    let stop = shutdown.clone();
-    let serving = tokio::spawn(services.serve(listener, stop));
     shutdown.cancelled().await;
-    // Upstream first: no listener, the messages in hand, nothing in the intake, nothing held.
-    let abort = serving.abort_handle();
+    // Upstream first: no listener, the messages in hand, nothing in the intake, nothing held, the console last.
     match tokio::time::timeout(FINISH, serving).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "the listener broke down"),
-        Err(_) => {
-            warn!("associations that did not come to an end in time are cut off");
-            abort.abort();
-        }
+        Ok(Err(error)) => error!(%error, "the listener broke down"),
+        Err(_) => warn!("associations that did not come to an end in time are cut off"),
     }
     let closed = intake.close().await;
     node.catalog.release_owner(&owner).await?;
     stop_background.cancel();
     background.close();
-    background.wait().await;
+    if tokio::time::timeout(FINISH, background.wait()).await.is_err() {
+        warn!("what runs beside the node did not come to an end in time");
+    }
     audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: false });
     stop_audit.cancel();
     if let Err(error) = auditing.await {
         warn!(%error, "the audit trail broke down");
     }
     Ok(closed?)
+}
+
+/// Says where the node listens, and to whom it answers.
+fn announce(listener: &TcpListener, config: &Config) {
+    let Ok(address) = listener.local_addr() else { return };
+    let to = match config.peers.len() {
+        0 if config.sources.is_empty() => "nobody but this machine: no [[peer]] is configured".to_owned(),
+        0 => "this machine, and takes objects from the [[source]]s: no [[peer]] is configured".to_owned(),
+        peers => format!("{peers} configured peers"),
+    };
+    info!(%address, ae_title = %config.node.ae_title, "the node listens, and answers to {to}");
+}
+
+/// Answers on the console's port whenever it can be had. The hospital's nodes do not depend on it.
+async fn hold_console(console: Web, address: SocketAddr, stop: CancellationToken) {
+    let mut told: Option<String> = None;
+    while !stop.is_cancelled() {
+        let ended = match Web::bind(address).await {
+            Ok(listener) => {
+                told = None;
+                let address = listener.local_addr().unwrap_or(address);
+                info!(%address, "metrics and health: http://{address}/metrics, /healthz, /readyz");
+                console.clone().serve(listener, stop.clone()).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            let why = error.to_string();
+            if told.as_ref() != Some(&why) {
+                warn!(
+                    %address, %error,
+                    "there are no metrics: the console cannot listen; end the program that holds the port (`ss -ltnp` \
+                     names it), or set another one in `[web] listen`. The node itself goes on"
+                );
+                told = Some(why);
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(CONSOLE_PAUSE) => {}
+            }
+        }
+    }
 }

@@ -215,7 +215,7 @@ async fn hold_receiver(
                 let known = ready.borrow().is_some();
                 if matches!(scope, WorkerScope::Job(_)) && !known {
                     ready.send_replace(Some(false));
-                    return Err(error.into());
+                    return Err(NodeError::Receiver(error));
                 }
                 // Tried again every other second: said once, and again when it changes or has lasted long.
                 let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);

@@ -1,8 +1,8 @@
 //! Who is at the other end of an association of the hospital's node, and what it may ask for.
 //!
 //! A peer is an AE title *and* an address: AE titles are no secret, and an address alone says nothing of who uses it. A
-//! source may store from its addresses under any AE title, as at the receiver. This machine may always ask whether we
-//! are here; while no peer is configured, in which case nobody else can reach the port, it may do everything.
+//! source may store from its addresses under any AE title, as at the receiver. While no peer is configured, in which case
+//! nobody else can reach the port, this machine may do everything; from then on it is a peer like any other.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -45,11 +45,10 @@ impl Caller {
             address,
             peer: peer.cloned().map(Arc::new),
             source: Sender::of(config, gates, address, calling),
-            unguarded: config.peers.is_empty() && address.ip().to_canonical().is_loopback(),
+            unguarded: is_unguarded(config, address.ip()),
             stop,
         };
-        let known = caller.peer.is_some() || caller.source.is_some() || address.ip().to_canonical().is_loopback();
-        known.then_some(caller)
+        (caller.peer.is_some() || caller.source.is_some() || caller.unguarded).then_some(caller)
     }
 
     /// Whether it may ask for this.
@@ -71,7 +70,64 @@ impl Caller {
 
 /// Whether anybody who is known calls from this address.
 pub(super) fn is_known(config: &Config, address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
+    is_unguarded(config, address)
         || config.source_of_address(address).is_some()
         || config.peers.iter().any(|peer| peer.may_call_from(address))
+}
+
+/// Whether nobody is configured, and it is on this machine.
+fn is_unguarded(config: &Config, address: IpAddr) -> bool {
+    config.peers.is_empty() && address.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHTS: [Right; 4] = [Right::Query, Right::Retrieve, Right::Store, Right::Commit];
+    const PEERS: &str = "[node]\nlisten = \"0.0.0.0:11112\"\n\
+        [[source]]\nname = \"old\"\nae_title = \"OLDPACS\"\naddress = \"10.0.0.9:104\"\n\
+        [[peer]]\nae_title = \"WS1\"\naddress = \"10.0.0.1:104\"\nallow = [\"query\", \"retrieve\"]\n\
+        [[peer]]\nae_title = \"CT1\"\naddress = \"10.0.0.1:104\"\nfrom = [\"10.2.0.0/16\"]\nallow = [\"store\", \"commit\"]\n";
+
+    /// What one who calls so from there may do; `None` when it is not let in.
+    fn may(config: &str, calling: &str, address: &str) -> Option<Vec<Right>> {
+        let config = crate::config::parse(config, None).unwrap();
+        let address: IpAddr = address.parse().unwrap();
+        let caller =
+            Caller::of(&config, &Gates::default(), (address, 40_000).into(), calling, CancellationToken::new());
+        assert!(caller.is_none() || is_known(&config, address), "who is let in has a place among the known");
+        caller.map(|caller| RIGHTS.into_iter().filter(|right| caller.may(*right)).collect())
+    }
+
+    #[test]
+    fn a_peer_is_its_title_and_its_address_and_its_rights() {
+        use Right::{Commit, Query, Retrieve, Store};
+        for (calling, address, expected) in [
+            ("WS1", "10.0.0.1", Some(vec![Query, Retrieve])),
+            ("ws1", "::ffff:10.0.0.1", Some(vec![Query, Retrieve])),
+            ("CT1", "10.2.77.1", Some(vec![Store, Commit])),
+            // The right title from the wrong address, and the reverse.
+            ("WS1", "10.2.77.1", None),
+            ("CT1", "10.0.0.1", None),
+            ("WS2", "10.0.0.1", None),
+            ("", "10.0.0.1", None),
+            ("WS1", "10.0.0.2", None),
+            // A source stores under any title.
+            ("WHATEVER", "10.0.0.9", Some(vec![Store])),
+            // Where peers are configured this machine is nobody.
+            ("WS1", "127.0.0.1", None),
+        ] {
+            assert_eq!(may(PEERS, calling, address), expected, "{calling} at {address}");
+        }
+    }
+
+    #[test]
+    fn without_peers_this_machine_may_do_everything_and_nobody_else_anything() {
+        for address in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(may("", "ANY", address), Some(RIGHTS.to_vec()), "{address}");
+        }
+        assert_eq!(may("", "ANY", "10.0.0.1"), None);
+        assert_eq!(may("", "ANY", "::2"), None);
+    }
 }

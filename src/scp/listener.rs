@@ -1,6 +1,6 @@
 //! The receiver's port: who is let in, and how many.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::gate::Gates;
-use super::port::{self, Door, Guest, LOST, Room};
+use super::port::{self, Door, Guest, LOST, ListenError, Room};
 use super::sender::{self, Sender};
 use super::session;
 use crate::assoc::negotiate::is_storage;
@@ -29,19 +29,6 @@ const PROBE: Duration = Duration::from_secs(1);
 // What is told of one address a few times, and then only counted.
 const NO_SOURCE: &str = "refused the objects of a peer that is no source";
 
-/// Why the receiver cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiverError {
-    /// The port is taken, or may not be used.
-    #[error("listening on {address}")]
-    Bind {
-        /// As configured.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
 /// The C-STORE SCP that the old PACS sends to.
 #[derive(Clone)]
 pub struct Receiver {
@@ -57,9 +44,9 @@ pub struct Receiver {
 
 impl Receiver {
     /// Binds the configured address.
-    pub async fn bind(&self) -> Result<TcpListener, ReceiverError> {
+    pub async fn bind(&self) -> Result<TcpListener, ListenError> {
         let address = self.config.borrow().receiver.listen;
-        TcpListener::bind(address).await.map_err(|source| ReceiverError::Bind { address, source })
+        port::bind(address).await
     }
 
     /// Whether some process, this one or another, listens at the configured address.

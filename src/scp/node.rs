@@ -14,8 +14,8 @@ use tracing::{info, warn};
 use super::caller::{self, Caller};
 use super::commitment::Commitments;
 use super::gate::Gates;
-use super::listener::ReceiverError;
-use super::port::{self, Door, Guest, LOST, Room};
+use super::meter::Meter;
+use super::port::{self, Door, Guest, LOST, ListenError, Room};
 use super::service::Service;
 use crate::assoc::{AcceptPolicy, Answer, Decision, Offer, Offered, Rejection};
 use crate::audit::Audit;
@@ -49,13 +49,15 @@ pub struct Services {
     pub commitments: Commitments,
     /// What holds for each source in this process.
     pub gates: Gates,
+    /// What was done.
+    pub meter: Meter,
 }
 
 impl Services {
     /// Binds the configured address.
-    pub async fn bind(&self) -> Result<TcpListener, ReceiverError> {
+    pub async fn bind(&self) -> Result<TcpListener, ListenError> {
         let address = self.config.borrow().node.listen;
-        TcpListener::bind(address).await.map_err(|source| ReceiverError::Bind { address, source })
+        port::bind(address).await
     }
 
     /// Serves until it is told to stop; associations then end after the message in hand.
@@ -94,8 +96,13 @@ impl Door for Hospital {
                 Arc::new(move |offer: &Offer| hospital.decide(offer, &config, &guest, &stop, &admitted))
             },
         };
-        let Ok(association) = guest.negotiate(socket, &policy, limits.negotiation).await else { return };
+        let meter = &self.services.meter;
+        let association = match guest.negotiate(socket, &policy, limits.negotiation).await {
+            Ok(association) => association,
+            Err(error) => return meter.turned_away(&error),
+        };
         let Some((caller, place)) = admitted.take() else { return };
+        let _open = meter.accepted();
         let ae = caller.ae_title.as_str();
         info!(assoc.id = association.id(), peer.ae = ae, peer = caller.name(), "association opened");
         match session::serve(Session::new(association), &self.services, &caller, &place, &limits).await {

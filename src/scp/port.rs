@@ -31,6 +31,21 @@ const NOT_ACCEPTED: &str = "cannot accept a connection";
 const NOT_NEGOTIATED: &str = "no association";
 pub(super) const LOST: &str = "association lost";
 
+/// A port that is taken, or that may not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("listening on {address}")]
+pub struct ListenError {
+    /// As configured.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// Listens at an address.
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+}
+
 /// Who is let in at a port, and what becomes of them.
 pub(super) trait Door: Clone + Send + Sync + 'static {
     /// Whether somebody at this address is known. Strangers share a little room of their own.

@@ -86,6 +86,7 @@ pub(super) async fn serve(
         sent = run.tally.completed + run.tally.warning, failed = run.tally.failed, total = run.tally.total,
         duration_ms = begun.elapsed().as_millis(), "{} ended", asked.service()
     );
+    services.meter.sent(run.tally.completed + run.tally.warning, run.tally.failed);
     session.send(context, &response, list.as_deref(), RESPONSE).await
 }
 

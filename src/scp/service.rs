@@ -47,6 +47,17 @@ impl Service {
         })
     }
 
+    /// What it is called in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Service::Verification => "echo",
+            Service::Storage => "store",
+            Service::Query => "find",
+            Service::Retrieve => "retrieve",
+            Service::Commitment => "commit",
+        }
+    }
+
     /// The right to it; everybody who is let in may ask whether we are here.
     pub(super) fn right(self) -> Option<Right> {
         match self {

@@ -55,7 +55,9 @@ pub(super) async fn serve(
     let sender = caller.source.as_ref();
     let charset = super::charset_of(&services.config.borrow(), sender.map(|sender| sender.name.as_str()));
     let entry = Entry { intake: &services.intake, sender, charset, may_answer_early: &|_| false };
-    entry.take(session, context, command).await
+    entry.take(session, context, command).await?;
+    services.meter.received();
+    Ok(())
 }
 
 /// The way in of one object.

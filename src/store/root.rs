@@ -136,6 +136,11 @@ impl Root {
         Ok(())
     }
 
+    /// Bytes that are free, the reserve included.
+    pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
+        Ok(self.folder.room().doing("ask for the free space of", || self.path.display().to_string())?.0)
+    }
+
     /// Lets nobody else in, or says that somebody is.
     pub(super) fn lock_alone(&self) -> Result<(), StoreError> {
         let shown = || self.path.display().to_string();

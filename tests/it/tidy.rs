@@ -9,7 +9,8 @@ const LONGEST: usize = 400;
 const LONG_FILES: [&str; 1] = ["src/store/tests.rs"];
 
 /// Who alone may name a library (I9).
-const OWNERS: [(&str, &[&str]); 3] = [("dicom_ul", &["assoc"]), ("rusqlite", &["db", "catalog"]), ("clap", &["cli"])];
+const OWNERS: [(&str, &[&str]); 4] =
+    [("dicom_ul", &["assoc"]), ("rusqlite", &["db", "catalog"]), ("clap", &["cli"]), ("axum", &["web"])];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -94,6 +94,10 @@ async fn dispatch(
         Some(_) => None,
     };
     match (refusal, asked) {
+        (None, Some(service)) => services.meter.asked(service),
+        _ => services.meter.refused(),
+    }
+    match (refusal, asked) {
         (Some(status), _) => answer(session, context, command, status).await?,
         (None, Some(Service::Storage)) if command.has_data_set => {
             store::serve(session, services, caller, context, command).await?

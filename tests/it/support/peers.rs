@@ -9,7 +9,7 @@ mod ferry;
 mod orthanc;
 mod samples;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
@@ -48,6 +48,19 @@ pub(crate) fn free_port() -> u16 {
 /// True when somebody listens on the port.
 pub(crate) fn listens(port: u16) -> bool {
     TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()
+}
+
+/// What a web server answers, head and body.
+pub(crate) fn get(port: u16, path: &str) -> String {
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    until(&format!("an answer to {path}"), PATIENCE, || ask().ok())
 }
 
 /// Asks `condition` again and again until it yields something.

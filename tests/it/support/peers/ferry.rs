@@ -35,6 +35,8 @@ pub(crate) struct Ferry {
     pub(crate) receiver: u16,
     /// The port of its node, which the hospital talks to.
     pub(crate) node: u16,
+    /// The port of its metrics.
+    pub(crate) web: u16,
 }
 
 /// What a finished command said.
@@ -59,7 +61,15 @@ impl Ferry {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("pacsferry.toml");
         let storage = folder.path().join("storage");
-        Self { folder, config, storage, minimum_free: "64 MiB", receiver: free_port(), node: free_port() }
+        Self {
+            folder,
+            config,
+            storage,
+            minimum_free: "64 MiB",
+            receiver: free_port(),
+            node: free_port(),
+            web: free_port(),
+        }
     }
 
     /// Another storage folder, of which so much is kept free.
@@ -80,11 +90,13 @@ impl Ferry {
         let mut toml = format!(
             "[storage]\nfolder = \"{}\"\ncatalog = \"sqlite:{root}/catalog.db\"\nminimum_free = \"{}\"\n\
              [receiver]\nae_title = \"{}\"\nlisten = \"127.0.0.1:{}\"\n\
+             [web]\nlisten = \"127.0.0.1:{}\"\n\
              [node]\nlisten = \"127.0.0.1:{}\"\n{more}\n",
             self.storage.display(),
             self.minimum_free,
             Self::AE_TITLE,
             self.receiver,
+            self.web,
             self.node,
         );
         for source in sources {
@@ -130,6 +142,12 @@ impl Ferry {
 
     /// Starts the hospital's node, and waits until it listens.
     pub(crate) fn serve(&self) -> Server {
+        let (node, log) = (self.node, self.folder.path().join("serve.log"));
+        Server::start(self.command(&["serve", "--no-worker"]), &log, || listens(node))
+    }
+
+    /// Starts the hospital's node, which starts a worker if none runs.
+    pub(crate) fn serve_with_worker(&self) -> Server {
         let (node, log) = (self.node, self.folder.path().join("serve.log"));
         Server::start(self.command(&["serve"]), &log, || listens(node))
     }
