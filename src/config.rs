@@ -73,6 +73,8 @@ pub struct Node {
     pub listen: SocketAddr,
     /// Whether studies that are not filed yet are shown and fetched.
     pub union: bool,
+    /// The most answers to a query; more end with a failure. `None` is no limit.
+    pub find_limit: Option<usize>,
     /// How much may be asked of it at one time.
     pub limits: NodeLimits,
 }

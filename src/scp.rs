@@ -15,6 +15,7 @@ mod listener;
 mod meter;
 mod node;
 mod port;
+mod refusal;
 mod retrieve;
 mod sender;
 mod service;

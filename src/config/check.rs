@@ -66,6 +66,7 @@ fn node(s: Section<'_>, peers: &[Peer], receiver: &Receiver) -> Node {
         ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("PACSFERRY")),
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
         union: s.flag("union").unwrap_or(false),
+        find_limit: count(s.number("find_limit", 1..=100_000_000)),
         limits: NodeLimits::read(&s.section("limits")),
     };
     if !node.listen.ip().is_loopback() && peers.is_empty() {

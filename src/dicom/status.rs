@@ -48,6 +48,8 @@ impl Status {
     pub const MISMATCH_REFUSED: Status = Status(0xA900);
     /// Cannot understand.
     pub const CANNOT_UNDERSTAND: Status = Status(0xC000);
+    /// Unable to process.
+    pub const UNABLE_TO_PROCESS: Status = Status(0xC001);
     /// Processing failure.
     pub const PROCESSING_FAILURE: Status = Status(0x0110);
     /// No such SOP instance.

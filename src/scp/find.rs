@@ -1,18 +1,148 @@
-//! C-FIND as SCP.
+//! C-FIND as SCP (PS3.4 §C.4.1): Patient Root and Study Root, every level, hierarchical or relational.
+//!
+//! Answers are read from the catalog a page at a time and written in one go, so that memory does not grow with their
+//! number and nothing of the catalog is held while the peer is written to. Between two pages a C-CANCEL is looked for.
+
+mod answer;
+mod extension;
+mod request;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{error, info, warn};
 
 use super::caller::Caller;
-use super::exchange::answer;
+use super::exchange::{FRAGMENT, RESPONSE};
 use super::node::Services;
-use crate::dicom::Status;
+use super::refusal::Refusal;
+use crate::config::Config;
+use crate::dataset::Bounds;
+use crate::dicom::{Encoding, QueryLevel, Status, encoding_of};
 use crate::dimse::{Command, DimseError, Session};
+use answer::Template;
+use extension::Agreed;
+use request::Request;
 
-/// Answers a request of this service.
+pub(super) use extension::answer as negotiate;
+
+/// How many answers are read, and written, at once; the first page is short, so that a person sees something soon.
+const FIRST_PAGE: usize = 25;
+const PAGE: usize = 250;
+
+/// How a query ended.
+struct Ended {
+    level: QueryLevel,
+    status: Status,
+    comment: Option<String>,
+    answers: usize,
+}
+
+/// Answers a query.
 pub(super) async fn serve(
     session: &mut Session,
-    _services: &Services,
-    _caller: &Caller,
+    services: &Services,
+    caller: &Caller,
     context: u8,
     command: &Command,
 ) -> Result<(), DimseError> {
-    answer(session, context, command, Status::UNRECOGNIZED_OPERATION).await
+    let begun = Instant::now();
+    let config = services.config.borrow().clone();
+    let identifier = match command.has_data_set {
+        true => session.collect_data(config.node.limits.identifier, FRAGMENT).await?,
+        false => Vec::new(),
+    };
+    let ended = match understand(session, &config, context, &identifier) {
+        Ok((request, encoding)) => {
+            let find = Find { services, caller, config: &config, context, command };
+            find.answer(session, request, encoding).await?
+        }
+        Err(refusal) => {
+            warn!(
+                peer.ae = %caller.ae_title, status = %refusal.status, comment = refusal.comment,
+                offending = ?refusal.offending, "refused a query"
+            );
+            return session.send(context, &refusal.response(command), None, RESPONSE).await;
+        }
+    };
+    info!(
+        peer.ae = %caller.ae_title, level = %ended.level, answers = ended.answers, status = %ended.status,
+        duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "answered a query"
+    );
+    let mut response = Command::response(command, ended.status);
+    response.comment = ended.comment;
+    session.send(context, &response, None, RESPONSE).await
+}
+
+/// What is asked for, and how identifiers are encoded.
+fn understand(
+    session: &Session,
+    config: &Config,
+    context: u8,
+    identifier: &[u8],
+) -> Result<(Request, Encoding), Refusal> {
+    let association = session.association();
+    let Some(transfer) = association.context(context) else {
+        return Err(Refusal::new(Status::CANNOT_UNDERSTAND, "a query on a context that is not there"));
+    };
+    let (class, encoding) = (transfer.abstract_syntax.as_str(), encoding_of(&transfer.transfer_syntax));
+    let limits = &config.node.limits;
+    let bounds = Bounds { value: limits.value, nesting: limits.nesting };
+    let agreed = Agreed::of(association.extended(class));
+    Ok((request::read(class, identifier, encoding, bounds, agreed)?, encoding))
+}
+
+/// A query that is being answered.
+struct Find<'a> {
+    services: &'a Services,
+    caller: &'a Caller,
+    config: &'a Config,
+    context: u8,
+    command: &'a Command,
+}
+
+impl Find<'_> {
+    /// Sends the answers; the last response is the caller's.
+    async fn answer(&self, session: &mut Session, request: Request, encoding: Encoding) -> Result<Ended, DimseError> {
+        let template = Template::of(&request, encoding, self.config.node.ae_title.as_str());
+        let status = if request.unmatched { Status::PENDING_UNSUPPORTED_KEYS } else { Status::PENDING };
+        let pending = Command { has_data_set: true, ..Command::response(self.command, status) }.encode();
+        let level = request.level;
+        let query = Arc::new(request.query);
+        let (mut answers, mut from, mut room) = (0, None, FIRST_PAGE);
+        let end = |status, comment: Option<String>, answers| Ok(Ended { level, status, comment, answers });
+        loop {
+            if session.cancel_asked(self.command.message_id).await? {
+                return end(Status::CANCEL, None, answers);
+            }
+            if self.caller.stop.is_cancelled() {
+                return end(Status::OUT_OF_RESOURCES, Some("the node stops; ask again".into()), answers);
+            }
+            let page = match self.services.catalog.search(&query, from, room).await {
+                Ok(page) => page,
+                Err(failure) => {
+                    error!(
+                        peer.ae = %self.caller.ae_title, error = &failure as &dyn std::error::Error,
+                        "a query could not be answered"
+                    );
+                    return end(Status::UNABLE_TO_PROCESS, Some("the catalog cannot be read now".into()), answers);
+                }
+            };
+            let left = self.config.node.find_limit.map_or(usize::MAX, |limit| limit - answers);
+            let data: Vec<Vec<u8>> = page.rows.iter().take(left).map(|row| template.write(row)).collect();
+            if !data.is_empty() {
+                let messages = data.iter().map(|data| (pending.as_slice(), data.as_slice()));
+                session.association_mut().send_all(self.context, messages, RESPONSE).await?;
+            }
+            answers += data.len();
+            if page.rows.len() > left {
+                let comment = format!("more than {answers} match; narrow the keys");
+                return end(Status::OUT_OF_RESOURCES, Some(comment), answers);
+            }
+            (from, room) = (page.next, PAGE);
+            if from.is_none() {
+                return end(Status::SUCCESS, None, answers);
+            }
+        }
+    }
 }

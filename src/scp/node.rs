@@ -13,11 +13,12 @@ use tracing::{info, warn};
 
 use super::caller::{self, Caller};
 use super::commitment::Commitments;
+use super::find;
 use super::gate::Gates;
 use super::meter::Meter;
 use super::port::{self, Door, Guest, LOST, ListenError, Room};
 use super::service::Service;
-use crate::assoc::{AcceptPolicy, Answer, Decision, Offer, Offered, Rejection};
+use crate::assoc::{AcceptPolicy, Answer, Choice, Decision, Offer, Offered, Rejection};
 use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::config::{Config, Right};
@@ -167,11 +168,12 @@ impl Hospital {
         }
         let rights = caller.clone();
         admitted.put(caller, place);
-        Decision::Accept(Box::new(move |offered| match Service::of_class(offered.abstract_syntax.as_str()) {
+        let choice: Choice = Box::new(move |offered| match Service::of_class(offered.abstract_syntax.as_str()) {
             None => Answer::AbstractSyntaxNotSupported,
             Some(_) if needs(offered).is_none_or(|right| rights.may(right)) => offered.accept(),
             Some(_) => Answer::UserRejection,
-        }))
+        });
+        Decision::AcceptExtended(choice, Box::new(find::negotiate))
     }
 }
 

@@ -18,11 +18,12 @@ use tracing::{debug, info, warn};
 use super::caller::Caller;
 use super::exchange::{FRAGMENT, RESPONSE};
 use super::node::Services;
+use super::refusal::Refusal;
 use crate::catalog::{CatalogError, Selected};
 use crate::dicom::{Encoding, Status, encoding_of};
 use crate::dimse::{Command, CommandField, DimseError, Session};
 
-use identifier::{Refusal, Request};
+use identifier::Request;
 use run::{Ended, Run};
 
 /// The longest identifier that is taken: lists of tens of thousands of UIDs.

@@ -2,9 +2,9 @@
 //! other side took the role of SCP.
 
 use super::feed::{How, Next};
-use super::identifier::Refusal;
 use super::run::{Ended, Run};
 use crate::dimse::{DimseError, Session};
+use crate::scp::refusal::Refusal;
 use crate::scu::store::{SendError, send};
 
 pub(super) async fn perform(session: &mut Session, run: &mut Run<'_>) -> Result<Ended, DimseError> {

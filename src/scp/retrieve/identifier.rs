@@ -6,40 +6,13 @@ use crate::dataset::Elements;
 use crate::dicom::{
     Encoding, QueryLevel, SeriesInstanceUid, SopInstanceUid, Status, StudyInstanceUid, Tag, Uid, tags, uids,
 };
-use crate::dimse::Command;
+use crate::scp::refusal::Refusal;
 
 /// A retrieve that makes sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) level: QueryLevel,
     pub(super) selection: Selection,
-}
-
-/// Why a retrieve is not performed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: Status,
-    /// For Error Comment (0000,0902): 64 characters at most.
-    pub(super) comment: String,
-    pub(super) offending: Vec<Tag>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: Status, comment: &str) -> Refusal {
-        Refusal { status, comment: comment.chars().take(64).collect(), offending: Vec::new() }
-    }
-
-    fn of(tag: Tag, comment: &str) -> Refusal {
-        Refusal { offending: vec![tag], ..Refusal::new(Status::MISMATCH_REFUSED, comment) }
-    }
-
-    /// The answer to the request.
-    pub(super) fn response(&self, to: &Command) -> Command {
-        let mut response = Command::response(to, self.status);
-        response.comment = Some(self.comment.clone());
-        response.offending.clone_from(&self.offending);
-        response
-    }
 }
 
 /// Reads an identifier for the information model of the SOP class.

@@ -7,7 +7,6 @@ use tracing::warn;
 
 use super::Asked;
 use super::feed::{Feed, How, Next, spread};
-use super::identifier::Refusal;
 use super::run::{Ended, REPORT, Run};
 use crate::assoc::Proposed;
 use crate::catalog::CatalogError;
@@ -15,6 +14,7 @@ use crate::config::Peer;
 use crate::dataset::CharacterSet;
 use crate::dicom::Status;
 use crate::dimse::{DimseError, Session};
+use crate::scp::refusal::Refusal;
 use crate::scu::store::{self, SendError};
 use crate::scu::{ScuError, Target};
 

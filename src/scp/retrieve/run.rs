@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use super::feed::Feed;
-use super::identifier::Refusal;
 use super::tally::Tally;
 use super::{Asked, RESPONSE};
 use crate::catalog::{HeldInstance, Selected};
 use crate::dicom::{Category, Status};
 use crate::dimse::{Command, DimseError, Session};
 use crate::outlet::OutletError;
+use crate::scp::refusal::Refusal;
 use crate::scu::store::outcome;
 
 /// How often the one who asked is told how far it is, at least.
