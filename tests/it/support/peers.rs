@@ -6,6 +6,7 @@
 mod commit;
 mod dcmtk;
 mod ferry;
+mod find;
 mod orthanc;
 mod samples;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 pub(crate) use commit::{Ask, Modality, Reference, Report};
 pub(crate) use dcmtk::{DCMTK_SYNTAXES, Dcmqrscp, Storescp, dcmsend, echo, get_study, getscu, move_study, movescu};
 pub(crate) use ferry::{Ferry, Finished, Source, files_below, string};
+pub(crate) use find::{Answers, Question, findscu, hospital};
 pub(crate) use orthanc::Orthanc;
 pub(crate) use samples::{Sample, data_set_digest, different_to_pydicom, distinct, samples, send, sop_instance};
 
