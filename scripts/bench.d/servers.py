@@ -294,6 +294,42 @@ class Pacsferry(Server):
         return count_files(self.folder / "images" / "images")
 
 
+class Node(Server):
+    """Ours as the hospital's node, over an archive that was imported before."""
+
+    name = "pacsferry"
+    ae_title = "PACSFERRY"
+
+    def __init__(self, folder, binary):
+        super().__init__(folder)
+        self.binary = binary
+        self.peers = []
+
+    def know(self, server):
+        """From its next start it knows this one move destination, and DCMTK's tools."""
+        self.peers = [("MOVESCU", 104), (server.ae_title, server.port)]
+
+    def register(self, files):
+        self.prepare()
+        folder = os.path.commonpath(files)
+        run([self.binary, "import", folder, "--copy", "--config", str(self.folder / "pacsferry.toml")], 1800)
+
+    def prepare(self):
+        lines = [
+            "[storage]", f'folder = "{self.folder / "images"}"',
+            f'catalog = "sqlite:{self.folder / "catalog.db"}"', 'minimum_free = "1 GiB"',
+            "[node]", f'listen = "{HOST}:{self.port}"', f'ae_title = "{self.ae_title}"',
+            "[receiver]", f'listen = "{HOST}:{free_port()}"',
+        ]
+        for ae_title, port in [("GETSCU", 104), *self.peers]:
+            lines += ["[[peer]]", f'ae_title = "{ae_title}"', f'address = "{HOST}:{port}"', 'allow = ["query", "retrieve"]']
+        lines += ["[web]", f'listen = "{HOST}:{free_port()}"']
+        (self.folder / "pacsferry.toml").write_text("\n".join(lines) + "\n")
+
+    def command(self):
+        return [self.binary, "serve", "--config", str(self.folder / "pacsferry.toml")]
+
+
 def count_files(folder):
     return sum(len(files) for _, _, files in os.walk(folder))
 
