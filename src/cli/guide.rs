@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::{Exit, Failure, output};
 
-/// Show the manual: how to migrate, how to import folders, what to do about fallout, the conformance statement
+/// Show the manual: how to migrate, how to import folders, how to fetch from the archive, what to do about fallout, the conformance statement
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  pacsferry guide\n  pacsferry guide import\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
@@ -21,6 +21,8 @@ enum Topic {
     Migrate,
     /// Folders of DICOM files: an old PACS's disk, a USB stick, a share
     Import,
+    /// Fetching from the archive: who may, what is sent, what to do when it fails
+    Retrieve,
     /// Every reason why a study is not proven, and what to do
     Fallout,
     /// The annotated example configuration
@@ -33,6 +35,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let text = match args.topic {
         Topic::Migrate => include_str!("../guide/migrate.md").to_owned(),
         Topic::Import => include_str!("../guide/import.md").to_owned(),
+        Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
         Topic::Fallout => fallout(),
         Topic::Config => crate::config::EXAMPLE.to_owned(),
         Topic::Conformance => include_str!("../guide/conformance.md").to_owned(),

@@ -19,15 +19,15 @@ use super::caller::Caller;
 use super::exchange::{FRAGMENT, RESPONSE};
 use super::node::Services;
 use super::refusal::Refusal;
+use crate::audit::Party;
 use crate::catalog::{CatalogError, Selected};
+use crate::config::Peer;
 use crate::dicom::{Encoding, Status, encoding_of};
 use crate::dimse::{Command, CommandField, DimseError, Session};
 
 use identifier::Request;
 use run::{Ended, Run};
 
-/// The longest identifier that is taken: lists of tens of thousands of UIDs.
-const LONGEST_IDENTIFIER: usize = 4 << 20;
 /// The most instances of one retrieve. Their list takes 16 bytes each.
 const MOST_INSTANCES: usize = 1_000_000;
 
@@ -41,6 +41,14 @@ struct Asked<'a> {
     encoding: Encoding,
 }
 
+/// A retrieve that can be performed.
+struct Understood {
+    request: Request,
+    selected: Selected,
+    /// Where a C-MOVE shall go.
+    destination: Option<Peer>,
+}
+
 /// Performs a C-MOVE or a C-GET and answers it.
 pub(super) async fn serve(
     session: &mut Session,
@@ -50,14 +58,15 @@ pub(super) async fn serve(
     command: &Command,
 ) -> Result<(), DimseError> {
     let begun = Instant::now();
+    let longest = services.config.borrow().node.limits.identifier;
     let identifier = match command.has_data_set {
-        true => session.collect_data(LONGEST_IDENTIFIER, FRAGMENT).await?,
+        true => session.collect_data(longest, FRAGMENT).await?,
         false => Vec::new(),
     };
     let transfer = session.association().context(context);
     let encoding = transfer.map_or(Encoding::ImplicitLe, |transfer| encoding_of(&transfer.transfer_syntax));
     let asked = Asked { services, caller, context, command, encoding };
-    let (request, selected) = match asked.understand(&identifier).await {
+    let Understood { request, selected, destination } = match asked.understand(&identifier).await {
         Ok(understood) => understood,
         Err(refusal) => {
             warn!(
@@ -68,10 +77,15 @@ pub(super) async fn serve(
         }
     };
     debug!(peer.ae = %caller.ae_title, level = %request.level, objects = selected.instances.len(), "{}", asked.service());
-    let mut run = Run::new(&asked, selected);
-    let ended = match command.field {
-        CommandField::CGetRq => get::perform(session, &mut run).await?,
-        _ => moving::perform(session, &mut run).await?,
+    let party = |peer: &Peer| Party {
+        name: peer.ae_title.to_string(),
+        address: peer.address.host.parse().ok(),
+        ..Party::default()
+    };
+    let mut run = Run::new(&asked, selected, destination.as_ref().map(party));
+    let ended = match &destination {
+        None => get::perform(session, &mut run).await?,
+        Some(peer) => moving::perform(session, &mut run, peer).await?,
     };
     if matches!(ended, Ended::Done) {
         run.tally.close();
@@ -99,20 +113,25 @@ impl Asked<'_> {
         }
     }
 
+    /// Who asked, for the audit trail.
+    fn party(&self) -> Party {
+        let Caller { ae_title, address, .. } = self.caller;
+        Party { name: ae_title.clone(), address: Some(address.ip()), ..Party::default() }
+    }
+
     /// What is asked for, and the instances that it means.
-    async fn understand(&self, identifier: &[u8]) -> Result<(Request, Selected), Refusal> {
+    async fn understand(&self, identifier: &[u8]) -> Result<Understood, Refusal> {
         let class = self.command.class.as_ref().map_or("", |class| class.as_str());
         let request = identifier::read(class, identifier, self.encoding)?;
-        if self.command.field == CommandField::CMoveRq {
-            moving::destination(self)?;
-        }
+        let moves = self.command.field == CommandField::CMoveRq;
+        let destination = moves.then(|| moving::destination(self)).transpose()?;
         let selected = self.services.catalog.select(&request.selection, MOST_INSTANCES).await;
         let selected = selected.map_err(|error| Refusal::catalog(&error))?;
         if selected.more {
             let what = format!("more than {MOST_INSTANCES} instances at once");
             return Err(Refusal::new(Status::TOO_MANY_MATCHES, &what));
         }
-        Ok((request, selected))
+        Ok(Understood { request, selected, destination })
     }
 }
 

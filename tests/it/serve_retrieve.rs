@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pacsferry::dataset::value_digest;
+use pacsferry::dataset::{read_part10_head, value_digest};
 use pacsferry::dicom::{SopClassUid, Status, TransferSyntaxUid, uids};
 
 use crate::support::peers::{
-    DCMTK_SYNTAXES, Ferry, Sample, Server, Storescp, different_to_pydicom, distinct, free_port, getscu, movescu,
-    samples, send,
+    DCMTK_SYNTAXES, Ferry, Orthanc, Sample, Server, Storescp, different_to_pydicom, distinct, free_port, getscu,
+    movescu, pynetdicom_retrieves, samples, send,
 };
 use crate::support::viewer::{self, Kinds, peer, study};
 
@@ -194,5 +194,79 @@ fn getscu_gets_what_it_takes_in_either_root_and_at_every_level() {
         let level = key("QueryRetrieveLevel", level);
         let arguments: Vec<&str> = [root].into_iter().chain(level.iter().chain(&keys).map(String::as_str)).collect();
         assert_eq!(&getscu(&site.ferry, &arguments), expected, "{arguments:?}");
+    }
+}
+
+/// The samples in Explicit VR Little Endian of the patient who has the most of them.
+fn of_one_patient(samples: &[Sample]) -> (String, Vec<&Sample>) {
+    let mut patients: BTreeMap<String, Vec<&Sample>> = BTreeMap::new();
+    for sample in distinct(samples).into_iter().filter(|sample| sample.transfer_syntax == uids::EXPLICIT_LE) {
+        if let Some(patient) = sample.texts.get("PatientID") {
+            patients.entry(patient.clone()).or_default().push(sample);
+        }
+    }
+    patients.into_iter().max_by_key(|(_, samples)| samples.len()).expect("a patient")
+}
+
+#[test]
+fn pynetdicom_gets_and_moves_a_patient_and_hears_how_far_it_is() {
+    let samples = samples();
+    let (patient, sent) = of_one_patient(&samples);
+    assert!(sent.len() > 8, "{}", sent.len());
+    let (ferry, listen) = (Ferry::new(), free_port());
+    ferry.configure_with(&[], &[peer("SAMPLES", 104), peer(viewer::AE_TITLE, listen)].concat());
+    let _node = ferry.serve();
+    assert_eq!(send(ferry.node, Ferry::NODE, &sent), vec![0; sent.len()]);
+    let classes: BTreeSet<_> = sent.iter().map(|sample| &sample.sop_class).collect();
+    for (model, listen) in [(uids::PATIENT_ROOT_GET, None), (uids::PATIENT_ROOT_MOVE, Some(listen))] {
+        let folder = tempfile::tempdir().unwrap();
+        let responses = pynetdicom_retrieves(&serde_json::json!({
+            "port": ferry.node, "called": Ferry::NODE, "model": model, "listen": listen, "folder": folder.path(),
+            "classes": classes, "syntaxes": [uids::EXPLICIT_LE],
+            "keys": [["QueryRetrieveLevel", "PATIENT"], ["PatientID", patient]],
+        }));
+        let received = std::fs::read_dir(folder.path()).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let digest = blake3::hash(&std::fs::read(entry.path()).unwrap()).to_string();
+            (entry.file_name().into_string().unwrap(), digest)
+        });
+        assert_same(&received.collect(), &digests(&sent));
+        let all = u16::try_from(sent.len()).unwrap();
+        let (last, pending) = responses.split_last().unwrap();
+        assert_eq!(*last, [Some(0), None, Some(all), Some(0), Some(0)], "{model}");
+        assert!(!pending.is_empty());
+        for [status, remaining, completed, ..] in pending {
+            assert_eq!((*status, remaining.unwrap() + completed.unwrap()), (Some(0xFF00), all), "{model}");
+        }
+    }
+}
+
+#[test]
+fn orthanc_fetches_what_the_node_holds() {
+    let samples = samples();
+    let (_, sent) = of_one_patient(&samples);
+    let ferry = Ferry::new();
+    let orthanc = Orthanc::start(&[(Ferry::NODE, ferry.node)], 0);
+    ferry.configure_with(&[], &[peer("SAMPLES", 104), peer(Orthanc::AE_TITLE, orthanc.port)].concat());
+    let _node = ferry.serve();
+    assert_eq!(send(ferry.node, Ferry::NODE, &sent), vec![0; sent.len()]);
+    for study in studies(&sent) {
+        assert!(orthanc.fetch(Ferry::NODE, &study), "{study}: {}", ferry.served());
+    }
+    // Orthanc writes data sets anew: the values are what has to be the same.
+    let received: BTreeMap<_, _> = orthanc
+        .files()
+        .into_iter()
+        .map(|file| {
+            let head = read_part10_head(&file).unwrap();
+            let at = usize::try_from(head.data_set_offset).unwrap();
+            let syntax = head.transfer_syntax.expect("a transfer syntax");
+            (head.sop_instance.expect("a UID").to_string(), values(&file[at..], syntax.as_str()))
+        })
+        .collect();
+    let expected = sent.iter().map(|s| (s.sop_instance.clone(), values(&s.data_set(), &s.transfer_syntax)));
+    assert_eq!(received.len(), sent.len());
+    for (uid, values) in expected {
+        assert!(values.is_some() && received.get(&uid) == Some(&values), "{uid}");
     }
 }

@@ -9,6 +9,7 @@ use super::Asked;
 use super::feed::{Feed, How, Next, spread};
 use super::run::{Ended, REPORT, Run};
 use crate::assoc::Proposed;
+use crate::audit::{Alert, AuditEvent};
 use crate::catalog::CatalogError;
 use crate::config::Peer;
 use crate::dataset::CharacterSet;
@@ -32,6 +33,11 @@ pub(super) fn destination(asked: &Asked<'_>) -> Result<Peer, Refusal> {
     if let Some(peer) = config.peers.iter().find(|peer| peer.is_called(name)) {
         return Ok(peer.clone());
     }
+    asked.services.audit.record(AuditEvent::Security {
+        alert: Alert::RestrictedFunction,
+        who: asked.party(),
+        what: format!("asked for objects to be sent to {name}, which is not configured"),
+    });
     let comment = if config.node.ae_title.as_str().eq_ignore_ascii_case(name) {
         "that is this archive, which has these objects".to_owned()
     } else {
@@ -40,17 +46,13 @@ pub(super) fn destination(asked: &Asked<'_>) -> Result<Peer, Refusal> {
     Err(Refusal::new(Status::MOVE_DESTINATION_UNKNOWN, &comment))
 }
 
-pub(super) async fn perform(session: &mut Session, run: &mut Run<'_>) -> Result<Ended, DimseError> {
-    let peer = match destination(run.asked) {
-        Ok(peer) => peer,
-        Err(refusal) => return Ok(Ended::Refused(refusal)),
-    };
+pub(super) async fn perform(session: &mut Session, run: &mut Run<'_>, peer: &Peer) -> Result<Ended, DimseError> {
     let plans = store::plan(&run.selected.kinds);
     let kinds: Vec<Vec<usize>> = plans.iter().map(|plan| plan.kinds.clone()).collect();
     let lists = spread(&run.selected.instances, &kinds);
     for (plan, ids) in plans.into_iter().zip(lists) {
         let feed = run.feed(ids);
-        let target = target(run.asked, &peer);
+        let target = target(run.asked, peer);
         let mut delivery = Delivery { run, target, contexts: plan.contexts, feed, link: None, fruitless: 0 };
         let ended = delivery.perform(session).await?;
         if let Some(link) = delivery.link.take() {
@@ -200,7 +202,7 @@ impl Delivery<'_, '_> {
         loop {
             let instance: Result<_, CatalogError> = self.feed.skip().await;
             match instance {
-                Ok(Some(instance)) => self.run.tally.fail(&instance.instance),
+                Ok(Some(instance)) => self.run.fail(&instance, "there is no association with the receiver"),
                 Ok(None) => return None,
                 Err(error) => return Some(Ended::Refused(Refusal::catalog(&error))),
             }

@@ -7,6 +7,7 @@ use tracing::{debug, warn};
 use super::feed::Feed;
 use super::tally::Tally;
 use super::{Asked, RESPONSE};
+use crate::audit::{Party, Transfers, Way};
 use crate::catalog::{HeldInstance, Selected};
 use crate::dicom::{Category, Status};
 use crate::dimse::{Command, DimseError, Session};
@@ -35,15 +36,22 @@ pub(super) struct Run<'a> {
     pub(super) asked: &'a Asked<'a>,
     pub(super) selected: Selected,
     pub(super) tally: Tally,
+    audit: Transfers,
     message: u16,
     /// How many had been done when that was told, and when.
     reported: (usize, Instant),
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(asked: &'a Asked<'a>, selected: Selected) -> Run<'a> {
+    /// `destination` is where the objects go, when that is not the one who asked.
+    pub(super) fn new(asked: &'a Asked<'a>, selected: Selected, destination: Option<Party>) -> Run<'a> {
         let tally = Tally::new(selected.instances.len());
-        Run { asked, selected, tally, message: 0, reported: (0, Instant::now()) }
+        let (peer, requestor) = match destination {
+            Some(destination) => (destination, Some(asked.party())),
+            None => (asked.party(), None),
+        };
+        let audit = asked.services.audit.transfers(Way::Out, peer, requestor);
+        Run { asked, selected, tally, audit, message: 0, reported: (0, Instant::now()) }
     }
 
     pub(super) fn feed(&self, ids: Vec<i64>) -> Feed {
@@ -60,8 +68,14 @@ impl<'a> Run<'a> {
     /// Counts an object by what the receiver said.
     pub(super) fn answered(&mut self, instance: &HeldInstance, answer: &Command) {
         let outcome = outcome(answer);
-        self.tally.count(&instance.instance, outcome);
         let (uid, status, comment) = (&instance.instance, answer.status, answer.comment.as_deref());
+        match outcome {
+            Category::Success | Category::Warning => {
+                self.tally.stored(outcome);
+                self.audit.object(instance.study.as_str(), instance.class.as_str(), None);
+            }
+            _ => self.fail(instance, "the receiver refused it"),
+        }
         match outcome {
             Category::Success => {}
             Category::Warning => {
@@ -77,7 +91,7 @@ impl<'a> Run<'a> {
 
     /// Counts an object that could not be read.
     pub(super) fn unreadable(&mut self, instance: &HeldInstance, error: &OutletError) {
-        self.tally.fail(&instance.instance);
+        self.fail(instance, "it could not be read");
         if self.has_lines() {
             let remedy = error.remedy();
             let study = &instance.study;
@@ -87,7 +101,7 @@ impl<'a> Run<'a> {
 
     /// Counts an object for which there is no presentation context.
     pub(super) fn not_accepted(&mut self, instance: &HeldInstance) {
-        self.tally.fail(&instance.instance);
+        self.fail(instance, "the receiver does not take it in a transfer syntax that it can be had in");
         if self.has_lines() {
             warn!(
                 sop_instance.uid = %instance.instance, receiver = self.receiver(),
@@ -99,13 +113,19 @@ impl<'a> Run<'a> {
 
     /// Counts an object that went down with the association.
     pub(super) fn lost(&mut self, instance: &HeldInstance, error: &DimseError) {
-        self.tally.fail(&instance.instance);
+        self.fail(instance, "the association broke");
         if self.has_lines() {
             warn!(
                 sop_instance.uid = %instance.instance, receiver = self.receiver(),
                 error = error as &dyn std::error::Error, "the association broke while an object was sent"
             );
         }
+    }
+
+    /// Counts an object that was not sent, or was not taken.
+    pub(super) fn fail(&mut self, instance: &HeldInstance, why: &str) {
+        self.tally.fail(&instance.instance);
+        self.audit.object(instance.study.as_str(), instance.class.as_str(), Some(why));
     }
 
     /// Tells the one who asked how far it is, if it is time.

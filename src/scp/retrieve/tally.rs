@@ -21,12 +21,11 @@ impl Tally {
         Tally { total, ..Tally::default() }
     }
 
-    /// Counts a sub-operation that was answered.
-    pub(super) fn count(&mut self, instance: &SopInstanceUid, outcome: Category) {
+    /// Counts one that brought its object over, with a warning or without.
+    pub(super) fn stored(&mut self, outcome: Category) {
         match outcome {
-            Category::Success => self.completed += 1,
             Category::Warning => self.warning += 1,
-            _ => self.fail(instance),
+            _ => self.completed += 1,
         }
     }
 
@@ -102,7 +101,10 @@ mod tests {
     fn tally(outcomes: &[Category]) -> Tally {
         let mut tally = Tally::new(4);
         for (n, outcome) in outcomes.iter().enumerate() {
-            tally.count(&SopInstanceUid::new(&format!("1.2.{n}")), *outcome);
+            match outcome {
+                Category::Failure => tally.fail(&SopInstanceUid::new(&format!("1.2.{n}"))),
+                stored => tally.stored(*stored),
+            }
         }
         tally
     }

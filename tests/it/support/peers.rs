@@ -24,7 +24,9 @@ pub(crate) use dcmtk::{DCMTK_SYNTAXES, Dcmqrscp, Storescp, dcmsend, echo, get_st
 pub(crate) use ferry::{Ferry, Finished, Source, files_below, string};
 pub(crate) use find::{Answers, Question, findscu, hospital};
 pub(crate) use orthanc::Orthanc;
-pub(crate) use samples::{Sample, data_set_digest, different_to_pydicom, distinct, samples, send, sop_instance};
+pub(crate) use samples::{
+    Sample, data_set_digest, different_to_pydicom, distinct, pynetdicom_retrieves, samples, send, sop_instance,
+};
 
 /// How long anything may take that a peer does at once on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -75,6 +75,29 @@ impl Orthanc {
     }
 }
 
+impl Orthanc {
+    /// Has it fetch a study by C-MOVE from a node that it knows; whether it says that this worked.
+    pub(crate) fn fetch(&self, from: &str, study: &str) -> bool {
+        let what = json!({
+            "Level": "Study", "Resources": [{ "StudyInstanceUID": study }], "Synchronous": true, "Timeout": 60,
+        });
+        let path = format!("/modalities/{from}/move");
+        let answer = request(self.http, "POST", &path, what.to_string().as_bytes());
+        answer.expect("an answer of Orthanc").0 == 200
+    }
+
+    /// Every file that it holds.
+    pub(crate) fn files(&self) -> Vec<Vec<u8>> {
+        let get = |path: &str| {
+            let (status, body) = request(self.http, "GET", path, &[]).expect("an answer of Orthanc");
+            assert_eq!(status, 200, "{path}");
+            body
+        };
+        let ids: Vec<String> = serde_json::from_slice(&get("/instances")).expect("a list of instances");
+        ids.iter().map(|id| get(&format!("/instances/{id}/file"))).collect()
+    }
+}
+
 /// One HTTP request on a connection of its own; status and body.
 fn request(port: u16, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
     let mut socket = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(5))?;

@@ -1,4 +1,5 @@
-"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire, `different` compares.
+"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire, `different` compares,
+`retrieve` fetches.
 
 Both speak JSON on standard output; see samples.rs, which calls this.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pydicom
 import pynetdicom
-from pynetdicom import AE
+from pynetdicom import AE, build_role, evt
 from pynetdicom.dimse_primitives import C_STORE
 
 warnings.simplefilter("ignore")
@@ -21,6 +22,8 @@ FALLBACK = "2.25.1"
 def main():
     if sys.argv[1] == "samples":
         answer = samples()
+    elif sys.argv[1] == "retrieve":
+        answer = retrieve(json.loads(Path(sys.argv[2]).read_text()))
     elif sys.argv[1] == "different":
         pairs = json.loads(Path(sys.argv[2]).read_text())
         answer = [what for one, other in pairs if (what := different(one, other))]
@@ -113,6 +116,46 @@ def send(port, called, sample):
         return answer.Status
     finally:
         association.release()
+
+
+def retrieve(wanted):
+    """C-GET or, where there is a port to listen at, C-MOVE; status and counters of every response. The data sets that
+    come are left in a folder, by their UIDs."""
+
+    def keep(event):
+        uid = str(event.request.AffectedSOPInstanceUID)
+        (Path(wanted["folder"]) / uid).write_bytes(event.request.DataSet.getvalue())
+        return 0x0000
+
+    handlers = [(evt.EVT_C_STORE, keep)]
+    keys = pydicom.Dataset()
+    for keyword, value in wanted["keys"]:
+        setattr(keys, keyword, value)
+    ae, server = AE("VIEWER"), None
+    ae.add_requested_context(wanted["model"])
+    for name in wanted["classes"]:
+        if wanted.get("listen"):
+            ae.add_supported_context(name, wanted["syntaxes"])
+        else:
+            ae.add_requested_context(name, wanted["syntaxes"])
+    if wanted.get("listen"):
+        server = ae.start_server(("127.0.0.1", wanted["listen"]), block=False, evt_handlers=handlers)
+    roles = [] if server else [build_role(name, scp_role=True) for name in wanted["classes"]]
+    association = ae.associate(
+        "127.0.0.1", wanted["port"], ae_title=wanted["called"], ext_neg=roles, evt_handlers=[] if server else handlers
+    )
+    if not association.is_established:
+        sys.exit("no association")
+    if server:
+        responses = association.send_c_move(keys, "VIEWER", wanted["model"])
+    else:
+        responses = association.send_c_get(keys, wanted["model"])
+    names = [f"NumberOf{what}Suboperations" for what in ("Remaining", "Completed", "Failed", "Warning")]
+    answer = [[status.Status, *(status.get(name) for name in names)] for status, _ in responses]
+    association.release()
+    if server:
+        server.shutdown()
+    return answer
 
 
 def different(one, other):

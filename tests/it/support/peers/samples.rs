@@ -82,6 +82,17 @@ pub(crate) fn send(port: u16, called: &str, samples: &[&Sample]) -> Vec<u16> {
     serde_json::from_slice(&done.stdout).expect("a list of statuses")
 }
 
+/// A retrieve by pynetdicom, as the script wants it; status, remaining, completed, failed and warning of each response.
+pub(crate) fn pynetdicom_retrieves(wanted: &serde_json::Value) -> Vec<[Option<u16>; 5]> {
+    let mut list = tempfile::NamedTempFile::new().expect("a temporary file");
+    list.write_all(wanted.to_string().as_bytes()).expect("a request on disk");
+    let mut command = python(["retrieve"]);
+    command.arg(list.path());
+    let done = finish(command, PATIENCE * 2);
+    assert!(done.status.success(), "pynetdicom: {}", text(&done.stderr));
+    serde_json::from_slice(&done.stdout).expect("a list of responses")
+}
+
 /// What pydicom finds different in each pair of files, in the values of their elements.
 pub(crate) fn different_to_pydicom(pairs: &[(&PathBuf, &PathBuf)]) -> Vec<String> {
     let mut list = tempfile::NamedTempFile::new().expect("a temporary file");
