@@ -1,6 +1,7 @@
 //! The vocabulary: DICOM's own words as types, pure, each spelled once.
 
 mod ae_title;
+mod class;
 mod date;
 mod identity;
 mod level;
@@ -9,13 +10,14 @@ mod syntax;
 mod uid;
 
 pub use ae_title::{AeTitle, InvalidAeTitle};
+pub use class::is_image_class;
 pub use date::{Date, DateRange, InvalidDate};
 pub use dicom_core::Tag;
 pub use dicom_dictionary_std::tags;
 pub use identity::Identity;
 pub use level::QueryLevel;
 pub use status::{Category, Status};
-pub use syntax::{Encoding, encoding_of, is_lossy, is_retired_big_endian};
+pub use syntax::{Encoding, encoding_of, is_by_reference, is_lossy, is_retired_big_endian};
 pub use uid::{SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid};
 
 /// UIDs that the program itself speaks of (PS3.6 annex A).

@@ -48,6 +48,11 @@ impl Extent {
         self.items
     }
 
+    /// Whether the header says how many pixels there are.
+    pub fn tells_pixels(&self) -> bool {
+        self.pixel_bytes.is_some()
+    }
+
     /// How the elements are encoded, whatever the transfer syntax says.
     pub fn encoding(&self) -> Encoding {
         match (self.deflated, self.syntax.explicit, self.syntax.big) {
@@ -61,19 +66,20 @@ impl Extent {
 
 /// Looks for the place where a data set is cut off; `None` when it is whole as far as its structure tells. The reader
 /// stands anywhere; the data set is its bytes from `begin` to `end`. `native` says that the transfer syntax is one
-/// whose pixel data are not compressed.
+/// whose pixel data are not compressed, `pixels` that the object is one that has pixel data.
 pub fn find_cut<R: Read + Seek>(
     reader: &mut R,
     (begin, end): (u64, u64),
     extent: &Extent,
     native: bool,
+    pixels: bool,
 ) -> io::Result<Option<Cut>> {
     if extent.deflated {
         reader.seek(SeekFrom::Start(begin))?;
         return inflate(reader.take(end.saturating_sub(begin)));
     }
-    let mut walk =
-        Walk { reader, begin, length: end.saturating_sub(begin), extent, native, window: Vec::new(), seen: 0 };
+    let length = end.saturating_sub(begin);
+    let mut walk = Walk { reader, begin, length, extent, native, pixels, window: Vec::new(), seen: 0 };
     walk.run()
 }
 
@@ -98,6 +104,7 @@ struct Walk<'r, R> {
     length: u64,
     extent: &'r Extent,
     native: bool,
+    pixels: bool,
     /// Bytes of the data set from `seen` on.
     window: Vec<u8>,
     seen: u64,
@@ -111,9 +118,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         loop {
             let (head, value) = match self.head(at, syntax)? {
                 Ok(Some(head)) => head,
-                // What is compressed is there to have pixel data; other objects may have none.
-                Ok(None) if !self.native && !behind_pixels => {
-                    return Ok(Some(Cut { at, what: "the file ends before the compressed pixel data".into() }));
+                Ok(None) if self.pixels && !behind_pixels => {
+                    return Ok(Some(Cut { at, what: "the file ends before the pixel data".into() }));
                 }
                 Ok(None) => return Ok(None),
                 // Less than a header behind the pixel data is padding.
@@ -149,7 +155,8 @@ impl<R: Read + Seek> Walk<'_, R> {
                     Err(None) => return Ok(None),
                 },
             };
-            behind_pixels |= is_pixels;
+            // Whoever left them out on purpose wrote on.
+            behind_pixels |= is_pixels || head.tag > tags::PIXEL_DATA;
         }
     }
 

@@ -60,3 +60,9 @@ pub fn is_lossy(syntax: &TransferSyntaxUid) -> bool {
 pub fn is_retired_big_endian(syntax: &TransferSyntaxUid) -> bool {
     syntax.as_str() == uids::EXPLICIT_BE
 }
+
+/// Whether pixel data are named by a URL instead of being in the object (the JPIP Referenced syntaxes).
+pub fn is_by_reference(syntax: &TransferSyntaxUid) -> bool {
+    let rest = syntax.as_str().strip_prefix("1.2.840.10008.1.2.4.");
+    rest.is_some_and(|rest| matches!(rest, "94" | "95" | "204" | "205"))
+}

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use flate2::Crc;
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
 
-use super::identify::{Found, identify};
+use super::identify::{Found, identify, kind_of_archive};
 use super::rewind::Rewind;
 use super::zip::{self, Directory, Entry};
 use crate::catalog::Archived;
@@ -25,6 +25,10 @@ const RATIO: u64 = 200;
 const CHUNK: usize = 64 * 1024;
 /// What is unpacked to see whether it is worth unpacking.
 const LOOK: u64 = 4 * 1024;
+
+/// Why an archive in an archive is set aside.
+pub(super) const NESTED: &str =
+    "an archive inside an archive is not opened: unpack the outer one and import what was in it";
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,11 @@ pub(super) fn members(
         let mut head = Vec::new();
         stream.by_ref().take(LOOK).read_to_end(&mut head).map_err(damaged)?;
         if read_part10_head(&head).is_err() {
+            let refused = kind_of_archive(&head).map(|_| NESTED.to_owned());
+            if refused.is_some() {
+                let (name, archived) = (b"content".to_vec(), Archived::Gzip);
+                member(Member { name, archived, size: 0, crc: None, refused })?;
+            }
             return Ok(());
         }
         // How long it is, only unpacking tells; that also checks its sum.

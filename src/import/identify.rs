@@ -3,14 +3,15 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use super::archive::ArchiveKind;
+use super::archive::{ArchiveKind, NESTED};
 use crate::catalog::{Archived, ListedObject};
 use crate::dataset::{
-    CharacterSet, Cut, Part10, ReadError, ScanOutcome, find_cut, is_directory, read_part10_head, scan_header,
+    CharacterSet, Cut, Extent, Header, Part10, ReadError, ScanOutcome, find_cut, is_directory, read_part10_head,
+    scan_header,
 };
 use crate::dicom::{
     Encoding, Identity, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid, Uid,
-    encoding_of, uids,
+    encoding_of, is_by_reference, is_image_class, uids,
 };
 
 /// What is read of every file: enough for nearly every header.
@@ -62,9 +63,10 @@ pub(super) fn identify<R: Read + Seek>(
     let head = match read_part10_head(&first) {
         Ok(head) => head,
         Err(ReadError::NotDicom) => {
-            return Ok(match kind_of_archive(&first).filter(|_| archived.is_none()) {
-                Some(kind) => Found::Archive(kind),
-                None => Found::NotDicom,
+            return Ok(match (kind_of_archive(&first), archived) {
+                (Some(kind), None) => Found::Archive(kind),
+                (Some(_), Some(_)) if !is_document(&first) => Found::Unreadable(NESTED.into()),
+                _ => Found::NotDicom,
             });
         }
         Err(error) => return Ok(Found::Unreadable(format!("the file meta group cannot be read: {error}"))),
@@ -85,7 +87,8 @@ pub(super) fn identify<R: Read + Seek>(
     let found = extent.encoding();
     let native = is_native(&declared);
     let mut transfer_syntax = if native { syntax_of(found, &declared) } else { declared.clone() };
-    let cut = find_cut(reader, (begin, length), &extent, native)?;
+    let cut =
+        find_cut(reader, (begin, length), &extent, native, !native && has_pixels(&header, &head, &extent, &declared))?;
     if head.transfer_syntax.is_none()
         && let Some(compressed) = compressed(reader, begin, &extent)?
     {
@@ -102,8 +105,14 @@ pub(super) fn identify<R: Read + Seek>(
     Ok(Found::Object(Box::new(object), fault))
 }
 
+/// Documents of office programs and programs of Java are zip files as well; the name of their first member tells.
+fn is_document(first: &[u8]) -> bool {
+    let name = first.get(30..).unwrap_or_default();
+    ["[Content_Types].xml", "mimetype", "META-INF/"].iter().any(|known| name.starts_with(known.as_bytes()))
+}
+
 /// The data set's own word, and the file meta group's where it says nothing.
-fn identity_of(header: &crate::dataset::Header, head: &Part10) -> Identity {
+fn identity_of(header: &Header, head: &Part10) -> Identity {
     let own = |own: &Option<Uid>, meta: &Option<Uid>| own.clone().or_else(|| meta.clone());
     let or_empty = |uid: Option<Uid>| uid.unwrap_or_else(|| Uid::new(""));
     Identity {
@@ -134,6 +143,15 @@ fn is_sound(first: &[u8], head: &Part10, identity: &Identity, syntax: &TransferS
         && same(&head.sop_instance, &identity.instance)
 }
 
+/// Whether an object in a compressed transfer syntax must have pixel data: images have, and whatever says how many pixels
+/// there are, unless the transfer syntax has them elsewhere (PS3.5 annex A.6). Native ones are kept as mere headers by
+/// many, which look like a file that is cut off just there.
+fn has_pixels(header: &Header, head: &Part10, extent: &Extent, syntax: &TransferSyntaxUid) -> bool {
+    let class = header.sop_class_uid.as_ref().or(head.sop_class.as_ref());
+    let promised = extent.tells_pixels() || class.is_some_and(|class| is_image_class(class.as_str()));
+    promised && !is_by_reference(syntax)
+}
+
 fn is_native(syntax: &TransferSyntaxUid) -> bool {
     encoding_of(syntax) != Encoding::ExplicitLe || syntax.as_str() == uids::EXPLICIT_LE
 }
@@ -152,11 +170,7 @@ fn syntax_of(found: Encoding, declared: &TransferSyntaxUid) -> TransferSyntaxUid
 }
 
 /// The transfer syntax of compressed pixel data in a file that does not name it, by the first bytes of the first frame.
-fn compressed<R: Read + Seek>(
-    reader: &mut R,
-    begin: u64,
-    extent: &crate::dataset::Extent,
-) -> io::Result<Option<TransferSyntaxUid>> {
+fn compressed<R: Read + Seek>(reader: &mut R, begin: u64, extent: &Extent) -> io::Result<Option<TransferSyntaxUid>> {
     let Some(at) = extent.encapsulated_at() else { return Ok(None) };
     reader.seek(SeekFrom::Start(begin + at))?;
     let mut items = Vec::new();

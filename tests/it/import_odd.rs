@@ -164,6 +164,33 @@ fn a_file_that_is_cut_anywhere_is_never_filed_as_if_it_were_whole() {
 }
 
 #[test]
+fn a_compressed_image_that_ends_where_its_pixels_should_begin_is_cut_off_and_a_document_is_not() {
+    let (ferry, medium) = (ferry(), Medium::new());
+    let samples = samples();
+    let sample = samples.iter().find(|sample| sample.name() == "JPEG2000.dcm").unwrap();
+    let mut bytes = std::fs::read(&sample.path).unwrap();
+    bytes.truncate(bytes.windows(4).rposition(|tag| tag == [0xE0, 0x7F, 0x10, 0x00]).unwrap());
+    medium.put("cut/image", &bytes);
+    // A structured report is no image, whatever transfer syntax it was sent in.
+    let report_class = "1.2.840.10008.5.1.4.1.1.88.11";
+    let sample = samples.iter().find(|sample| sample.name() == "reportsi.dcm").unwrap();
+    let mut bytes = std::fs::read(&sample.path).unwrap();
+    let at = bytes.windows(19).position(|uid| uid == uids::EXPLICIT_LE.as_bytes()).unwrap();
+    // Of the same length, so that nothing else moves.
+    bytes[at..at + 19].copy_from_slice(b"1.2.840.113619.5.99");
+    medium.put("whole/document", &bytes);
+    assert_eq!(copy(&ferry, &medium), 3);
+    let report = report(&ferry);
+    let told = told(&report, "cut");
+    assert!(told["image"].contains("the file ends before the pixel data"), "{told:?}");
+    assert_eq!(verdict(&report, "whole"), "succeeded");
+    assert_eq!(
+        ferry.instances().values().map(|row| row["SOPClassUID"].as_str()).collect::<Vec<_>>(),
+        [Some(report_class)]
+    );
+}
+
+#[test]
 fn what_may_not_be_read_is_told_and_taken_later() {
     if rustix::process::geteuid().is_root() {
         // Nothing is forbidden to root: the same by a folder that goes away.
@@ -231,7 +258,7 @@ fn archives_are_unpacked_one_level_deep() {
     let inner = zip(&members[..1]);
     let mut with_more = members.clone();
     with_more.push(("readme.txt".into(), b"not DICOM".to_vec()));
-    with_more.push(("inner.zip".into(), inner));
+    with_more.push(("letter.docx".into(), zip(&[("[Content_Types].xml".into(), b"<Types/>".to_vec())])));
     medium.put("disc.without-extension", &zip(&with_more));
     medium.put("letters.zip", &zip(&[("letter.txt".into(), b"nothing".to_vec())]));
     // What is refused is told, and nothing of it is taken.
@@ -245,6 +272,16 @@ fn archives_are_unpacked_one_level_deep() {
     assert_eq!(ferry.filed(), deliverable(&archive));
     assert_eq!(copy(&ferry, &medium), 0);
     assert_eq!(ferry.filed(), deliverable(&archive));
+    // An archive inside is not opened, and nobody is told that everything is there.
+    medium.put("outer.zip", &zip(&[("inner.zip".into(), inner)]));
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&zip(&members[..1])).unwrap();
+    medium.put("packed-twice", &gzip.finish().unwrap());
+    assert_eq!(copy(&ferry, &medium), 3);
+    let all = report(&ferry);
+    let told = told(&all, medium.name());
+    assert_eq!(told.len(), 2, "{}", all.0["folders"]);
+    assert!(told.values().all(|detail| detail.contains("an archive inside an archive")), "{told:?}");
 }
 
 #[test]
