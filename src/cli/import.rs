@@ -118,6 +118,13 @@ fn real(folder: &Path) -> Result<PathBuf, Failure> {
 /// What becomes of the files. Those of the storage folder are in their place already.
 fn how(config: &Config, args: &Args, folders: &[PathBuf]) -> Result<ImportHow, Failure> {
     let storage = config.storage.folder.canonicalize().unwrap_or_else(|_| config.storage.folder.clone());
+    let kept = ["incoming", "quarantine"].map(|part| storage.join(part));
+    if let Some(folder) = folders.iter().find(|folder| kept.iter().any(|kept| folder.starts_with(kept))) {
+        return Err(Failure::usage(
+            format!("{} is where the program keeps what it has not filed", shown(folder)),
+            "see `pacsferry quarantine list`; what is in incoming is seen to by the next worker",
+        ));
+    }
     let inside = folders.iter().filter(|folder| folder.starts_with(&storage)).count();
     if inside == folders.len() {
         log::say("the files lie in the storage folder already: nothing is copied, they only get their entries");

@@ -18,6 +18,7 @@ use tracing::{Instrument, error, error_span, info, warn};
 
 use super::engine::{Engine, JobError, SUPERVISION, decided};
 use crate::catalog::{ImportHow, ImportSpec, Job, JobState, Way};
+use crate::config::Storage as StorageConfig;
 use crate::dicom::DateRange;
 use crate::import::Sieve;
 use crate::object::Disposition;
@@ -225,8 +226,8 @@ impl Work {
     }
 
     async fn list_under(&self, stop: CancellationToken, set_aside: bool) -> Result<(), JobError> {
-        let storage = self.engine.config.borrow().storage.folder.clone();
-        let storage = storage.canonicalize().unwrap_or(storage);
+        let StorageConfig { folder, catalog, .. } = self.engine.config.borrow().storage.clone();
+        let [storage, catalog_file] = [folder, catalog].map(|path| path.canonicalize().unwrap_or(path));
         let lister = Lister {
             catalog: self.engine.catalog.clone(),
             job: self.job.id,
@@ -235,6 +236,7 @@ impl Work {
             received: DateRange { from: self.spec.received_from, to: self.spec.received_to },
             ours: ours(&storage, &self.spec.folders),
             storage,
+            catalog_file,
             stop: stop.clone(),
         };
         let roots = self.spec.folders.clone();

@@ -9,11 +9,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{NodeError, process_name};
-use crate::catalog::{Catalog, JobKind, JobSpec, ListedStudy};
+use crate::catalog::{Catalog, FileState, FolderState, JobKind, JobSpec, ListedStudy};
 use crate::config::Config;
+use crate::import::shown;
 use crate::intake::Intake;
 use crate::job::{Engine, Keeper};
 use crate::scp::Gates;
+
+/// Folders of an import that are asked for at once.
+const FOLDERS: usize = 256;
+/// Files and folders of an import that are told by name.
+const TOLD: usize = 100;
+/// States of files of which an object may be missing.
+const TROUBLED: [FileState; 4] = [FileState::Faulty, FileState::Unreadable, FileState::Refused, FileState::Young];
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -107,5 +115,42 @@ async fn summarise(catalog: &Catalog, job: i64, spec: &JobSpec) -> Result<DryRun
     found.by_year = years.into_iter().rev().map(|(year, n)| (name(year), n)).collect();
     let notes = catalog.notes(job).await?;
     found.not_enumerated.extend(notes.into_iter().map(|note| format!("{}: {}", note.kind, note.text)));
+    if spec.kind == JobKind::Import {
+        add_troubles(catalog, job, &mut found).await?;
+    }
     Ok(found)
+}
+
+/// The files and folders of an import of which an object may be missing.
+async fn add_troubles(catalog: &Catalog, job: i64, found: &mut DryRun) -> Result<(), NodeError> {
+    let mut after: Option<PathBuf> = None;
+    let mut untold = 0;
+    loop {
+        let page = catalog.import_folders(job, after.as_deref(), FOLDERS).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.path.clone());
+        for folder in &page {
+            if folder.state == FolderState::Unreadable {
+                tell(found, &mut untold, || format!("{}: {}", shown(&folder.path), folder.detail));
+            }
+            let troubled: u64 = TROUBLED.iter().map(|state| folder.count(*state)).sum();
+            let files = if troubled > 0 { catalog.troubled_files(job, folder.id, TOLD).await? } else { Vec::new() };
+            for file in &files {
+                let mut path = shown(&folder.path.join(&file.key.name));
+                if !file.key.member.is_empty() {
+                    path = format!("{path}: {}", String::from_utf8_lossy(&file.key.member));
+                }
+                tell(found, &mut untold, || format!("{path}: {}", file.detail));
+            }
+            untold += troubled.saturating_sub(files.len() as u64);
+        }
+    }
+    if untold > 0 {
+        found.not_enumerated.push(format!("and {untold} more files and folders; the report of the import names them"));
+    }
+    Ok(())
+}
+
+fn tell(found: &mut DryRun, untold: &mut u64, what: impl FnOnce() -> String) {
+    if found.not_enumerated.len() < TOLD { found.not_enumerated.push(what()) } else { *untold += 1 }
 }

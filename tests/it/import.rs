@@ -126,6 +126,8 @@ fn a_dry_run_counts_and_takes_nothing() {
     medium.put("truncated", &part10(&archive.objects()[5])[..5_000]);
     let found = ferry.json(&["import", medium.name(), "--copy", "--dry-run", "--json"]);
     assert_eq!((found["studies"].as_u64(), found["objects"].as_u64()), (Some(3), Some(11)), "{found}");
+    let troubled = found["troubled"].as_array().unwrap();
+    assert!(matches!(&**troubled, [one] if one.as_str().unwrap().contains("truncated: cut off")), "{found}");
     assert!(ferry.instances().is_empty() && ferry.quarantined().is_empty());
     assert!(ferry.json(&["jobs", "--json"]).as_array().unwrap().is_empty());
 }
@@ -142,6 +144,9 @@ fn files_of_the_storage_folder_only_get_their_entries() {
         std::fs::write(&path, part10(object)).unwrap();
         age(&path, 3600);
     }
+    let kept = ferry.storage().join("quarantine");
+    std::fs::create_dir_all(&kept).unwrap();
+    assert_eq!(ferry.run(&["import", kept.to_str().unwrap()]).code, 2, "what is in quarantine is no folder of files");
     let done = ferry.run(&["import", placed.to_str().unwrap()]);
     assert_eq!(done.code, 0, "{}{}", done.out, done.err);
     assert!(done.err.contains("storage folder already"), "{}", done.err);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Lister {
     pub(super) received: DateRange,
     /// The storage folder.
     pub(super) storage: PathBuf,
+    /// The catalog's file; its companions have longer names.
+    pub(super) catalog_file: PathBuf,
     /// Folders of ours in which nothing is looked for.
     pub(super) ours: Vec<PathBuf>,
     pub(super) stop: CancellationToken,
@@ -146,7 +148,7 @@ impl Lister {
             let key = |name| FileKey { folder: folder.id, name, member: Vec::new() };
             match open.look(&name) {
                 // What lies in the storage folder itself is ours.
-                Ok(look) if look.kind == Kind::File && folder.path == self.storage => {}
+                Ok(look) if look.kind == Kind::File && self.is_ours(&folder.path, &name) => {}
                 Ok(look) if look.kind == Kind::File => files.push((name, look)),
                 Ok(look) if look.kind == Kind::Folder => {
                     let path = folder.path.join(&name);
@@ -195,6 +197,14 @@ impl Lister {
             facts.outside += outside;
         }
         Ok(())
+    }
+
+    /// The storage folder holds no objects itself; where the catalog is, its files are none.
+    fn is_ours(&self, folder: &Path, name: &OsStr) -> bool {
+        let catalog = self.catalog_file.file_name().unwrap_or_default();
+        folder == self.storage
+            || (self.catalog_file.parent() == Some(folder)
+                && name.as_encoded_bytes().starts_with(catalog.as_encoded_bytes()))
     }
 
     /// Whether a file must be looked at.
