@@ -327,7 +327,7 @@ class Node(Server):
         (self.folder / "pacsferry.toml").write_text("\n".join(lines) + "\n")
 
     def command(self):
-        return [self.binary, "serve", "--config", str(self.folder / "pacsferry.toml")]
+        return [self.binary, "serve", "--no-worker", "--config", str(self.folder / "pacsferry.toml")]
 
 
 def count_files(folder):
