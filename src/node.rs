@@ -32,6 +32,8 @@ pub use worker::{WorkerScope, run_worker};
 pub const RECEIVER_LEASE: &str = "receiver";
 /// The name of the lease of a worker that takes up every job. Who holds it will see to a job that is queued.
 pub const WORKER_LEASE: &str = "worker";
+/// The name of the lease of a living node.
+pub const NODE_LEASE: &str = "node";
 /// The id of the storage folder that the catalog belongs to.
 const STORAGE_ID: &str = "storage.id";
 /// Where that folder was when it was last used.

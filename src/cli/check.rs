@@ -1,7 +1,7 @@
 //! `check`: tries everything that a migration needs, and says what is wrong and how to mend it.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use super::checkup::{Checkup, Registration, tell};
@@ -9,9 +9,9 @@ use super::exit::chain;
 use super::slot::Slot;
 use super::{Exit, Failure, Global, echo, open, remedy};
 use crate::catalog::Catalog;
-use crate::config::{Config, Retrieve, Source, Verify};
+use crate::config::{Config, Retrieve, Right, Source, Verify};
 use crate::dicom::uids;
-use crate::node::{self, RECEIVER_LEASE};
+use crate::node::{self, NODE_LEASE, RECEIVER_LEASE};
 use crate::scu::{self, EchoReport};
 use crate::store::Store;
 
@@ -20,10 +20,14 @@ use crate::store::Store;
 /// Folders, catalog, free space, ports, and C-ECHO to each source. Says what is wrong and how to mend it, and what to
 /// register at the old PACS.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  pacsferry check\n  pacsferry check --json | jq .ok")]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  pacsferry check\n  pacsferry check --peers\n  pacsferry check --json | jq .ok")]
+pub(super) struct Args {
+    /// Also C-ECHO to each peer that C-MOVE may send to
+    #[arg(long)]
+    peers: bool,
+}
 
-pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let mut checkup = Checkup::default();
     let config = match crate::config::load(global.config.as_deref()) {
         Ok(config) => config,
@@ -37,9 +41,12 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
     };
     configuration(&config, &mut checkup);
     let catalog = storage(&config, &mut checkup).await;
-    receiver(&config, catalog.as_ref(), &mut checkup).await;
+    ports(&config, catalog.as_ref(), &mut checkup).await;
     for source in &config.sources {
         one_source(&config, source, &mut checkup).await;
+    }
+    if args.peers {
+        peers(&config, &mut checkup).await;
     }
     tell(global, &checkup)?;
     Ok(if checkup.ok() { Exit::Done } else { Exit::Failed })
@@ -131,32 +138,100 @@ fn can_be_made(key: &str, wanted: &Path, checkup: &mut Checkup) {
     }
 }
 
-async fn receiver(config: &Config, catalog: Option<&Catalog>, checkup: &mut Checkup) {
-    let listen = config.receiver.listen;
+/// A port that one of our processes listens on, or is to.
+struct Port<'a> {
+    /// Its key in the configuration.
+    key: &'a str,
+    /// Who listens there.
+    who: &'a str,
+    address: SocketAddr,
+    /// What a living process of this kind holds.
+    lease: &'a str,
+    /// What else is to be done when another port is chosen.
+    elsewhere: &'a str,
+}
+
+async fn port(port: Port<'_>, catalog: Option<&Catalog>, checkup: &mut Checkup) {
+    let Port { key, who, address, lease, elsewhere } = port;
     let holder = match catalog {
-        Some(catalog) if open::is_held(catalog, RECEIVER_LEASE).await.unwrap_or(false) => {
-            catalog.holder(RECEIVER_LEASE).await.ok().flatten()
+        Some(catalog) if open::is_held(catalog, lease).await.unwrap_or(false) => {
+            catalog.holder(lease).await.ok().flatten()
         }
         _ => None,
     };
-    match (TcpListener::bind(listen), holder) {
-        (Ok(_), _) => checkup.good(format!("the receiver can listen on {listen}")),
+    match (TcpListener::bind(address), holder) {
+        (Ok(_), _) => checkup.good(format!("{who} can listen on {address}")),
         (Err(error), Some(owner)) if error.kind() == ErrorKind::AddrInUse => {
-            checkup.good(format!("the receiver listens on {listen} (worker {owner})"))
+            checkup.good(format!("{who} listens on {address} (process {owner})"))
         }
         (Err(error), None) if error.kind() == ErrorKind::AddrInUse => checkup.error(
-            "receiver.listen",
-            format!("another program listens on {listen}"),
-            format!(
-                "end it (`ss -ltnp 'sport = :{}'` names it), or choose another port and register that at the old PACS",
-                listen.port()
-            ),
+            key,
+            format!("another program listens on {address}"),
+            format!("end it (`ss -ltnp 'sport = :{}'` names it), or choose another port{elsewhere}", address.port()),
         ),
         (Err(error), _) => checkup.error(
-            "receiver.listen",
-            format!("cannot listen on {listen}: {error}"),
+            key,
+            format!("{who} cannot listen on {address}: {error}"),
             "choose an address of this machine, and a port above 1023 or the permission for a lower one",
         ),
+    }
+}
+
+async fn ports(config: &Config, catalog: Option<&Catalog>, checkup: &mut Checkup) {
+    for wanted in [
+        Port {
+            key: "receiver.listen",
+            who: "the receiver",
+            address: config.receiver.listen,
+            lease: RECEIVER_LEASE,
+            elsewhere: " and register that at the old PACS",
+        },
+        Port {
+            key: "node.listen",
+            who: "the node",
+            address: config.node.listen,
+            lease: NODE_LEASE,
+            elsewhere: " and tell it to the hospital's nodes",
+        },
+        Port {
+            key: "web.listen",
+            who: "the console (metrics and health)",
+            address: config.web.listen,
+            lease: NODE_LEASE,
+            elsewhere: "",
+        },
+    ] {
+        port(wanted, catalog, checkup).await;
+    }
+    if config.peers.is_empty() {
+        checkup.good("no [[peer]] is configured: the node answers to nobody but this machine");
+    }
+    for peer in config.peers.iter().filter(|peer| peer.allow.is_empty()) {
+        checkup.warn(
+            &format!("peer.{}", peer.ae_title),
+            "it may ask whether the node is there, and nothing else",
+            "add allow = [\"query\", \"retrieve\"] to its [[peer]], or \"store\", \"commit\"",
+        );
+    }
+}
+
+/// C-ECHO to the peers that C-MOVE may send to.
+async fn peers(config: &Config, checkup: &mut Checkup) {
+    for peer in config.peers.iter().filter(|peer| peer.allow.contains(&Right::Retrieve)) {
+        let key = format!("peer.{}", peer.ae_title);
+        match scu::echo(&echo::target_of_peer(config, peer)).await {
+            Ok(report) => {
+                checkup.good(format!("{} answers C-ECHO in {} ms", peer.ae_title, report.elapsed.as_millis()))
+            }
+            Err(error) => {
+                let remedy = error.remedy().unwrap_or_else(|| "C-MOVE cannot send to it; C-GET may do".into());
+                checkup.warn(
+                    &key,
+                    format!("C-ECHO to {} at {} failed: {}", peer.ae_title, peer.address, chain(&error)),
+                    remedy,
+                );
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::slot::Slot;
 use super::{Exit, Failure, Global, open, output};
-use crate::config::{Config, HostPort, Source};
+use crate::config::{Config, HostPort, Peer, Source};
 use crate::dataset::CharacterSet;
 use crate::dicom::{AeTitle, uids};
 use crate::job::report::escape;
@@ -51,7 +51,7 @@ fn resolve<'c>(config: &'c Config, name: &str) -> Result<(Target, Option<&'c Sou
         return Ok((target(name, &address, called, config.receiver.ae_title.clone()), None));
     }
     if let Some(peer) = config.peers.iter().find(|peer| peer.ae_title.as_str() == name) {
-        return Ok((target(name, &peer.address, peer.ae_title.clone(), config.node.ae_title.clone()), None));
+        return Ok((target_of_peer(config, peer), None));
     }
     let source = open::source(config, name)?;
     Ok((target_of(source), Some(source)))
@@ -70,6 +70,11 @@ pub(super) fn target_of(source: &Source) -> Target {
         default_charset: source.charset.as_deref().map_or_else(CharacterSet::ascii, CharacterSet::from_terms),
         throttle: None,
     }
+}
+
+/// Where a node of the hospital is.
+pub(super) fn target_of_peer(config: &Config, peer: &Peer) -> Target {
+    target(peer.ae_title.as_str(), &peer.address, peer.ae_title.clone(), config.node.ae_title.clone())
 }
 
 fn target(name: &str, address: &HostPort, called: AeTitle, calling: AeTitle) -> Target {

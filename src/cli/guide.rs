@@ -4,10 +4,10 @@ use clap::ValueEnum;
 
 use super::{Exit, Failure, output};
 
-/// Show the manual: how to migrate, how to import folders, how to fetch from the archive, what to do about fallout, the conformance statement
+/// Show the manual: how to migrate, how to import folders, how to serve the hospital, what to do about fallout, the conformance statement
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pacsferry guide\n  pacsferry guide import\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
+    after_help = "Examples:\n  pacsferry guide\n  pacsferry guide import\n  pacsferry guide serve\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
 )]
 pub(super) struct Args {
     /// What about
@@ -23,6 +23,8 @@ enum Topic {
     Import,
     /// Fetching from the archive: who may, what is sent, what to do when it fails
     Retrieve,
+    /// The hospital's node: who may talk to it, its limits, its health, as a service
+    Serve,
     /// Every reason why a study is not proven, and what to do
     Fallout,
     /// The annotated example configuration
@@ -36,6 +38,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         Topic::Migrate => include_str!("../guide/migrate.md").to_owned(),
         Topic::Import => include_str!("../guide/import.md").to_owned(),
         Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
+        Topic::Serve => include_str!("../guide/serve.md").to_owned(),
         Topic::Fallout => fallout(),
         Topic::Config => crate::config::EXAMPLE.to_owned(),
         Topic::Conformance => include_str!("../guide/conformance.md").to_owned(),

@@ -14,7 +14,7 @@ use crate::node;
 /// which is a process of its own and goes on when the node stops.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pacsferry serve\n  pacsferry serve --no-worker  the worker is started by somebody else, or there is nothing to migrate\n  pacsferry serve --json       logs as one JSON document a line"
+    after_help = "Examples:\n  pacsferry serve\n  pacsferry serve --no-worker    the worker is started by somebody else, or there is nothing to migrate\n  pacsferry serve --json         logs as one JSON document a line"
 )]
 pub(super) struct Args {
     /// Start no worker

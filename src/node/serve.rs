@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::{NodeError, WORKER_LEASE, process_name, reload};
+use super::worker::announce as announce_process;
+use super::{NODE_LEASE, NodeError, WORKER_LEASE, process_name, reload};
 use crate::audit::{Audit, AuditEvent};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -69,6 +70,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     background.spawn(deliver(services.clone(), shutdown.clone()));
     let serving = tokio::spawn(services.serve(listener, shutdown.clone()));
     let keeper = Keeper::new(node.catalog.clone(), &owner)?;
+    background.spawn(announce_process(keeper.clone(), NODE_LEASE, stop_background.clone()));
     background.spawn({
         let stop = stop_background.clone();
         async move { keeper.run(stop).await }
@@ -86,12 +88,12 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         Err(_) => warn!("associations that did not come to an end in time are cut off"),
     }
     let closed = intake.close().await;
-    node.catalog.release_owner(&owner).await?;
     stop_background.cancel();
     background.close();
     if tokio::time::timeout(FINISH, background.wait()).await.is_err() {
         warn!("what runs beside the node did not come to an end in time");
     }
+    node.catalog.release_owner(&owner).await?;
     audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: false });
     stop_audit.cancel();
     if let Err(error) = auditing.await {

@@ -57,7 +57,7 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
     });
     background.spawn(reload::watch(sender, stop_background.clone()));
     if scope == WorkerScope::All {
-        background.spawn(announce(keeper.clone(), shutdown.clone()));
+        background.spawn(announce(keeper.clone(), WORKER_LEASE, shutdown.clone()));
     }
 
     let engine = Engine {
@@ -146,10 +146,10 @@ async fn run_jobs(
     Ok(())
 }
 
-/// Tells other processes that somebody takes up every job. One worker says it for all.
-async fn announce(keeper: Keeper, stop: CancellationToken) {
+/// Tells other processes that one of this kind lives, by a lease. One says it for all.
+pub(super) async fn announce(keeper: Keeper, lease: &'static str, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match keeper.acquire(WORKER_LEASE).await {
+        match keeper.acquire(lease).await {
             Ok(Some(lease)) => {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -159,7 +159,7 @@ async fn announce(keeper: Keeper, stop: CancellationToken) {
             }
             Ok(None) => pause(&stop, PAUSE).await,
             Err(error) => {
-                warn!(%error, "cannot ask for the worker's lease");
+                warn!(%error, lease, "cannot ask for a lease");
                 pause(&stop, PAUSE).await;
             }
         }

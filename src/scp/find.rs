@@ -13,7 +13,7 @@ use std::time::Instant;
 use tracing::{error, info, warn};
 
 use super::caller::Caller;
-use super::exchange::{FRAGMENT, RESPONSE};
+use super::exchange::RESPONSE;
 use super::node::Services;
 use super::refusal::Refusal;
 use crate::config::Config;
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     let begun = Instant::now();
     let config = services.config.borrow().clone();
     let identifier = match command.has_data_set {
-        true => session.collect_data(config.node.limits.identifier, FRAGMENT).await?,
+        true => session.collect_data(config.node.limits.identifier, config.node.limits.stall).await?,
         false => Vec::new(),
     };
     let ended = match understand(session, &config, context, &identifier) {

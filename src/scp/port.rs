@@ -189,3 +189,6 @@ impl Hall {
         Hall { associations: Arc::new(Semaphore::new(room.associations)), waiting: Waiting::new(room.waiting) }
     }
 }
+
+#[cfg(test)]
+mod tests;

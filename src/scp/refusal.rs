@@ -1,5 +1,6 @@
 //! Why a query or a retrieve is not performed, as the peer is told.
 
+use crate::dataset::IdentifierError;
 use crate::dicom::{Status, Tag};
 use crate::dimse::Command;
 
@@ -31,5 +32,19 @@ impl Refusal {
         response.comment = Some(self.comment.clone());
         response.offending.clone_from(&self.offending);
         response
+    }
+}
+
+impl From<IdentifierError> for Refusal {
+    fn from(error: IdentifierError) -> Self {
+        match error {
+            IdentifierError::Read(_) => Refusal::new(Status::CANNOT_UNDERSTAND, "the identifier cannot be read"),
+            IdentifierError::LongValue { tag, limit } => {
+                Refusal::of(tag, &format!("a value longer than {limit} bytes (`value` in [node.limits])"))
+            }
+            IdentifierError::Nesting { tag, limit } => {
+                Refusal::of(tag, &format!("nested deeper than {limit} levels (`nesting` in [node.limits])"))
+            }
+        }
     }
 }

@@ -16,12 +16,13 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::caller::Caller;
-use super::exchange::{FRAGMENT, RESPONSE};
+use super::exchange::RESPONSE;
 use super::node::Services;
 use super::refusal::Refusal;
 use crate::audit::Party;
 use crate::catalog::{CatalogError, Selected};
 use crate::config::Peer;
+use crate::dataset::{Bounds, Identifier};
 use crate::dicom::{Encoding, Status, encoding_of};
 use crate::dimse::{Command, CommandField, DimseError, Session};
 
@@ -58,9 +59,9 @@ pub(super) async fn serve(
     command: &Command,
 ) -> Result<(), DimseError> {
     let begun = Instant::now();
-    let longest = services.config.borrow().node.limits.identifier;
+    let limits = services.config.borrow().node.limits.clone();
     let identifier = match command.has_data_set {
-        true => session.collect_data(longest, FRAGMENT).await?,
+        true => session.collect_data(limits.identifier, limits.stall).await?,
         false => Vec::new(),
     };
     let transfer = session.association().context(context);
@@ -122,6 +123,9 @@ impl Asked<'_> {
     /// What is asked for, and the instances that it means.
     async fn understand(&self, identifier: &[u8]) -> Result<Understood, Refusal> {
         let class = self.command.class.as_ref().map_or("", |class| class.as_str());
+        let limits = self.services.config.borrow().node.limits.clone();
+        let bounds = Bounds { value: limits.value, nesting: limits.nesting };
+        let _within_bounds = Identifier::read(identifier, self.encoding, bounds)?;
         let request = identifier::read(class, identifier, self.encoding)?;
         let moves = self.command.field == CommandField::CMoveRq;
         let destination = moves.then(|| moving::destination(self)).transpose()?;

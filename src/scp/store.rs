@@ -1,6 +1,7 @@
 //! C-STORE as SCP (PS3.4 annex B): one object from the association into the intake, and what the sender is told.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
@@ -40,7 +41,13 @@ pub(super) async fn receive(
         early && pulled
     };
     let charset = super::charset_of(&config, Some(&sender.name));
-    let entry = Entry { intake: &receiver.intake, sender: Some(sender), charset, may_answer_early: &may_answer_early };
+    let entry = Entry {
+        intake: &receiver.intake,
+        sender: Some(sender),
+        charset,
+        may_answer_early: &may_answer_early,
+        patience: FRAGMENT,
+    };
     entry.take(session, context, command).await
 }
 
@@ -53,8 +60,10 @@ pub(super) async fn serve(
     command: &Command,
 ) -> Result<(), DimseError> {
     let sender = caller.source.as_ref();
-    let charset = super::charset_of(&services.config.borrow(), sender.map(|sender| sender.name.as_str()));
-    let entry = Entry { intake: &services.intake, sender, charset, may_answer_early: &|_| false };
+    let config = services.config.borrow().clone();
+    let patience = config.node.limits.stall;
+    let charset = super::charset_of(&config, sender.map(|sender| sender.name.as_str()));
+    let entry = Entry { intake: &services.intake, sender, charset, may_answer_early: &|_| false, patience };
     entry.take(session, context, command).await?;
     services.meter.received();
     Ok(())
@@ -66,6 +75,8 @@ struct Entry<'a> {
     sender: Option<&'a Sender>,
     charset: CharacterSet,
     may_answer_early: &'a (dyn Fn(&Identity) -> bool + Send + Sync),
+    /// How long the next fragment may take.
+    patience: Duration,
 }
 
 impl Entry<'_> {
@@ -96,7 +107,7 @@ impl Entry<'_> {
             (self.may_answer_early)(identity)
         };
         let stored = self.intake.store(stream, self.charset, &may_answer_early);
-        let (pumped, stored) = tokio::join!(pump(session, sending), stored);
+        let (pumped, stored) = tokio::join!(pump(session, sending, self.patience), stored);
         if let Err(error) = pumped {
             let study = study.get().map(tracing::field::display);
             warn!(source, sop_instance.uid = %instance, study.uid = study, %error, "an object was cut short");
@@ -126,8 +137,8 @@ impl Entry<'_> {
 
 /// Carries the data set from the association to the intake. Dropping `sending` without `End`, however that comes, tells
 /// the intake that the object was cut short.
-async fn pump(session: &mut Session, sending: mpsc::Sender<Fragment>) -> Result<(), DimseError> {
-    while let Some((data, last)) = session.read_data(FRAGMENT).await? {
+async fn pump(session: &mut Session, sending: mpsc::Sender<Fragment>, patience: Duration) -> Result<(), DimseError> {
+    while let Some((data, last)) = session.read_data(patience).await? {
         // A closed channel means that the intake has failed and says so below; what the sender still has to say must be
         // read for it to hear that.
         if !data.is_empty() {

@@ -23,6 +23,7 @@ mod import_place;
 mod kill;
 #[cfg(feature = "failpoints")]
 mod kill_import;
+mod limits;
 mod lost;
 mod peers;
 mod quarantine;

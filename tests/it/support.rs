@@ -7,3 +7,4 @@ pub(crate) mod peers;
 pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod viewer;
+pub(crate) mod wire;

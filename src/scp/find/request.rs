@@ -2,7 +2,7 @@
 
 use super::extension::Agreed;
 use crate::catalog::{Attribute, InvalidQuery, Options, Query};
-use crate::dataset::{Bounds, CharacterSet, Identifier, IdentifierError};
+use crate::dataset::{Bounds, CharacterSet, Identifier};
 use crate::dicom::{Encoding, QueryLevel, Status, Tag, tags, uids};
 use crate::scp::refusal::Refusal;
 
@@ -40,13 +40,7 @@ pub(super) fn read(
     bounds: Bounds,
     agreed: Agreed,
 ) -> Result<Request, Refusal> {
-    let identifier = Identifier::read(bytes, encoding, bounds).map_err(|error| match error {
-        IdentifierError::Read(_) => Refusal::new(Status::CANNOT_UNDERSTAND, "the identifier cannot be read"),
-        IdentifierError::LongValue { tag, limit } => Refusal::of(tag, &format!("a value longer than {limit} bytes")),
-        IdentifierError::Nesting { tag, limit } => {
-            Refusal::of(tag, &format!("sequences nested deeper than {limit} levels"))
-        }
-    })?;
+    let identifier = Identifier::read(bytes, encoding, bounds)?;
     let charset = CharacterSet::parse(identifier.charset_terms());
     let patient_root = class == uids::PATIENT_ROOT_FIND;
     let level = level(&identifier, patient_root)?;
