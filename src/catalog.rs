@@ -49,7 +49,7 @@ pub use figures::Figures;
 pub use files::{FileRole, KnownFile};
 pub use import::{
     Archived, Batch, FileKey, FileOutcome, FileState, FilingCounts, FolderFacts, FolderReport, FolderState,
-    ImportFolder, KnownEntry, ListedFile, ListedObject, TroubledFile, Way,
+    ImportFolder, KnownEntry, KnownMember, ListedFile, ListedObject, TroubledFile, Way,
 };
 pub use item::{Evidence, Item, ItemCounts, ItemState, ItemUpdate, ListedStudy, OrderKey, Reason, Retry};
 pub use jobs::{Control, Job, JobKind, JobState, Note};

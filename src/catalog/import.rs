@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Reason;
+use crate::store::Link;
 
 #[cfg(test)]
 pub(super) use list::{KNOWN, PENDING, files_of_item_sql};
@@ -137,8 +138,23 @@ pub struct KnownEntry {
     pub size: u64,
     /// When it was changed.
     pub modified: i64,
-    /// Each member, or the file itself: where it stands and why.
-    pub members: Vec<(Vec<u8>, FileState, Option<Reason>, String)>,
+    /// Each member, or the file itself.
+    pub members: Vec<KnownMember>,
+}
+
+/// What the catalog knows of a file, or of a member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMember {
+    /// The name within the archive; empty for a file of its own.
+    pub name: Vec<u8>,
+    /// Where it stands.
+    pub state: FileState,
+    /// Why it is not filed.
+    pub reason: Option<Reason>,
+    /// The same in words.
+    pub detail: String,
+    /// The file elsewhere that its object is, if it is a link.
+    pub link: Option<Link>,
 }
 
 /// What was found out about a folder.

@@ -74,6 +74,11 @@ impl Catalog {
         .await
     }
 
+    /// Whether anything is linked. Blocking; for the filing thread.
+    pub fn has_links(&self) -> Result<bool, CatalogError> {
+        Ok(self.db.read_blocking(|c| Ok(c.prepare_cached(ANY)?.exists([])?))?)
+    }
+
     /// A page of the linked files of a study. Blocking.
     pub fn links_of_study(
         &self,
@@ -149,6 +154,8 @@ pub(super) const STUDIES: &str = "SELECT uid, study_date, study_time FROM studie
     WHERE linked > 0 AND study_date <= ?1
         AND (study_date < ?1 OR study_time < ?2 OR (study_time = ?2 AND uid > ?3))
     ORDER BY study_date DESC, study_time DESC, uid LIMIT ?4";
+
+pub(super) const ANY: &str = "SELECT 1 FROM studies WHERE linked > 0";
 
 pub(super) const LINKS: &str = concat!(
     "SELECT * FROM (

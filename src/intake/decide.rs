@@ -3,7 +3,7 @@
 use super::IntakeError;
 use super::compare::{Likeness, Verdict};
 use crate::catalog::{Copy, Existing};
-use crate::store::{Destination, Incoming, Place};
+use crate::store::{Destination, Incoming, Link, Place};
 
 /// What is to be done with an object.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,17 +57,19 @@ pub(super) fn fault(incoming: &Incoming) -> Option<String> {
     }
 }
 
-/// Where it belongs. `is_whole` tells whether a file that the catalog speaks of is there, and is what it was.
+/// Where it belongs. `copied` is the file that it was copied from, if a copy was asked for; `is_whole` tells whether a
+/// file that the catalog speaks of is there, and is what it was.
 pub(super) fn decide(
     incoming: &Incoming,
     existing: Option<&Existing>,
     verdict: Option<&Verdict>,
+    copied: Option<&Link>,
     is_whole: impl FnMut(&Copy) -> Result<bool, IntakeError>,
 ) -> Result<Decision, IntakeError> {
     let decision = match (fault(incoming), existing) {
         (Some(reason), _) => Decision::Settle(Destination::Quarantine { reason }),
         (None, None) => Decision::Settle(Destination::Image),
-        (None, Some(existing)) => beside(incoming, existing, verdict, is_whole)?,
+        (None, Some(existing)) => beside(incoming, existing, verdict, copied, is_whole)?,
     };
     // Quarantine is in the storage folder; and where a file of ours is lost, a link is no substitute.
     let needs_a_copy = match &decision {
@@ -84,6 +86,7 @@ fn beside(
     incoming: &Incoming,
     existing: &Existing,
     verdict: Option<&Verdict>,
+    copied: Option<&Link>,
     mut is_whole: impl FnMut(&Copy) -> Result<bool, IntakeError>,
 ) -> Result<Decision, IntakeError> {
     let current = &existing.current;
@@ -93,13 +96,19 @@ fn beside(
         let destination = if of.place == current.place { Destination::Image } else { Destination::Variant };
         Decision::Restore(of.place.clone(), destination)
     };
+    // Where a copy was asked for, a link to the same bytes is none, and gives way to it.
+    let gives_way = |of: &Copy| copied.is_some() && of.place.linked().is_some();
     if let Some(itself) = incoming.stays_at().and_then(|there| copies().find(|copy| copy.place == there)) {
         let tells_more = itself.digest.is_none() && incoming.digest.is_some();
         return Ok(if tells_more { restore(itself) } else { discard(itself) });
     }
     let Some(digest) = incoming.digest else { return Ok(Decision::First(Chore::Digest)) };
     if let Some(same) = copies().find(|copy| copy.digest == Some(digest)) {
-        return Ok(if is_whole(same)? { discard(same) } else { restore(same) });
+        return Ok(if gives_way(same) || !is_whole(same)? { restore(same) } else { discard(same) });
+    }
+    let is_itself = |copy: &&Copy| copy.digest.is_none() && copied.is_some() && copy.place.linked() == copied;
+    if let Some(itself) = copies().find(is_itself) {
+        return Ok(restore(itself));
     }
     for unknown in copies().filter(|copy| copy.digest.is_none() && copy.length == incoming.length) {
         if is_whole(unknown)? {
@@ -113,6 +122,10 @@ fn beside(
     }
     Ok(match verdict.filter(|verdict| verdict.against == current.place) {
         None => Decision::First(Chore::Compare(current.clone())),
+        // In another encoding it is no copy of the linked bytes; kept beside them, it is there when they are not.
+        Some(Verdict { likeness: Likeness::SameValues, .. }) if gives_way(current) => {
+            Decision::Settle(Destination::Variant)
+        }
         Some(Verdict { likeness: Likeness::SameValues, .. }) => discard(current),
         Some(Verdict { likeness: Likeness::SamePixels, .. }) => Decision::Settle(Destination::Variant),
         Some(Verdict { likeness: Likeness::Different, .. }) => Decision::Settle(Destination::Collision),

@@ -158,11 +158,17 @@ fn run(work: &Mutex<Receiver<Work>>, store: &Store, inbox: &Inbox) {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Work { file, from, set_aside, reply, permit }) = next else { return };
         let charset = file.charset.clone();
+        let copied = match &from {
+            From::Path(How::Copy) | From::Reader(_) => Some(file.link()),
+            From::Path(_) => None,
+        };
         match take(store, file, from) {
             Ok(mut incoming) => {
                 incoming.set_aside = set_aside;
+                let mut item = Item::new(incoming, charset, Some(reply), Some(permit));
+                item.ticket.copied = copied;
                 // A door that is closed answers by dropping the reply.
-                let _ = inbox.put(Item::new(incoming, charset, Some(reply), Some(permit)));
+                let _ = inbox.put(item);
             }
             // Whoever asked may be gone.
             Err(error) => drop(reply.send(Err(error.into()))),

@@ -277,11 +277,15 @@ impl Filing {
     fn decide(&self, item: &Item) -> Result<Decision, IntakeError> {
         let incoming = &item.incoming;
         // What goes to quarantine anyhow has nothing to do with what is filed under its UID. Where nothing lies in its
-        // place, it is taken for new; the catalog refuses it should that be wrong, and then it is asked.
-        let may_be_new = item.ticket.refused == 0 && incoming.stays_at().is_none();
+        // place, it is taken for new; the catalog refuses it should that be wrong, and then it is asked. A copy is often
+        // made of what is linked, which has nothing in its place.
+        let may_be_new = item.ticket.refused == 0
+            && incoming.stays_at().is_none()
+            && (item.ticket.copied.is_none() || !self.catalog.has_links()?);
         let new = fault(incoming).is_some() || may_be_new && !self.store.is_taken(incoming)?;
         let existing = if new { None } else { self.catalog.existing(&incoming.identity.instance)? };
-        decide(incoming, existing.as_ref(), item.ticket.verdict.as_ref(), |copy| self.is_whole(copy))
+        let (verdict, copied) = (item.ticket.verdict.as_ref(), item.ticket.copied.as_ref());
+        decide(incoming, existing.as_ref(), verdict, copied, |copy| self.is_whole(copy))
     }
 
     fn is_whole(&self, copy: &Copy) -> Result<bool, IntakeError> {

@@ -16,7 +16,7 @@ use crate::catalog::Recorded;
 use crate::dataset::CharacterSet;
 use crate::dicom::SopInstanceUid;
 use crate::object::Origin;
-use crate::store::{Destination, Filed, Incoming, Place, RelativePath};
+use crate::store::{Destination, Filed, Incoming, Link, Place, RelativePath};
 
 /// Objects between their first byte and their row, each an open file.
 const QUEUED: usize = 256;
@@ -35,6 +35,8 @@ pub(super) struct Ticket {
     pub(super) charset: CharacterSet,
     /// What a comparison with what is filed has found.
     pub(super) verdict: Option<Verdict>,
+    /// The file that it was copied from, if a copy was asked for: a link to the same bytes gives way to it then.
+    pub(super) copied: Option<Link>,
     /// How often the catalog has refused it.
     pub(super) refused: u32,
     /// Since when another process has had its UID.
@@ -129,6 +131,7 @@ impl Item {
             ticket: Ticket {
                 charset,
                 verdict: None,
+                copied: None,
                 refused: 0,
                 locked_since: None,
                 reply,

@@ -233,6 +233,8 @@ impl Work {
             job: self.job.id,
             sieve: self.sieve(),
             way: self.way(),
+            copies: self.spec.how == ImportHow::Copy,
+            store: self.engine.store.clone(),
             received: DateRange { from: self.spec.received_from, to: self.spec.received_to },
             ours: ours(&storage, &self.spec.folders),
             storage,

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::error::Doing;
 use super::os::Kind;
 use super::receive::DataSet;
-use super::{Digest, Place, RelativePath, Store, StoreError};
+use super::{Digest, Link, Place, RelativePath, Store, StoreError};
 use crate::dataset::{Part10, read_part10_head};
 
 /// More than any preamble and file meta group that we write takes.
@@ -23,6 +23,11 @@ impl Store {
         let size = file.seek(SeekFrom::End(0)).doing("look at", || place.to_string())?;
         file.seek(SeekFrom::Start(offset)).doing("look at", || place.to_string())?;
         Ok((file, size.saturating_sub(offset)))
+    }
+
+    /// Whether a linked file is there, and what it was when it was linked, as far as size and time tell.
+    pub fn still_has(&self, link: &Link) -> bool {
+        link.open().is_ok()
     }
 
     /// Whether a linked file, which was opened here, is still what it was when it was linked.

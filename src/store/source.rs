@@ -47,7 +47,7 @@ impl SourceFile {
     }
 
     /// As a row could point to it.
-    pub(super) fn link(&self) -> Link {
+    pub fn link(&self) -> Link {
         Link { path: self.path.clone(), offset: self.offset, size: self.size, modified: Some(self.modified) }
     }
 }

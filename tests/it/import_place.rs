@@ -35,13 +35,13 @@ pub(crate) fn linked(archive: &Archive, more: &[&str]) -> (Ferry, Medium) {
 }
 
 /// How many instances are links, and how many are copies.
-fn links_and_copies(ferry: &Ferry) -> (usize, usize) {
+pub(crate) fn links_and_copies(ferry: &Ferry) -> (usize, usize) {
     let instances = ferry.instances();
     let links = instances.values().filter(|row| row["linked"] == true).count();
     (links, instances.len() - links)
 }
 
-fn kinds(verified: &Value) -> BTreeSet<String> {
+pub(crate) fn kinds(verified: &Value) -> BTreeSet<String> {
     let findings = verified["findings"].as_array().expect("a list of findings");
     findings.iter().map(|finding| finding["kind"].as_str().unwrap().to_owned()).collect()
 }

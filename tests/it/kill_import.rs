@@ -72,6 +72,22 @@ fn links_survive_a_kill_at_any_point_of_filing() {
 }
 
 #[test]
+fn a_copy_of_what_is_linked_goes_on_after_a_kill_at_any_point_of_filing() {
+    let never = never_passed(&["copy", "settle", "record"], |point| {
+        let archive = archive();
+        let (ferry, medium) = linked(&archive, &[]);
+        let before = contents(&medium);
+        let died = dies(&ferry, &["import", medium.name(), "--copy"], point);
+        let again = ferry.run(&["import", medium.name(), "--copy"]);
+        assert_eq!(again.code, 0, "{point}: {}{}", again.out, again.err);
+        assert_copied(&ferry, &archive, point);
+        assert_eq!(contents(&medium), before, "{point}");
+        died
+    });
+    assert!(never.is_empty(), "a copy does not pass {never:?}");
+}
+
+#[test]
 fn an_adoption_goes_on_after_a_kill_at_any_point() {
     let never = never_passed(&["adopt", "copy", "settle"], |point| {
         let archive = archive();

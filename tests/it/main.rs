@@ -17,6 +17,7 @@ mod full;
 mod headers;
 mod import;
 mod import_jobs;
+mod import_links;
 mod import_odd;
 mod import_place;
 #[cfg(feature = "failpoints")]

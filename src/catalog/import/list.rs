@@ -7,19 +7,23 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{Batch, FileKey, FileState, ImportFolder, KnownEntry, ListedFile, ListedObject, Way};
+use super::{Batch, FileKey, FileState, ImportFolder, KnownEntry, KnownMember, ListedFile, ListedObject, Way};
 use crate::catalog::codes::{capped, now, signed, unsigned};
 use crate::catalog::items::{self, LONGEST_TEXT};
 use crate::catalog::{Catalog, CatalogError, ListedStudy};
 use crate::db::DbError;
 use crate::dicom::StudyInstanceUid;
 use crate::failpoint;
+use crate::store::Link;
 
 const COLUMNS: &str = "path, name, member, size, modified, state, reason, detail, object";
 
-pub(in crate::catalog) const KNOWN: &str = "SELECT job, size, modified, member, state, reason, detail, way,
-        state NOT IN (1, 2, 3) OR EXISTS (SELECT 1 FROM instances i WHERE i.id = f.instance)
-     FROM import_files f WHERE path = ?1 AND name = ?2 ORDER BY job DESC, member";
+pub(in crate::catalog) const KNOWN: &str =
+    "SELECT f.job, f.size, f.modified, f.member, f.state, f.reason, f.detail, f.way,
+        f.state NOT IN (1, 2, 3, 4) OR i.id IS NOT NULL,
+        CASE WHEN f.state IN (1, 2) THEN o.path END, i.link_name, i.link_modified, i.file_size, i.length
+     FROM import_files f LEFT JOIN instances i ON i.id = f.instance LEFT JOIN folders o ON o.id = i.link_folder
+     WHERE f.path = ?1 AND f.name = ?2 ORDER BY f.job DESC, f.member";
 pub(in crate::catalog) const PENDING: &str =
     "SELECT d.path, p.path FROM import_folders d CROSS JOIN import_paths p ON p.id = d.path
      WHERE d.job = ?1 AND d.state = 0 AND d.path > ?2 ORDER BY d.path LIMIT ?3";
@@ -43,6 +47,18 @@ pub(super) fn file_of(row: &Row<'_>) -> rusqlite::Result<ListedFile> {
         detail: row.get(7)?,
         object: object.transpose()?,
     })
+}
+
+fn known_member(row: &Row<'_>) -> rusqlite::Result<KnownMember> {
+    let link = match row.get_ref(9)?.as_blob_or_null()? {
+        Some(folder) => {
+            let (size, length): (u64, u64) = (unsigned(row.get(12)?), unsigned(row.get(13)?));
+            let path = Link::path_of(folder, row.get_ref(10)?.as_blob()?);
+            Some(Link { path, offset: size.saturating_sub(length), size, modified: row.get(11)? })
+        }
+        None => None,
+    };
+    Ok(KnownMember { name: row.get(3)?, state: row.get(4)?, reason: row.get(5)?, detail: row.get(6)?, link })
 }
 
 fn path_id(tx: &Transaction<'_>, path: &Path) -> Result<i64, DbError> {
@@ -170,10 +186,10 @@ impl Catalog {
                     if of != job && row.get::<_, Way>(7)? < way {
                         continue;
                     }
-                    let mut member = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+                    let mut member = known_member(row)?;
                     // What was filed and is gone since must come again.
                     if of != job && !row.get::<_, bool>(8)? {
-                        member.1 = FileState::Listed;
+                        member.state = FileState::Listed;
                     }
                     let (_, entry) = found.get_or_insert((
                         of,

@@ -52,11 +52,13 @@ pub struct FilingCounts {
 fn conclude(tx: &Transaction<'_>, job: i64, outcome: &FileOutcome) -> Result<bool, DbError> {
     // What may be tried again is still needed.
     let keep = !outcome.state.is_filed();
+    // What collided is tried again when the object with its UID is filed no more.
+    let names = outcome.state.is_filed() || outcome.state == FileState::Collision;
     let changed = tx
         .prepare_cached(
             "UPDATE import_files SET state = ?5, reason = ?6, detail = ?7,
                 object = CASE WHEN ?8 THEN object END,
-                instance = CASE WHEN ?8 THEN NULL ELSE (SELECT id FROM instances WHERE uid = ?9) END
+                instance = CASE WHEN ?10 THEN (SELECT id FROM instances WHERE uid = ?9) END
              WHERE path = ?1 AND name = ?2 AND member = ?3 AND job = ?4 AND state IN (0, 6, 10)",
         )?
         .execute(params![
@@ -69,6 +71,7 @@ fn conclude(tx: &Transaction<'_>, job: i64, outcome: &FileOutcome) -> Result<boo
             capped(&outcome.detail, LONGEST_TEXT),
             keep,
             outcome.instance.as_str(),
+            names,
         ])?;
     Ok(changed == 1)
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{
-    Batch, Catalog, CatalogError, FileKey, FileState, FolderFacts, FolderState, ImportFolder, KnownEntry, ListedFile,
-    Reason, Way,
+    Batch, Catalog, CatalogError, FileKey, FileState, FolderFacts, FolderState, ImportFolder, KnownEntry, KnownMember,
+    ListedFile, Reason, Way,
 };
 use crate::dicom::{Date, DateRange};
 use crate::import::{Candidate, Folder, Kind, Look, Sieve, Sifted, shown, words};
+use crate::store::{Link, Store};
 
 /// Files whose headers are read, and written down, at once.
 const FILES: usize = 512;
@@ -35,6 +36,9 @@ pub(super) struct Lister {
     pub(super) job: i64,
     pub(super) sieve: Sieve,
     pub(super) way: Way,
+    /// Whether a copy was asked for.
+    pub(super) copies: bool,
+    pub(super) store: Store,
     /// Days on which files came into their folders.
     pub(super) received: DateRange,
     /// The storage folder.
@@ -176,7 +180,7 @@ impl Lister {
                 key: FileKey { folder: folder.id, name, member: Vec::new() },
                 look,
             };
-            match self.judge(&candidate, entry.as_ref(), now) {
+            match self.judge(&folder.path, &candidate, entry.as_ref(), now) {
                 Judgement::Known => {}
                 Judgement::Foreign => foreign += 1,
                 Judgement::Unchanged(carried) => {
@@ -208,17 +212,17 @@ impl Lister {
     }
 
     /// Whether a file must be looked at.
-    fn judge(&self, candidate: &Candidate, known: Option<&KnownEntry>, now: i64) -> Judgement {
+    fn judge(&self, path: &Path, candidate: &Candidate, known: Option<&KnownEntry>, now: i64) -> Judgement {
         let look = &candidate.look;
         if let Some(known) = known {
             let same = known.size == look.size && known.modified == look.modified;
             // An archive that was gone through half way has rows of members only.
-            if known.ours && known.members.iter().any(|(member, ..)| member.is_empty()) {
+            if known.ours && known.members.iter().any(|member| member.name.is_empty()) {
                 return Judgement::Known;
             }
-            if !known.ours && same && known.members.iter().all(|(_, state, ..)| state.is_settled()) {
+            if !known.ours && same && known.members.iter().all(|member| self.is_settled(path, candidate, member)) {
                 return match known.members.as_slice() {
-                    [(_, FileState::NotDicom, ..)] => Judgement::Foreign,
+                    [KnownMember { state: FileState::NotDicom, .. }] => Judgement::Foreign,
                     _ => Judgement::Unchanged(carried(candidate, known)),
                 };
             }
@@ -231,6 +235,18 @@ impl Lister {
         } else {
             Judgement::Look
         }
+    }
+
+    /// Whether nothing need be done about a file that has not changed. What is only linked is no copy; and a link counts
+    /// as long as its file is what it was.
+    fn is_settled(&self, folder: &Path, candidate: &Candidate, known: &KnownMember) -> bool {
+        let is_itself = |link: &Link| {
+            link.size == candidate.look.size
+                && link.modified.is_none_or(|then| then == candidate.look.modified)
+                && link.path == folder.join(&candidate.key.name)
+        };
+        known.state.is_settled()
+            && known.link.as_ref().is_none_or(|link| !self.copies && (is_itself(link) || self.store.still_has(link)))
     }
 
     /// Reads the headers of the round and writes everything down.
@@ -353,11 +369,11 @@ enum Judgement {
 /// What an earlier run could not file is not forgotten: it is told again, with nothing done about it.
 fn carried(candidate: &Candidate, known: &KnownEntry) -> Vec<ListedFile> {
     let troubled = |state: &FileState| matches!(state, FileState::Collision | FileState::SetAside | FileState::Refused);
-    let members = known.members.iter().filter(|(_, state, ..)| troubled(state));
+    let members = known.members.iter().filter(|member| troubled(&member.state));
     members
-        .map(|(member, state, reason, detail)| {
+        .map(|KnownMember { name, state, reason, detail, .. }| {
             let mut row = candidate.row(*state, *reason, detail.clone(), None);
-            row.key.member.clone_from(member);
+            row.key.member.clone_from(name);
             row
         })
         .collect()

@@ -38,6 +38,13 @@ impl Medium {
         self.0.path().to_str().unwrap()
     }
 
+    /// Removes everything, the folder too, as when a disk is taken away.
+    pub(crate) fn remove(&self) {
+        if self.path().exists() {
+            std::fs::remove_dir_all(self.path()).unwrap();
+        }
+    }
+
     /// Writes a file.
     pub(crate) fn put(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> PathBuf {
         let path = self.path().join(name.as_ref());
