@@ -33,16 +33,21 @@ mod opening;
 mod outgoing;
 mod pdu;
 mod request;
+mod secure;
 mod throttle;
+pub mod tls;
+mod transport;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::config::{ClientTls, Login};
 use crate::dicom::{AeTitle, TransferSyntaxUid, Uid};
 
-pub use accept::{AcceptPolicy, Choice, Decision, Extension, Offer, accept, accept_within};
+pub use accept::{AcceptPolicy, Authenticate, Choice, Claim, Decision, Extension, Offer, accept, accept_within};
 pub use association::{Association, NEXT_MESSAGE, REST_OF_PDU};
 pub use error::{AssocError, Rejection};
 pub use negotiate::{Answer, Offered, Roles};
@@ -102,6 +107,8 @@ pub struct Peer {
     pub implementation_version: Option<String>,
     /// The longest PDU that it announced to take; 0 is unlimited.
     pub max_pdu: u32,
+    /// What the association is secured by.
+    pub security: Option<Arc<tls::Security>>,
 }
 
 /// What [`Association::receive`] brings.
@@ -135,6 +142,10 @@ pub struct Proposal {
     pub max_pdu: u32,
     /// SOP Class Extended Negotiation: SOP class and its application information.
     pub extended: Vec<(String, Vec<u8>)>,
+    /// How the connection is secured; `None` is plain DICOM.
+    pub tls: Option<Arc<ClientTls>>,
+    /// Who we say we are; needs `tls`.
+    pub identity: Option<Arc<Login>>,
 }
 
 /// A presentation context that is proposed.

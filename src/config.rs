@@ -3,29 +3,38 @@
 //! [`load`] finds the file, [`parse`] reads a text. Both report every problem at once, each with the line, what is
 //! wrong and what to write instead; a program that names one mistake per start costs a weekend.
 
+mod address;
 mod audit;
 mod check;
 mod hours;
 mod limits;
+mod passcode;
 mod problem;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod units;
 mod values;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::dicom::AeTitle;
 
+use address::is_from;
+
+pub use address::HostPort;
 pub use audit::{Audit, Collector, CollectorTls};
 pub use hours::{Hours, Limits, Minute};
 pub use limits::NodeLimits;
+pub use passcode::{LONGEST_PASSCODE, PasscodeHash};
 pub use problem::{ConfigError, Problem};
+pub use tls::{CertificateRule, ClientTls, KeyPair, Login, ServerTls};
 
 /// The annotated example; its active lines are the defaults.
 pub const EXAMPLE: &str = include_str!("../conf/pacsferry.toml");
@@ -77,6 +86,8 @@ pub struct Node {
     pub find_limit: Option<usize>,
     /// How much may be asked of it at one time.
     pub limits: NodeLimits,
+    /// Makes it a TLS port.
+    pub tls: Option<ServerTls>,
 }
 
 /// `[receiver]`: the C-STORE SCP that sources send to.
@@ -92,6 +103,8 @@ pub struct Receiver {
     pub max_associations: usize,
     /// The longest PDU that we announce, in bytes.
     pub max_pdu: u32,
+    /// Makes it a TLS port.
+    pub tls: Option<ServerTls>,
 }
 
 /// When a C-STORE request is answered with success.
@@ -101,15 +114,6 @@ pub enum AnswerPolicy {
     Received,
     /// When object, folder and catalog are synced.
     Durable,
-}
-
-/// A host name or address, and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct HostPort {
-    /// The name or the address, without brackets.
-    pub host: String,
-    /// The TCP port.
-    pub port: u16,
 }
 
 /// `[[source]]`: an archive that is migrated, and how gently.
@@ -151,6 +155,12 @@ pub struct Source {
     pub charset: Option<String>,
     /// Whether studies from here count as migrated by a cardiovascular system.
     pub cardiovascular: bool,
+    /// We call it by TLS.
+    pub tls: Option<Arc<ClientTls>>,
+    /// Who we say we are when we call it.
+    pub identity: Option<Arc<Login>>,
+    /// The certificates that it may show when it calls a port that asks for one; empty is any of the `client_ca`.
+    pub certificate: Vec<CertificateRule>,
 }
 
 /// By which service objects are fetched.
@@ -208,6 +218,16 @@ pub struct Peer {
     pub from: Vec<IpNet>,
     /// The addresses that its host name stands for, see [`Config::resolve`].
     pub addresses: Vec<IpAddr>,
+    /// We call it by TLS.
+    pub tls: Option<Arc<ClientTls>>,
+    /// Who we say we are when we call it.
+    pub identity: Option<Arc<Login>>,
+    /// The certificates that it may show where one is asked for; empty means: one that names its AE title or its host.
+    pub certificate: Vec<CertificateRule>,
+    /// The user that it must name when it calls.
+    pub user: Option<String>,
+    /// What the passcode of that user is checked against.
+    pub passcode_hash: Option<PasscodeHash>,
 }
 
 /// What a peer may do.
@@ -235,37 +255,6 @@ pub struct Content {
 pub struct Web {
     /// Where the console listens.
     pub listen: SocketAddr,
-}
-
-impl std::fmt::Display for HostPort {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl std::str::FromStr for HostPort {
-    type Err = String;
-
-    /// `host:port`, or `[::1]:port`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{}` is no address", text.escape_default());
-        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
-        let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;
-        let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        let host = match bracketed {
-            Some(inner) => inner.parse::<std::net::Ipv6Addr>().map(|a| a.to_string()).map_err(|_| wrong())?,
-            None => host.to_owned(),
-        };
-        let name_like = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        if host.is_empty() || (bracketed.is_none() && !host.chars().all(name_like)) {
-            return Err(wrong());
-        }
-        Ok(HostPort { host, port })
-    }
 }
 
 impl Right {
@@ -302,16 +291,6 @@ impl Source {
     pub fn may_send_from(&self, address: IpAddr) -> bool {
         is_from(address, &self.from, &self.address, &self.addresses)
     }
-}
-
-/// Whether an address is in one of the networks or, where none are named, is that of the host.
-fn is_from(address: IpAddr, from: &[IpNet], host: &HostPort, looked_up: &[IpAddr]) -> bool {
-    let address = address.to_canonical();
-    if !from.is_empty() {
-        return from.iter().any(|net| net.contains(&address));
-    }
-    let literal = host.host.parse::<IpAddr>().ok().map(|a| a.to_canonical());
-    literal == Some(address) || looked_up.contains(&address)
 }
 
 impl Config {

@@ -11,6 +11,7 @@ mod complaints;
 mod exchange;
 mod find;
 mod gate;
+mod identity;
 mod listener;
 mod meter;
 mod node;
@@ -28,7 +29,7 @@ pub use gate::{Gate, Gates};
 pub use listener::Receiver;
 pub use meter::{Meter, Reading};
 pub use node::Services;
-pub use port::ListenError;
+pub use port::{Bound, ListenError};
 pub use sender::Sender;
 pub use store::answer_of;
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::assoc::Throttle;
+use crate::config::{ClientTls, Login, Peer};
 use crate::dataset::CharacterSet;
 use crate::dicom::{AeTitle, Status};
 use crate::object::ObjectStream;
@@ -56,6 +57,29 @@ pub struct Target {
     pub default_charset: CharacterSet,
     /// Limits what a C-GET reads.
     pub throttle: Option<Arc<Throttle>>,
+    /// How the connection is secured; `None` is plain DICOM.
+    pub tls: Option<Arc<ClientTls>>,
+    /// Who we say we are; needs `tls`.
+    pub identity: Option<Arc<Login>>,
+}
+
+impl Target {
+    /// A node of the hospital, called as this AE title.
+    pub fn of_peer(peer: &Peer, calling: AeTitle, connect: Duration, respond: Duration) -> Self {
+        Target {
+            name: peer.ae_title.to_string(),
+            host: peer.address.host.clone(),
+            port: peer.address.port,
+            called: peer.ae_title.clone(),
+            calling,
+            connect,
+            respond,
+            default_charset: CharacterSet::ascii(),
+            throttle: None,
+            tls: peer.tls.clone(),
+            identity: peer.identity.clone(),
+        }
+    }
 }
 
 /// What a [`Store`] yields: the status for the C-STORE response and an Error Comment.

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::connection::Connection;
 use super::framer::{INVALID_PARAMETER, UNEXPECTED_PDU, Violation};
 use super::negotiate::{Answer, Offered, answer};
-use super::opening;
-use super::pdu::{self, AssociateRq, kind};
+use super::pdu::{self, AssociateRq, Passcode, UserIdentity, kind};
+use super::tls::{Acceptor, Security};
 use super::{ARTIM, AssocError, Association, MAX_PDU_UNSAID, Peer, Rejection, SHORTEST_PEER_PDU, Transfer};
+use super::{opening, secure};
+use crate::config::PasscodeHash;
 use crate::dicom::{AeTitle, Uid, uids};
 
 /// What a listener lets in.
@@ -25,6 +28,10 @@ pub struct AcceptPolicy {
     pub max_pdu: u32,
     /// Whether a requestor may be the SCP of a SOP class (C-GET: we then store to it).
     pub accept_scp_role: bool,
+    /// With what the connection is secured; `None` is plain DICOM.
+    pub tls: Option<Acceptor>,
+    /// Says whether the users of secured associations are who they say they are. May take its time.
+    pub authenticate: Option<Authenticate>,
     /// Looks at the offer, after version, application context and called AE title were found right.
     pub choose: Arc<dyn Fn(&Offer) -> Decision + Send + Sync>,
 }
@@ -44,7 +51,37 @@ pub struct Offer {
     pub implementation_class: Option<String>,
     /// The peer's Implementation Version Name.
     pub implementation_version: Option<String>,
+    /// What the association is secured by.
+    pub security: Option<Arc<Security>>,
+    /// The user, if it is who it says: see [`AcceptPolicy::authenticate`].
+    pub user: Option<String>,
 }
+
+/// A user identity over a secured association, of which is to be said whether it is true.
+#[derive(Debug)]
+pub struct Claim {
+    /// Calling AE title.
+    pub calling: String,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// The name of the user, as it came.
+    pub user: String,
+    /// `None` where only the name is told.
+    passcode: Option<Passcode>,
+}
+
+impl Claim {
+    /// Whether the passcode is the one of this hash. Takes its time.
+    pub fn knows(&self, hash: &PasscodeHash) -> bool {
+        self.passcode.as_ref().is_some_and(|passcode| hash.is_of(&passcode.0))
+    }
+}
+
+/// Whether a user is who it says.
+pub type Authenticate = Arc<dyn Fn(&Claim) -> bool + Send + Sync>;
+
+/// Passcodes that are checked at one time: each costs a core some tenths of a second.
+static CHECKS: Semaphore = Semaphore::const_new(2);
 
 /// Decides on one presentation context after the other.
 pub type Choice = Box<dyn Fn(&Offered) -> Answer + Send + Sync>;
@@ -75,39 +112,46 @@ pub async fn accept_within(
     policy: &AcceptPolicy,
     limit: Duration,
 ) -> Result<Association, AssocError> {
-    let mut connection =
-        Connection::new(socket).map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
-    match tokio::time::timeout(limit, negotiate(&mut connection, policy)).await {
+    let connection = Connection::new(socket).map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
+    match tokio::time::timeout(limit, Box::pin(negotiate(connection, policy))).await {
         Err(_) => Err(AssocError::Timeout { what: "a whole A-ASSOCIATE-RQ" }),
         Ok(Err(error)) => Err(error),
-        Ok(Ok(Agreed { peer, transfers, extended, rest })) => {
+        Ok(Ok(Agreed { connection, peer, transfers, extended, rest })) => {
             Ok(Association::new(connection, &rest, peer, transfers, policy.max_pdu, false).with_extended(extended))
         }
     }
 }
 
 struct Agreed {
+    connection: Connection,
     peer: Peer,
     transfers: Vec<Transfer>,
     extended: Vec<(Uid, Vec<u8>)>,
     rest: BytesMut,
 }
 
-async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result<Agreed, AssocError> {
-    let (header, body, rest) = opening::read(connection).await?;
+async fn negotiate(connection: Connection, policy: &AcceptPolicy) -> Result<Agreed, AssocError> {
+    let (mut connection, security) = match &policy.tls {
+        Some(acceptor) => {
+            let (connection, security) = secure::as_server(connection, acceptor).await?;
+            (connection, Some(security))
+        }
+        None => (connection, None),
+    };
+    let (header, body, rest) = opening::read(&mut connection).await?;
     let rq = match header.kind {
         kind::ASSOCIATE_RQ => pdu::read_rq(&body),
         _ => {
             return Err(opening::refuse(
-                connection,
+                &mut connection,
                 Violation { reason: UNEXPECTED_PDU, what: format!("it began with {}", header.name()) },
             )
             .await);
         }
     };
-    let rq = match rq {
+    let mut rq = match rq {
         Ok(rq) => rq,
-        Err(what) => return Err(opening::refuse(connection, Violation { reason: INVALID_PARAMETER, what }).await),
+        Err(what) => return Err(opening::refuse(&mut connection, Violation { reason: INVALID_PARAMETER, what }).await),
     };
     drop(body);
     let peer = Peer {
@@ -117,8 +161,10 @@ async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result
         implementation_class: rq.user.implementation_class.clone(),
         implementation_version: rq.user.implementation_version.clone(),
         max_pdu: rq.user.max_pdu.unwrap_or(MAX_PDU_UNSAID),
+        security,
     };
-    let (choice, extension) = match decide(&rq, &peer, policy) {
+    let user = authenticated(&mut rq, &peer, policy).await;
+    let (choice, extension) = match decide(&rq, &peer, user.clone(), policy) {
         Ok(decided) => decided,
         Err(rejection) => {
             connection.farewell(&pdu::rejection(rejection)).await;
@@ -134,15 +180,37 @@ async fn negotiate(connection: &mut Connection, policy: &AcceptPolicy) -> Result
     if let Some(extension) = extension {
         results.extend(&rq.user.extended, &extension);
     }
-    let ac = pdu::write_ac(&rq, &results, policy.max_pdu)?;
+    let ac = pdu::write_ac(&rq, &results, policy.max_pdu, user.is_some())?;
     connection
         .write(&mut [IoSlice::new(&ac)], ARTIM)
         .await
         .map_err(|source| AssocError::Broken { doing: "accepting it", source })?;
-    Ok(Agreed { peer, transfers: results.transfers, extended: results.extended, rest })
+    Ok(Agreed { connection, peer, transfers: results.transfers, extended: results.extended, rest })
 }
 
-fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<(Choice, Option<Extension>), Rejection> {
+/// The user, if it is who it says. A passcode that came in plain text is dropped unseen.
+async fn authenticated(rq: &mut AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Option<String> {
+    let UserIdentity { kind, user, passcode, .. } = rq.user.identity.as_mut()?;
+    let passcode = std::mem::replace(passcode, Passcode(Vec::new()));
+    let authenticate = policy.authenticate.clone().filter(|_| peer.security.is_some())?;
+    let passcode = match *kind {
+        UserIdentity::NAME => None,
+        UserIdentity::NAME_AND_PASSCODE => Some(passcode),
+        _ => return None,
+    };
+    let claim = Claim { calling: peer.calling.clone(), address: peer.address, user: user.clone(), passcode };
+    let _permit = CHECKS.acquire().await.ok()?;
+    let user = claim.user.clone();
+    let known = tokio::task::spawn_blocking(move || authenticate(&claim)).await.unwrap_or(false);
+    known.then_some(user)
+}
+
+fn decide(
+    rq: &AssociateRq,
+    peer: &Peer,
+    user: Option<String>,
+    policy: &AcceptPolicy,
+) -> Result<(Choice, Option<Extension>), Rejection> {
     if rq.version & 1 == 0 {
         return Err(Rejection::ProtocolVersion);
     }
@@ -173,6 +241,8 @@ fn decide(rq: &AssociateRq, peer: &Peer, policy: &AcceptPolicy) -> Result<(Choic
         contexts: rq.contexts.clone(),
         implementation_class: peer.implementation_class.clone(),
         implementation_version: peer.implementation_version.clone(),
+        security: peer.security.clone(),
+        user,
     };
     match (policy.choose)(&offer) {
         Decision::Accept(choice) => Ok((choice, None)),

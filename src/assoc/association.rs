@@ -264,7 +264,7 @@ impl Drop for Association {
     fn drop(&mut self) {
         if self.state == State::Established && !matches!(self.outgoing, Outgoing::Writing) {
             // Nobody is left to wait or to hear of an error: the peer sees the connection close in any case.
-            let _ = self.connection.write_now(&pdu::USER_ABORT);
+            let _ = self.connection.close_now(&pdu::USER_ABORT);
         }
     }
 }

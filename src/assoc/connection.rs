@@ -1,4 +1,7 @@
-//! A TCP connection as an association wants it: acknowledged at once, never delayed, missed when it dies.
+//! A connection as an association wants it: acknowledged at once, never delayed, missed when it dies.
+//!
+//! A sender with Nagle's algorithm on waits for our acknowledgement of the tail of each object, and Linux delays it by
+//! 40 ms unless it is told otherwise after every read.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -12,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Throttle;
+use super::transport::{Socket, Transport};
 
 /// How long a connection is silent before the system asks whether the peer still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -34,7 +38,7 @@ const RESTING: usize = 6;
 /// A connection with its settings.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     address: SocketAddr,
     pub(crate) throttle: Option<Arc<Throttle>>,
 }
@@ -49,13 +53,27 @@ impl Connection {
         if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
             tracing::debug!(%address, %error, "cannot set keepalive");
         }
-        acknowledge_at_once(&stream);
-        Ok(Connection { stream, address, throttle: None })
+        Ok(Connection { transport: Transport::Plain(Socket::new(stream)), address, throttle: None })
+    }
+
+    /// A connection whose settings are made.
+    pub(super) fn of(transport: Transport, address: SocketAddr, throttle: Option<Arc<Throttle>>) -> Self {
+        Connection { transport, address, throttle }
+    }
+
+    /// What TLS is laid over.
+    pub(super) fn into_parts(self) -> (Transport, SocketAddr, Option<Arc<Throttle>>) {
+        (self.transport, self.address, self.throttle)
+    }
+
+    /// Whether nobody else can read what goes over it.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
     }
 
     #[cfg(test)]
     pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(&self.stream)
+        SockRef::from(self.transport.tcp())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -66,8 +84,7 @@ impl Connection {
     pub(crate) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         let piece = self.throttle.as_ref().map_or(usize::MAX, |t| t.piece());
         let room = buffer.capacity() - buffer.len();
-        let read = self.stream.read_buf(&mut buffer.limit(room.min(piece))).await?;
-        acknowledge_at_once(&self.stream);
+        let read = self.transport.read_buf(&mut buffer.limit(room.min(piece))).await?;
         if let Some(throttle) = &self.throttle {
             throttle.spend(read);
         }
@@ -86,7 +103,7 @@ impl Connection {
     pub(crate) async fn write(&mut self, mut slices: &mut [IoSlice<'_>], limit: Duration) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            let written = match tokio::time::timeout(limit, self.stream.write_vectored(slices)).await {
+            let written = match tokio::time::timeout(limit, self.transport.write_vectored(slices)).await {
                 Ok(result) => result?,
                 Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             };
@@ -95,24 +112,36 @@ impl Connection {
             }
             IoSlice::advance_slices(&mut slices, written);
         }
-        Ok(())
+        match &mut self.transport {
+            Transport::Plain(_) => Ok(()),
+            // What was encrypted may still wait for the socket.
+            Transport::Tls(stream) => match tokio::time::timeout(limit, stream.flush()).await {
+                Ok(flushed) => flushed,
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            },
+        }
     }
 
     /// Writes a few bytes if the system takes them at once, for when nobody can wait.
-    pub(crate) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.try_write(bytes)
+    pub(crate) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.transport.write_now(bytes, false)
+    }
+
+    /// The same for the last bytes of a connection.
+    pub(crate) fn close_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.transport.write_now(bytes, true)
     }
 
     /// Writes the last PDU and lets the peer read it: closing with unread bytes would destroy it on its way.
     pub(crate) async fn farewell(&mut self, bytes: &[u8]) {
         let last_words = async {
-            self.stream.write_all(bytes).await?;
-            self.stream.shutdown().await?;
+            self.transport.write_all(bytes).await?;
+            self.transport.shutdown().await?;
             let mut sink = BytesMut::with_capacity(LEAST_ROOM);
             let mut dropped = 0;
             while dropped < FAREWELL_BYTES {
                 sink.clear();
-                match self.stream.read_buf(&mut sink).await? {
+                match self.transport.read_buf(&mut sink).await? {
                     0 => break,
                     read => dropped += read,
                 }
@@ -134,18 +163,6 @@ fn keepalive() -> TcpKeepalive {
     let keepalive = keepalive.with_interval(KEEPALIVE / 3).with_retries(3);
     keepalive
 }
-
-/// A sender with Nagle's algorithm on waits for our acknowledgement of the tail of each object, and Linux delays it
-/// by 40 ms unless it is told otherwise after every read.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn acknowledge_at_once(stream: &TcpStream) {
-    if let Err(error) = SockRef::from(stream).set_tcp_quickack(true) {
-        tracing::trace!(%error, "cannot set TCP_QUICKACK");
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn acknowledge_at_once(_stream: &TcpStream) {}
 
 /// The bytes of an association that were read and not yet taken. What is taken are slices; a buffer whose slices are
 /// all dropped is used again, so that a long transfer allocates nothing.

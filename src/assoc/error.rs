@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::tls::TlsError;
 use crate::dicom::AeTitle;
 
 /// Why we reject an association (PS3.8 §9.3.4).
@@ -144,6 +145,28 @@ pub enum AssocError {
         /// What was being waited for.
         what: &'static str,
     },
+    /// Our own certificates, keys or passcodes cannot be used.
+    #[error("the files for TLS")]
+    Files(#[source] Box<TlsError>),
+    /// The TLS handshake failed.
+    #[error("no TLS: {what}")]
+    Handshake {
+        /// What was wrong.
+        what: String,
+        /// What can be done about it.
+        remedy: String,
+        /// Trying again may help.
+        transient: bool,
+    },
+    /// Plain DICOM, or something else, came to a port that speaks TLS.
+    #[error("the port speaks TLS, and the caller began with {what}")]
+    PlainOnTls {
+        /// What it began with.
+        what: &'static str,
+    },
+    /// TLS came where plain DICOM is spoken.
+    #[error("the other side speaks TLS on this connection, and we were told to speak plain DICOM")]
+    TlsOnPlain,
     /// The peer sent what the protocol does not allow; it was told so by an A-ABORT.
     #[error("the peer broke the protocol: {what}")]
     Protocol {
@@ -174,7 +197,12 @@ impl AssocError {
         match self {
             AssocError::Rejected { permanent, .. } => !permanent,
             AssocError::Refused { rejection, .. } => rejection.codes().0 == 2,
-            AssocError::Unspeakable { .. } | AssocError::TooLong { .. } => false,
+            AssocError::Handshake { transient, .. } => *transient,
+            AssocError::Unspeakable { .. }
+            | AssocError::TooLong { .. }
+            | AssocError::Files(_)
+            | AssocError::PlainOnTls { .. }
+            | AssocError::TlsOnPlain => false,
             AssocError::Connect { .. }
             | AssocError::Aborted { .. }
             | AssocError::Closed
@@ -204,6 +232,15 @@ impl AssocError {
             AssocError::Rejected { permanent: false, called, .. } => {
                 Some(format!("{called} is busy: allow fewer associations to it, or wait"))
             }
+            AssocError::Files(error) => Some(error.remedy()),
+            AssocError::Handshake { remedy, .. } => Some(remedy.clone()),
+            AssocError::PlainOnTls { .. } => {
+                Some("let the caller speak TLS; or take `tls` from the section of this port, for plain DICOM".into())
+            }
+            AssocError::TlsOnPlain => Some(
+                "give the section (of the port, the source or the peer) `tls`, or let the other side speak plain DICOM"
+                    .into(),
+            ),
             AssocError::Protocol { .. } => Some("check that the port is the DICOM port of the peer".into()),
             AssocError::Refused { .. }
             | AssocError::Aborted { .. }

@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::connection::Connection;
-use super::framer::{Violation, too_long, unrecognized};
+use super::framer::{UNRECOGNIZED_PDU, Violation, too_long, unrecognized};
 use super::pdu::{self, Header, kind};
 use super::{AssocError, LONGEST_PDU};
 
@@ -26,6 +26,10 @@ pub(super) async fn read(connection: &mut Connection) -> Result<(Header, Bytes, 
             if HTTP.iter().any(|request| bytes.starts_with(request)) {
                 connection.farewell(NOT_HTTP).await;
                 return Err(AssocError::Protocol { what: "it speaks HTTP, and this is a DICOM port".into() });
+            }
+            if header.is_tls() && !connection.is_secure() {
+                connection.farewell(&pdu::provider_abort(UNRECOGNIZED_PDU)).await;
+                return Err(AssocError::TlsOnPlain);
             }
             if let Err(violation) = check(header) {
                 return Err(refuse(connection, violation).await);

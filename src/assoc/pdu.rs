@@ -1,14 +1,19 @@
 //! The PDUs that open and close an association. Written by `dicom-ul`, read here: tolerant where the standard lets
 //! a peer be odd, and bounded by what was received.
 
+mod user;
+
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResult,
     PresentationContextResultReason, RequestorRoles, UserVariableItem, write_pdu,
 };
 
-use super::negotiate::{Offered, Results, Roles};
+use super::negotiate::{Offered, Results};
 use super::{AssocError, MOST_CONTEXTS, Proposal, Rejection};
 use crate::dicom::{TransferSyntaxUid, Uid, uids};
+
+use user::read_user;
+pub(crate) use user::{Passcode, UserIdentity, UserInformation};
 
 /// The most transfer syntaxes of one presentation context, role selections or extended negotiations that are kept.
 const MOST_SUB_ITEMS: usize = 256;
@@ -40,6 +45,11 @@ impl Header {
         Some(Header { kind, length: u32::from_be_bytes([a, b, c, d]) })
     }
 
+    /// Whether it is no PDU but a record of TLS: an alert or a handshake.
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(self.kind, 0x15 | 0x16)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self.kind {
             kind::ASSOCIATE_RQ => "an A-ASSOCIATE-RQ",
@@ -50,7 +60,7 @@ impl Header {
             kind::RELEASE_RP => "an A-RELEASE-RP",
             kind::ABORT => "an A-ABORT",
             b'A'..=b'Z' => "what looks like HTTP or another text protocol",
-            0x16 => "what looks like TLS",
+            _ if self.is_tls() => "what looks like TLS",
             _ => "what is no PDU of DICOM",
         }
     }
@@ -74,16 +84,6 @@ pub(crate) struct AssociateAc {
     /// Id, result (0 is acceptance) and transfer syntax.
     pub(crate) contexts: Vec<(u8, u8, Option<TransferSyntaxUid>)>,
     pub(crate) user: UserInformation,
-}
-
-/// The user information item (PS3.7 annex D.3.3).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct UserInformation {
-    pub(crate) max_pdu: Option<u32>,
-    pub(crate) implementation_class: Option<String>,
-    pub(crate) implementation_version: Option<String>,
-    pub(crate) roles: Vec<(Uid, Roles)>,
-    pub(crate) extended: Vec<(Uid, Vec<u8>)>,
 }
 
 /// Reads the body of an A-ASSOCIATE-RQ.
@@ -189,38 +189,6 @@ fn read_offered(item: &[u8], contexts: &mut Vec<Offered>) -> Result<(), String> 
     Ok(())
 }
 
-fn read_user(items: &[u8]) -> Result<UserInformation, String> {
-    let mut user = UserInformation::default();
-    for item in Items(items) {
-        match item? {
-            (0x51, &[a, b, c, d]) => user.max_pdu = Some(u32::from_be_bytes([a, b, c, d])),
-            (0x52, name) => user.implementation_class = Some(Uid::from_bytes(name).to_string()),
-            (0x55, name) => user.implementation_version = Some(plain(name.strip_suffix(b"\0").unwrap_or(name))),
-            (0x54, item) => match split_uid(item) {
-                Some((class, &[scu, scp])) if user.roles.len() < MOST_SUB_ITEMS => {
-                    user.roles.push((class, Roles { scu: scu != 0, scp: scp != 0 }))
-                }
-                _ => tracing::debug!("skipped a malformed role selection"),
-            },
-            (0x56, item) => match split_uid(item) {
-                Some((class, information)) if user.extended.len() < MOST_SUB_ITEMS => {
-                    user.extended.push((class, information.to_vec()))
-                }
-                _ => tracing::debug!("skipped a malformed extended negotiation"),
-            },
-            (other, _) => tracing::trace!(item = other, "skipped a sub-item of the user information"),
-        }
-    }
-    Ok(user)
-}
-
-/// A UID behind its length, and what follows it.
-fn split_uid(item: &[u8]) -> Option<(Uid, &[u8])> {
-    let (&length, rest) = item.split_first_chunk()?;
-    let (uid, rest) = rest.split_at_checked(u16::from_be_bytes(length).into())?;
-    Some((Uid::from_bytes(uid), rest))
-}
-
 /// Items: a type, a reserved byte, a length of two bytes, so many bytes.
 struct Items<'a>(&'a [u8]);
 
@@ -248,8 +216,8 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// An A-ASSOCIATE-RQ for a proposal.
-pub(crate) fn write_rq(proposal: &Proposal) -> Result<Vec<u8>, AssocError> {
+/// An A-ASSOCIATE-RQ for a proposal, by this user.
+pub(crate) fn write_rq(proposal: &Proposal, identity: Option<&UserIdentity>) -> Result<Vec<u8>, AssocError> {
     if proposal.contexts.len() > MOST_CONTEXTS {
         let what = format!("{} presentation contexts, {MOST_CONTEXTS} is the most", proposal.contexts.len());
         return Err(AssocError::Unspeakable { what });
@@ -283,6 +251,7 @@ pub(crate) fn write_rq(proposal: &Proposal) -> Result<Vec<u8>, AssocError> {
             ));
         }
     }
+    user.extend(identity.map(UserIdentity::item));
     for (class, information) in &proposal.extended {
         user.push(UserVariableItem::SopClassExtendedNegotiationSubItem(class.clone(), information.clone()));
     }
@@ -299,9 +268,17 @@ pub(crate) fn write_rq(proposal: &Proposal) -> Result<Vec<u8>, AssocError> {
     )
 }
 
-/// The A-ASSOCIATE-AC for a request.
-pub(crate) fn write_ac(rq: &AssociateRq, results: &Results, max_pdu: u32) -> Result<Vec<u8>, AssocError> {
+/// The A-ASSOCIATE-AC for a request; `identified` when its user is who it says.
+pub(crate) fn write_ac(
+    rq: &AssociateRq,
+    results: &Results,
+    max_pdu: u32,
+    identified: bool,
+) -> Result<Vec<u8>, AssocError> {
     let mut user = our_user_information(max_pdu);
+    if identified && rq.user.identity.as_ref().is_some_and(|identity| identity.answer) {
+        user.push(UserIdentity::accepted());
+    }
     for (class, roles) in &results.roles {
         let roles = RequestorRoles { scu: roles.scu, scp: roles.scp };
         user.push(UserVariableItem::ScuScpRoleSelectionSubItem(class.as_str().into(), roles));
@@ -359,6 +336,9 @@ fn write(pdu: Pdu) -> Result<Vec<u8>, AssocError> {
             UserVariableItem::ScuScpRoleSelectionSubItem(class, _) => 8 + class.len(),
             UserVariableItem::SopClassExtendedNegotiationSubItem(class, information) => {
                 6 + class.len() + information.len()
+            }
+            UserVariableItem::UserIdentityItem(identity) => {
+                10 + identity.primary_field().len() + identity.secondary_field().len()
             }
             _ => 80,
         })

@@ -9,8 +9,10 @@ use super::error::{abort_text, rejection_text};
 use super::framer::{INVALID_PARAMETER, UNEXPECTED_PDU, Violation};
 use super::negotiate::conclude;
 use super::pdu::{self, kind};
+use super::tls::Connector;
 use super::{
     AssocError, Association, MAX_PDU_UNSAID, Peer, Proposal, RequestTimeouts, SHORTEST_PEER_PDU, Transfer, opening,
+    secure,
 };
 use crate::dicom::Uid;
 use bytes::BytesMut;
@@ -22,13 +24,15 @@ pub async fn request(
     proposal: &Proposal,
     timeouts: &RequestTimeouts,
 ) -> Result<Association, AssocError> {
-    let rq = pdu::write_rq(proposal)?;
+    let (connector, identity) = secure::prepare(host, proposal).await?;
+    let rq = pdu::write_rq(proposal, identity.as_ref())?;
     let failed = |source| AssocError::Connect { host: host.to_string(), port, source };
     let connected = tokio::time::timeout(timeouts.connect, connect(host, port)).await;
     let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
-    let mut connection = Connection::new(stream).map_err(failed)?;
-    let negotiated = tokio::time::timeout(timeouts.negotiate, negotiate(&mut connection, &rq, proposal)).await;
-    let (peer, transfers, extended, rest) =
+    let connection = Connection::new(stream).map_err(failed)?;
+    let negotiated =
+        tokio::time::timeout(timeouts.negotiate, Box::pin(negotiate(connection, connector, &rq, proposal))).await;
+    let (mut connection, peer, transfers, extended, rest) =
         negotiated.unwrap_or(Err(AssocError::Timeout { what: "the answer to the A-ASSOCIATE-RQ" }))?;
     if (1..SHORTEST_PEER_PDU).contains(&peer.max_pdu) {
         let violation = Violation {
@@ -51,16 +55,28 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-/// The peer, the accepted contexts, the extended negotiation, and what came behind the answer.
-type Negotiated = (Peer, Vec<Transfer>, Vec<(Uid, Vec<u8>)>, BytesMut);
+/// The connection, the peer, the accepted contexts, the extended negotiation, and what came behind the answer.
+type Negotiated = (Connection, Peer, Vec<Transfer>, Vec<(Uid, Vec<u8>)>, BytesMut);
 
-async fn negotiate(connection: &mut Connection, rq: &[u8], proposal: &Proposal) -> Result<Negotiated, AssocError> {
+async fn negotiate(
+    connection: Connection,
+    connector: Option<Connector>,
+    rq: &[u8],
+    proposal: &Proposal,
+) -> Result<Negotiated, AssocError> {
+    let (mut connection, security) = match connector {
+        Some(connector) => {
+            let (connection, security) = secure::as_client(connection, connector).await?;
+            (connection, Some(security))
+        }
+        None => (connection, None),
+    };
     // The limit of the whole negotiation is the caller's.
     connection
         .write(&mut [IoSlice::new(rq)], std::time::Duration::MAX)
         .await
         .map_err(|source| AssocError::Broken { doing: "asking for the association", source })?;
-    let (header, body, rest) = opening::read(connection).await?;
+    let (header, body, rest) = opening::read(&mut connection).await?;
     let byte = |at: usize| body.get(at).copied().unwrap_or(0);
     match header.kind {
         kind::ASSOCIATE_AC => {}
@@ -83,12 +99,12 @@ async fn negotiate(connection: &mut Connection, rq: &[u8], proposal: &Proposal) 
         }
         _ => {
             let what = format!("it answered an A-ASSOCIATE-RQ with {}", header.name());
-            return Err(opening::refuse(connection, Violation { reason: UNEXPECTED_PDU, what }).await);
+            return Err(opening::refuse(&mut connection, Violation { reason: UNEXPECTED_PDU, what }).await);
         }
     }
     let ac = match pdu::read_ac(&body) {
         Ok(ac) => ac,
-        Err(what) => return Err(opening::refuse(connection, Violation { reason: INVALID_PARAMETER, what }).await),
+        Err(what) => return Err(opening::refuse(&mut connection, Violation { reason: INVALID_PARAMETER, what }).await),
     };
     let peer = Peer {
         address: connection.address(),
@@ -97,6 +113,7 @@ async fn negotiate(connection: &mut Connection, rq: &[u8], proposal: &Proposal) 
         implementation_class: ac.user.implementation_class.clone(),
         implementation_version: ac.user.implementation_version.clone(),
         max_pdu: ac.user.max_pdu.unwrap_or(MAX_PDU_UNSAID),
+        security,
     };
-    Ok((peer, conclude(proposal, &ac), ac.user.extended, rest))
+    Ok((connection, peer, conclude(proposal, &ac), ac.user.extended, rest))
 }

@@ -1,5 +1,7 @@
 //! Negotiation on loopback, with peers that know no manners.
 
+mod extended;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,8 @@ pub(super) fn proposal(contexts: &[(&str, &[&str])]) -> Proposal {
         contexts: proposed.collect(),
         max_pdu: 16_384,
         extended: Vec::new(),
+        tls: None,
+        identity: None,
     }
 }
 
@@ -38,6 +42,8 @@ pub(super) fn policy(decide: impl Fn(&Offer) -> Decision + Send + Sync + 'static
         ae_titles: vec![AeTitle::new("there").unwrap()],
         max_pdu: 16_384,
         accept_scp_role: false,
+        tls: None,
+        authenticate: None,
         choose: Arc::new(decide),
     }
 }
@@ -92,10 +98,9 @@ async fn send_raw(bytes: &[u8], policy: &AcceptPolicy) -> (Option<(u8, Vec<u8>)>
 #[tokio::test]
 async fn strangers_are_turned_away_at_their_first_bytes() {
     let giant = |kind: u8| [kind, 0, 0xFF, 0xFF, 0xFF, 0xFF];
-    let rq = pdu::write_rq(&usual()).unwrap();
+    let rq = pdu::write_rq(&usual(), None).unwrap();
     for (bytes, reason) in [
         (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], 1),
-        (&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3], 1),
         (&giant(1), 6),
         (&giant(2), 6),
         (&giant(5), 6),
@@ -118,7 +123,7 @@ async fn strangers_are_turned_away_at_their_first_bytes() {
 
 #[tokio::test]
 async fn a_peer_that_stays_silent_or_trickles_is_left_in_time() {
-    let rq = pdu::write_rq(&usual()).unwrap();
+    let rq = pdu::write_rq(&usual(), None).unwrap();
     for sent in [0, 1, 5, 6, 80] {
         let (mut peer, socket) = sockets().await;
         peer.write_all(&rq[..sent]).await.unwrap();
@@ -144,7 +149,7 @@ async fn a_peer_that_stays_silent_or_trickles_is_left_in_time() {
 
 #[tokio::test]
 async fn a_peer_that_goes_away_at_any_byte_is_closed() {
-    let rq = pdu::write_rq(&usual()).unwrap();
+    let rq = pdu::write_rq(&usual(), None).unwrap();
     for cut in 0..rq.len() {
         let (mut peer, socket) = sockets().await;
         peer.write_all(&rq[..cut]).await.unwrap();
@@ -185,7 +190,7 @@ async fn a_request_of_128_contexts_with_35_syntaxes_each_is_taken() {
     let syntaxes: Vec<&str> = syntaxes.iter().map(String::as_str).collect();
     let contexts: Vec<(&str, &[&str])> = classes.iter().map(|c| (c.as_str(), &syntaxes[..])).collect();
     let proposal = proposal(&contexts);
-    assert!(pdu::write_rq(&proposal).unwrap().len() > 180_000);
+    assert!(pdu::write_rq(&proposal, None).unwrap().len() > 180_000);
     let (ours, theirs) = negotiate(&proposal, &storage_only()).await;
     assert_eq!((ours.unwrap().contexts().len(), theirs.unwrap().contexts().len()), (128, 128));
 }
@@ -228,7 +233,7 @@ async fn every_rejection_arrives_as_what_it_is() {
 
 #[tokio::test]
 async fn what_is_not_for_us_is_rejected_and_what_is_only_odd_is_not() {
-    let good = pdu::write_rq(&usual()).unwrap();
+    let good = pdu::write_rq(&usual(), None).unwrap();
     let changed = |at: usize, bytes: &[u8]| {
         let mut rq = good.clone();
         rq[at..at + bytes.len()].copy_from_slice(bytes);
@@ -280,7 +285,7 @@ async fn what_is_not_for_us_is_rejected_and_what_is_only_odd_is_not() {
 
 #[tokio::test]
 async fn no_text_of_a_peer_brings_control_characters_into_a_log() {
-    let mut rq = pdu::write_rq(&usual()).unwrap();
+    let mut rq = pdu::write_rq(&usual(), None).unwrap();
     rq[10..26].copy_from_slice(b"A\nERROR \x1b[31m\r\x7f\xff");
     rq[26..42].copy_from_slice(b"\x1b]0;owned\x07 \xe4\xb8\xad\t\x01");
     let (_, result) = send_raw(&rq, &storage_only()).await;
@@ -357,44 +362,4 @@ async fn nobody_there_is_an_error_that_names_the_address() {
     let error = request("127.0.0.1", port, &usual(), &timeouts).await.unwrap_err();
     assert_eq!(error.to_string(), format!("connecting to 127.0.0.1 port {port}"));
     assert!(error.is_transient() && error.remedy().unwrap().contains(&port.to_string()));
-}
-
-#[tokio::test]
-async fn extended_negotiation_is_answered_for_the_classes_that_are_accepted() {
-    let asked = [(CT, vec![1, 2]), (uids::VERIFICATION, vec![9]), ("1.2.3", vec![7]), (CT, vec![5])];
-    let mut proposal = usual();
-    proposal.extended = asked.map(|(class, information)| (class.to_owned(), information)).to_vec();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    // Each bit is agreed to that is asked for; Verification is refused.
-    let policy = policy(|_| {
-        let choice: Choice = Box::new(|o| match negotiate::is_storage(o.abstract_syntax.as_str()) {
-            true => o.accept(),
-            false => Answer::AbstractSyntaxNotSupported,
-        });
-        Decision::AcceptExtended(choice, Box::new(|_, asked| Some(asked.iter().map(|byte| byte + 1).collect())))
-    });
-    let timeouts = RequestTimeouts { connect: SOON, negotiate: SOON };
-    let (asking, accepting) = tokio::join!(request("127.0.0.1", port, &proposal, &timeouts), async {
-        accepting(listener.accept().await.unwrap().0, &policy).await
-    });
-    for association in [asking.unwrap(), accepting.unwrap()] {
-        assert_eq!(association.extended(CT), Some(&[2, 3][..]));
-        assert_eq!((association.extended(uids::VERIFICATION), association.extended("1.2.3")), (None, None));
-    }
-}
-
-#[tokio::test]
-async fn a_web_browser_is_told_that_this_is_no_web_server() {
-    let (mut browser, socket) = sockets().await;
-    let asking = async {
-        browser.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        browser.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    let policy = storage_only();
-    let (answer, accepted) = tokio::join!(asking, accept(socket, &policy));
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("DICOM"), "{answer}");
-    assert!(accepted.unwrap_err().to_string().contains("it speaks HTTP"));
 }

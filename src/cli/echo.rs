@@ -13,6 +13,11 @@ use crate::dicom::{AeTitle, uids};
 use crate::job::report::escape;
 use crate::scu::{self, EchoReport, Target};
 
+/// How long connecting to a peer may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const RESPOND: Duration = Duration::from_secs(30);
+
 /// C-ECHO to a source or to any peer, and what it accepts
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pacsferry echo oldpacs\n  pacsferry echo OLDPACS@10.1.2.3:104")]
@@ -69,12 +74,14 @@ pub(super) fn target_of(source: &Source) -> Target {
         respond: source.timeout.find,
         default_charset: source.charset.as_deref().map_or_else(CharacterSet::ascii, CharacterSet::from_terms),
         throttle: None,
+        tls: source.tls.clone(),
+        identity: source.identity.clone(),
     }
 }
 
 /// Where a node of the hospital is.
 pub(super) fn target_of_peer(config: &Config, peer: &Peer) -> Target {
-    target(peer.ae_title.as_str(), &peer.address, peer.ae_title.clone(), config.node.ae_title.clone())
+    Target::of_peer(peer, config.node.ae_title.clone(), CONNECT, RESPOND)
 }
 
 fn target(name: &str, address: &HostPort, called: AeTitle, calling: AeTitle) -> Target {
@@ -84,10 +91,12 @@ fn target(name: &str, address: &HostPort, called: AeTitle, calling: AeTitle) -> 
         port: address.port,
         called,
         calling,
-        connect: Duration::from_secs(10),
-        respond: Duration::from_secs(30),
+        connect: CONNECT,
+        respond: RESPOND,
         default_charset: CharacterSet::ascii(),
         throttle: None,
+        tls: None,
+        identity: None,
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let stop = CancellationToken::new();
     let mut told = Told::default();
     let mut tell = |step| told.take(step);
-    let work = node::relocate(config, &args.from, args.link_only, &stop, &mut tell);
+    let work = Box::pin(node::relocate(config, &args.from, args.link_only, &stop, &mut tell));
     let done = until_stopped(&stop, work).await?;
     if let Some(linked) = done.map(|done| done.linked).filter(|linked| *linked > 0) {
         log::say(&format!("{linked} entries point into {} now", args.from.display()));

@@ -3,6 +3,7 @@
 use crate::catalog::CatalogError;
 use crate::job::JobError;
 use crate::node::NodeError;
+use crate::scp::ListenError;
 use crate::store::StoreError;
 
 /// For an error of the catalog.
@@ -52,6 +53,9 @@ pub(super) fn of_node(error: &NodeError) -> String {
         NodeError::Job(JobError::Scu(error)) => error.remedy().unwrap_or_default(),
         NodeError::Job(JobError::Store(error)) => of_store(error).into(),
         NodeError::Job(JobError::Catalog(error)) => of_catalog(error).into(),
+        NodeError::Receiver(ListenError::Tls { source, .. }) | NodeError::Port(ListenError::Tls { source, .. }) => {
+            source.remedy()
+        }
         NodeError::Receiver(_) => "end the program that holds the port (`ss -ltnp` names it), or set another one in `[receiver] listen` and register that at the old PACS; jobs that are queued go on with the next worker".into(),
         NodeError::Port(_) => "is another `pacsferry serve` running? `ss -ltnp` names the program that holds the port: end it, or set another port in `[node] listen` and at the peers".into(),
         NodeError::Scratch { .. } => "see that the temporary directory (TMPDIR) can be written".into(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::raw::{Document, Section};
+use super::tls;
 use super::units::{parse_bytes, parse_duration, parse_rate};
 use super::values::{
     ae_title, choice, count, host_port, known_title, listen, network, non_empty, positive, source_name,
@@ -18,12 +19,14 @@ use super::{
 pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
     let root = document.root();
     let receiver = receiver(root.section("receiver"));
+    let node = node(root.section("node"), &root, &receiver);
+    let peer = |s: Section<'_>| peer(s, &node);
     let peers: Vec<Peer> = root.sections("peer").into_iter().filter_map(peer).collect();
     let config = Config {
         path: path.map(Path::to_path_buf),
         storage: storage(root.section("storage")),
-        node: node(root.section("node"), &peers, &receiver),
-        sources: sources(root.sections("source"), &receiver),
+        sources: sources(root.sections("source"), &receiver, &node),
+        node,
         receiver,
         peers,
         audit: super::audit::audit(root.section("audit")),
@@ -61,15 +64,16 @@ fn storage(s: Section<'_>) -> Storage {
     storage
 }
 
-fn node(s: Section<'_>, peers: &[Peer], receiver: &Receiver) -> Node {
+fn node(s: Section<'_>, root: &Section<'_>, receiver: &Receiver) -> Node {
     let node = Node {
         ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("PACSFERRY")),
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
         union: s.flag("union").unwrap_or(false),
         find_limit: count(s.number("find_limit", 1..=100_000_000)),
         limits: NodeLimits::read(&s.section("limits")),
+        tls: tls::server(&s),
     };
-    if !node.listen.ip().is_loopback() && peers.is_empty() {
+    if !node.listen.ip().is_loopback() && !root.has("peer") {
         s.problem(
             "listen",
             "the node would listen beyond this machine, and there is no [[peer]] that may talk to it",
@@ -91,12 +95,13 @@ fn receiver(s: Section<'_>) -> Receiver {
         answer: s.text("answer", answer).unwrap_or(AnswerPolicy::Received),
         max_associations: count(s.number("max_associations", 1..=1000)).unwrap_or(100),
         max_pdu: s.number("max_pdu", 4096..=1_048_576).and_then(|n| u32::try_from(n).ok()).unwrap_or(131_072),
+        tls: tls::server(&s),
     };
     s.finish();
     receiver
 }
 
-fn sources(sections: Vec<Section<'_>>, receiver: &Receiver) -> Vec<Source> {
+fn sources(sections: Vec<Section<'_>>, receiver: &Receiver, node: &Node) -> Vec<Source> {
     let mut names: Vec<String> = Vec::new();
     let mut sources = Vec::new();
     for mut s in sections {
@@ -109,12 +114,12 @@ fn sources(sections: Vec<Section<'_>>, receiver: &Receiver) -> Vec<Source> {
             }
             names.push(name.clone());
         }
-        sources.extend(source(s, name.unwrap_or_default(), receiver));
+        sources.extend(source(s, name.unwrap_or_default(), receiver, node));
     }
     sources
 }
 
-fn source(s: Section<'_>, name: String, receiver: &Receiver) -> Option<Source> {
+fn source(s: Section<'_>, name: String, receiver: &Receiver, node: &Node) -> Option<Source> {
     let title = s.text("ae_title", ae_title);
     let address = s.text("address", host_port);
     s.require("ae_title", "\"OLDPACS\"");
@@ -141,7 +146,11 @@ fn source(s: Section<'_>, name: String, receiver: &Receiver) -> Option<Source> {
         addresses: Vec::new(),
         charset: s.text("charset", non_empty),
         cardiovascular: s.flag("cardiovascular").unwrap_or(false),
+        tls: tls::client(&s, receiver.tls.as_ref().or(node.tls.as_ref())),
+        identity: tls::login(&s),
+        certificate: tls::rules(&s),
     };
+    tls::check_asked(&s, &source.certificate, &[("[receiver]", receiver.tls.as_ref()), ("[node]", node.tls.as_ref())]);
     s.finish();
     (title.is_some() && address.is_some()).then_some(source)
 }
@@ -200,7 +209,7 @@ fn timeouts(s: Section<'_>) -> Timeouts {
     timeouts
 }
 
-fn peer(s: Section<'_>) -> Option<Peer> {
+fn peer(s: Section<'_>, node: &Node) -> Option<Peer> {
     let title = s.text("ae_title", ae_title);
     let address = s.text("address", host_port);
     s.require("ae_title", "\"WORKSTATION1\"");
@@ -218,8 +227,15 @@ fn peer(s: Section<'_>) -> Option<Peer> {
     };
     let allow = s.texts("allow", right).unwrap_or_default();
     let from = s.texts("from", network).unwrap_or_default();
+    let tls = tls::client(&s, node.tls.as_ref());
+    let identity = tls::login(&s);
+    let certificate = tls::rules(&s);
+    tls::check_asked(&s, &certificate, &[("[node]", node.tls.as_ref())]);
+    let (user, passcode_hash) = tls::demand(&s, node);
     s.finish();
-    Some(Peer { ae_title: title?, address: address?, allow, from, addresses: Vec::new() })
+    let (ae_title, address) = (title?, address?);
+    let addresses = Vec::new();
+    Some(Peer { ae_title, address, allow, from, addresses, tls, identity, certificate, user, passcode_hash })
 }
 
 fn content(s: Section<'_>) -> Content {

@@ -140,6 +140,12 @@ impl<'d> Section<'d> {
         self.inside(self.path(key), found.map_or(self.start, |(_, at)| at), table)
     }
 
+    /// A table inside that means something by being there.
+    pub(super) fn table(&self, key: &'static str) -> Option<Section<'d>> {
+        let section = self.section(key);
+        section.table.is_some().then_some(section)
+    }
+
     /// A list of tables inside.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
         let Some((value, at)) = self.value(key) else {
@@ -159,6 +165,11 @@ impl<'d> Section<'d> {
             }
         };
         array.iter().enumerate().filter_map(item).collect()
+    }
+
+    /// Whether the key is in the file.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
     }
 
     /// Reports a key that is not there but must be.

@@ -1,5 +1,7 @@
 //! The configuration as people write it, well and badly.
 
+mod tls;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ fn the_example_with_everything_switched_on_is_valid_and_shows_the_defaults_of_a_
     // Everything that the example does not call an example is what a source has anyhow.
     let mut source = full.sources[0].clone();
     (source.rate, source.hours, source.find_limit, source.from, source.charset) = (None, vec![], None, vec![], None);
+    (source.tls, source.identity, source.certificate) = (None, None, vec![]);
     assert_eq!(source, least.sources[0]);
     assert!(
         full.sources[0].rate.is_some() && full.sources[0].find_limit == Some(500) && full.sources[0].charset.is_some()

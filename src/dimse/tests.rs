@@ -14,7 +14,7 @@ const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 
 fn policy(max_pdu: u32) -> AcceptPolicy {
     let choose = Arc::new(|_: &crate::assoc::Offer| Decision::Accept(Box::new(|o| o.accept())));
-    AcceptPolicy { ae_titles: Vec::new(), max_pdu, accept_scp_role: true, choose }
+    AcceptPolicy { ae_titles: Vec::new(), max_pdu, accept_scp_role: true, tls: None, authenticate: None, choose }
 }
 
 fn proposal(max_pdu: u32) -> Proposal {
@@ -29,6 +29,8 @@ fn proposal(max_pdu: u32) -> Proposal {
         contexts: vec![context(uids::VERIFICATION), context(CT)],
         max_pdu,
         extended: Vec::new(),
+        tls: None,
+        identity: None,
     }
 }
 

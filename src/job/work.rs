@@ -250,6 +250,8 @@ impl Work {
             respond: source.timeout.find,
             default_charset: charset_of(&self.engine.config.borrow(), Some(&source.name)),
             throttle: Some(Arc::clone(&self.gate.throttle)),
+            tls: source.tls.clone(),
+            identity: source.identity.clone(),
         }
     }
 }

@@ -8,20 +8,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Receiver};
 
 const POLL: Duration = Duration::from_secs(1);
 
 /// Looks at the file's time until it is told to stop. A file that cannot be read, or that has mistakes, changes nothing.
 pub(super) async fn watch(sender: watch::Sender<Arc<Config>>, stop: CancellationToken) {
     let Some(path) = sender.borrow().path.clone() else { return };
-    let mut seen = modified(&path);
+    let mut seen = modified(&path, &sender.borrow());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(POLL) => {}
         }
-        let now = modified(&path);
+        let now = modified(&path, &sender.borrow());
         if now == seen {
             continue;
         }
@@ -38,7 +38,8 @@ pub(super) async fn watch(sender: watch::Sender<Arc<Config>>, stop: Cancellation
             Ok(Ok(config)) => {
                 let old = sender.borrow().clone();
                 let fixed = |config: &Config| {
-                    (config.storage.clone(), config.receiver.clone(), config.node.listen, config.web.clone())
+                    let receiver = Receiver { tls: None, ..config.receiver.clone() };
+                    (config.storage.clone(), receiver, config.node.listen, config.web.clone())
                 };
                 if fixed(&old) != fixed(&config) {
                     warn!(
@@ -48,6 +49,7 @@ pub(super) async fn watch(sender: watch::Sender<Arc<Config>>, stop: Cancellation
                 }
                 // What is open stays as it was opened.
                 let (storage, receiver, listen, web) = fixed(&old);
+                let receiver = Receiver { tls: config.receiver.tls.clone(), ..receiver };
                 let node = config::Node { listen, ..config.node };
                 let config = Config { storage, receiver, node, web, ..config };
                 sender.send_replace(Arc::new(config));
@@ -59,7 +61,11 @@ pub(super) async fn watch(sender: watch::Sender<Arc<Config>>, stop: Cancellation
     }
 }
 
-fn modified(path: &Path) -> Option<(SystemTime, u64)> {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+/// Time and length of the configuration's file, and of the certificates and keys that it names.
+fn modified(path: &Path, config: &Config) -> Vec<Option<(SystemTime, u64)>> {
+    let of = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    };
+    std::iter::once(of(path)).chain(config.secret_files().iter().map(|path| of(path))).collect()
 }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +17,7 @@ use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::Keeper;
 use crate::outlet::Outlet;
-use crate::scp::{Commitments, Gates, Meter, Services, charset_of, deliver};
+use crate::scp::{Bound, Commitments, Gates, Meter, Services, charset_of, deliver};
 use crate::web::Web;
 
 /// How long associations have to finish the message in hand when the node stops.
@@ -103,7 +102,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
 }
 
 /// Says where the node listens, and to whom it answers.
-fn announce(listener: &TcpListener, config: &Config) {
+fn announce(listener: &Bound, config: &Config) {
     let Ok(address) = listener.local_addr() else { return };
     let to = match config.peers.len() {
         0 if config.sources.is_empty() => "nobody but this machine: no [[peer]] is configured".to_owned(),

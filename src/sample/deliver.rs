@@ -166,6 +166,8 @@ impl Delivering {
             contexts,
             max_pdu: self.profile.max_pdu,
             extended: Vec::new(),
+            tls: self.profile.destination_tls.clone(),
+            identity: None,
         }
     }
 

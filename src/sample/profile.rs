@@ -1,8 +1,10 @@
 //! How a sample PACS behaves. The default behaves well; every field is a way to misbehave that was met in the field.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::{ClientTls, ServerTls};
 use crate::dicom::Tag;
 
 /// The behaviour of a sample PACS. It may be changed while the PACS runs; a request sees it as it was when it began.
@@ -23,6 +25,10 @@ pub struct Profile {
     pub contexts_alternate: bool,
     /// Requests from these calling AE titles only; anything else is rejected for good.
     pub known_callers: Option<Vec<String>>,
+    /// It speaks TLS, and nothing else.
+    pub tls: Option<ServerTls>,
+    /// It calls its move destinations by TLS.
+    pub destination_tls: Option<Arc<ClientTls>>,
 
     // Queries.
     /// How answers are cut short.
@@ -111,6 +117,8 @@ impl Default for Profile {
             services: Services::default(),
             contexts_alternate: false,
             known_callers: None,
+            tls: None,
+            destination_tls: None,
             cap: Cap::None,
             counts: Counts::Right,
             rows_each: 1,

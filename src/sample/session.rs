@@ -11,6 +11,7 @@ use super::profile::{Profile, Services};
 use super::shared::Shared;
 use super::{find, get, moves};
 use crate::assoc::negotiate::{Offered, is_storage};
+use crate::assoc::tls::Acceptor;
 use crate::assoc::{self, AcceptPolicy, Answer, AssocError, Decision, Offer, Rejection};
 use crate::dicom::{Status, uids};
 use crate::dimse::{Command, CommandField, DimseError, Session};
@@ -60,10 +61,16 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
     let profile = shared.profile();
     // The seat is taken while the offer is looked at, so that two offers at once cannot have the last one.
     let seat: Arc<Mutex<Option<Seat>>> = Arc::default();
+    let tls = match profile.tls.as_ref().map(Acceptor::load).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return tracing::error!(%error, "the sample PACS has no certificate"),
+    };
     let policy = AcceptPolicy {
         ae_titles: vec![shared.ae_title.clone()],
         max_pdu: profile.max_pdu,
         accept_scp_role: profile.get_role,
+        tls,
+        authenticate: None,
         choose: {
             let (shared, seat, profile) = (Arc::clone(&shared), Arc::clone(&seat), profile.clone());
             Arc::new(move |offer| decide(offer, &shared, &profile, &seat))

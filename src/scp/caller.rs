@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gates;
+use super::identity;
 use super::sender::Sender;
 use crate::config::{Config, Peer, Right};
 
@@ -39,7 +40,7 @@ impl Caller {
         calling: &str,
         stop: CancellationToken,
     ) -> Option<Self> {
-        let peer = config.peers.iter().find(|peer| peer.is_called(calling) && peer.may_call_from(address.ip()));
+        let peer = identity::peer_of(config, address, calling);
         let caller = Caller {
             ae_title: calling.to_owned(),
             address,

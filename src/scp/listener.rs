@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::gate::Gates;
-use super::port::{self, Door, Guest, LOST, ListenError, Room};
+use super::identity;
+use super::port::{self, Bound, Door, Guest, LOST, ListenError, Room};
 use super::sender::{self, Sender};
 use super::session;
 use crate::assoc::negotiate::is_storage;
@@ -44,9 +45,9 @@ pub struct Receiver {
 
 impl Receiver {
     /// Binds the configured address.
-    pub async fn bind(&self) -> Result<TcpListener, ListenError> {
-        let address = self.config.borrow().receiver.listen;
-        port::bind(address).await
+    pub async fn bind(&self) -> Result<Bound, ListenError> {
+        let config = self.config.borrow().clone();
+        Bound::new(config.receiver.listen, &config, |config| config.receiver.tls.as_ref()).await
     }
 
     /// Whether some process, this one or another, listens at the configured address.
@@ -61,8 +62,8 @@ impl Receiver {
     }
 
     /// Serves until it is told to stop; associations then end after the object in flight.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        port::listen(self, listener, stop).await;
+    pub async fn serve(self, bound: Bound, stop: CancellationToken) {
+        port::listen(self, bound, stop).await;
     }
 
     fn policy(&self, config: &Arc<Config>, guest: Guest) -> AcceptPolicy {
@@ -72,6 +73,8 @@ impl Receiver {
             ae_titles: vec![config.receiver.ae_title.clone()],
             max_pdu: config.receiver.max_pdu,
             accept_scp_role: false,
+            tls: guest.acceptor(config),
+            authenticate: None,
             choose: Arc::new(move |offer: &Offer| {
                 let source = sender::source_of(&known, offer.address, &offer.calling);
                 if !guest.take_seat() {
@@ -79,6 +82,9 @@ impl Receiver {
                 }
                 if source.is_some_and(|source| *gates.of(&source.name).stopped().borrow()) {
                     return Decision::Reject(Rejection::Congestion);
+                }
+                if let Some(doubt) = source.and_then(|s| identity::doubt_of_source(s, offer, &guest)) {
+                    return Decision::Reject(doubt);
                 }
                 let may_store = source.is_some();
                 let ip = offer.address.ip();

@@ -6,7 +6,7 @@ mod session;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -15,8 +15,9 @@ use super::caller::{self, Caller};
 use super::commitment::Commitments;
 use super::find;
 use super::gate::Gates;
+use super::identity;
 use super::meter::Meter;
-use super::port::{self, Door, Guest, LOST, ListenError, Room};
+use super::port::{self, Bound, Door, Guest, LOST, ListenError, Room};
 use super::service::Service;
 use crate::assoc::{AcceptPolicy, Answer, Choice, Decision, Offer, Offered, Rejection};
 use crate::audit::Audit;
@@ -56,14 +57,14 @@ pub struct Services {
 
 impl Services {
     /// Binds the configured address.
-    pub async fn bind(&self) -> Result<TcpListener, ListenError> {
-        let address = self.config.borrow().node.listen;
-        port::bind(address).await
+    pub async fn bind(&self) -> Result<Bound, ListenError> {
+        let config = self.config.borrow().clone();
+        Bound::new(config.node.listen, &config, |config| config.node.tls.as_ref()).await
     }
 
     /// Serves until it is told to stop; associations then end after the message in hand.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        port::listen(Hospital { services: self, crowd: Crowd::default() }, listener, stop).await;
+    pub async fn serve(self, bound: Bound, stop: CancellationToken) {
+        port::listen(Hospital { services: self, crowd: Crowd::default() }, bound, stop).await;
     }
 }
 
@@ -92,6 +93,8 @@ impl Door for Hospital {
             ae_titles: vec![config.node.ae_title.clone()],
             max_pdu: limits.max_pdu,
             accept_scp_role: true,
+            tls: guest.acceptor(&config),
+            authenticate: Some(identity::authenticate(&config)),
             choose: {
                 let (hospital, admitted, guest) = (self.clone(), admitted.clone(), guest.clone());
                 Arc::new(move |offer: &Offer| hospital.decide(offer, &config, &guest, &stop, &admitted))
@@ -136,6 +139,9 @@ impl Hospital {
             }
             return Decision::Reject(Rejection::CallingNotRecognized);
         };
+        if let Some(doubt) = doubt(config, &caller, offer, guest) {
+            return Decision::Reject(doubt);
+        }
         let Some(place) = self.crowd.enter(caller.name(), limits) else {
             if guest.may_say(TOO_MANY) {
                 warn!(
@@ -174,6 +180,17 @@ impl Hospital {
             Some(_) => Answer::UserRejection,
         });
         Decision::AcceptExtended(choice, Box::new(find::negotiate))
+    }
+}
+
+/// Why the caller is not who it says, if it is not.
+fn doubt(config: &Config, caller: &Caller, offer: &Offer, guest: &Guest) -> Option<Rejection> {
+    match (&caller.peer, &caller.source) {
+        (Some(peer), _) => identity::doubt_of_peer(peer, offer, guest),
+        (None, Some(sender)) => {
+            config.source(&sender.name).and_then(|source| identity::doubt_of_source(source, offer, guest))
+        }
+        (None, None) => None,
     }
 }
 

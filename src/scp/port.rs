@@ -14,7 +14,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error_span, warn};
 
 use super::complaints::{Complaints, MINUTE};
+use crate::assoc::tls::{Acceptor, TlsError, TlsPort};
 use crate::assoc::{self, AcceptPolicy, AssocError, Association};
+use crate::config::{Config, ServerTls};
 use waiting::{Ticket, Waiting};
 
 /// Associations of peers that nobody knows by their address. They have these to themselves, so that no stranger can
@@ -31,19 +33,25 @@ const NOT_ACCEPTED: &str = "cannot accept a connection";
 const NOT_NEGOTIATED: &str = "no association";
 pub(super) const LOST: &str = "association lost";
 
-/// A port that is taken, or that may not be used.
+/// Why a port cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("listening on {address}")]
-pub struct ListenError {
-    /// As configured.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: std::io::Error,
-}
-
-/// Listens at an address.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+pub enum ListenError {
+    /// It is taken, or may not be used.
+    #[error("listening on {address}")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its certificate or its key.
+    #[error("speaking TLS on {address}")]
+    Tls {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: Box<TlsError>,
+    },
 }
 
 /// Who is let in at a port, and what becomes of them.
@@ -68,6 +76,32 @@ pub(super) struct Room {
     pub(super) waiting: usize,
 }
 
+/// A port that is ours, and the TLS that is spoken on it.
+pub struct Bound {
+    listener: TcpListener,
+    tls: Arc<TlsPort>,
+}
+
+impl Bound {
+    /// Reads the files for TLS, if it is a TLS port, and binds the address.
+    pub(super) async fn new(
+        address: SocketAddr,
+        config: &Arc<Config>,
+        tls: fn(&Config) -> Option<&ServerTls>,
+    ) -> Result<Self, ListenError> {
+        let tls = Arc::new(
+            TlsPort::open(config, tls).map_err(|source| ListenError::Tls { address, source: Box::new(source) })?,
+        );
+        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
+        Ok(Bound { listener, tls })
+    }
+
+    /// Where it is.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
 /// Who has connected. A clone is another handle.
 #[derive(Clone)]
 pub(super) struct Guest {
@@ -77,9 +111,15 @@ pub(super) struct Guest {
     /// Until it has negotiated.
     ticket: Arc<Mutex<Option<Ticket>>>,
     seat: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    tls: Arc<TlsPort>,
 }
 
 impl Guest {
+    /// What the association is to be secured with, by this configuration.
+    pub(super) fn acceptor(&self, config: &Arc<Config>) -> Option<Acceptor> {
+        self.tls.acceptor(config)
+    }
+
     /// Whether there is still room for a line of this kind about the address of the guest; if not, it is counted.
     pub(super) fn may_say(&self, what: &'static str) -> bool {
         self.complaints.may_say(what, self.address.ip())
@@ -116,7 +156,8 @@ impl Guest {
             // Port scanners and load balancers connect and go away; that is no event.
             Ok(_) | Err(AssocError::Closed) => {}
             Err(error) if self.may_say(NOT_NEGOTIATED) => {
-                warn!(error = error as &dyn std::error::Error, "{NOT_NEGOTIATED}");
+                let remedy = error.remedy();
+                warn!(error = error as &dyn std::error::Error, remedy, "{NOT_NEGOTIATED}");
             }
             Err(_) => {}
         }
@@ -136,7 +177,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Lets guests in until it is told to stop; associations then end after the message in hand.
-pub(super) async fn listen(door: impl Door, listener: TcpListener, stop: CancellationToken) {
+pub(super) async fn listen(door: impl Door, bound: Bound, stop: CancellationToken) {
+    let Bound { listener, tls } = bound;
     let known = Hall::new(door.room());
     let strangers = Hall::new(Room { associations: STRANGERS, waiting: STRANGERS_WAITING });
     let complaints = Arc::new(Complaints::default());
@@ -160,6 +202,7 @@ pub(super) async fn listen(door: impl Door, listener: TcpListener, stop: Cancell
                     associations: Arc::clone(&hall.associations),
                     ticket: Arc::new(Mutex::new(Some(hall.waiting.enter(address.ip())))),
                     seat: Arc::default(),
+                    tls: Arc::clone(&tls),
                 };
                 let span = error_span!("association", peer.address = %address);
                 tasks.spawn(door.clone().serve(socket, guest, stop.clone()).instrument(span));

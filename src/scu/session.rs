@@ -197,9 +197,11 @@ impl SourceSession {
 /// Opens an association with these contexts.
 pub(super) async fn connect(target: &Target, contexts: Vec<Proposed>) -> Result<Session, ScuError> {
     let (called, calling) = (target.called.clone(), target.calling.clone());
-    let proposal = Proposal { called, calling, contexts, max_pdu: MAX_PDU, extended: Vec::new() };
+    let (tls, identity) = (target.tls.clone(), target.identity.clone());
+    let proposal = Proposal { called, calling, contexts, max_pdu: MAX_PDU, extended: Vec::new(), tls, identity };
     let timeouts = RequestTimeouts { connect: target.connect, negotiate: target.respond };
-    let opened: Result<_, AssocError> = assoc::request(&target.host, target.port, &proposal, &timeouts).await;
+    let opening = Box::pin(assoc::request(&target.host, target.port, &proposal, &timeouts));
+    let opened: Result<_, AssocError> = opening.await;
     let mut association = opened.map_err(|source| ScuError::Open { called: target.called.clone(), source })?;
     if target.throttle.is_some() {
         association.set_throttle(target.throttle.clone());

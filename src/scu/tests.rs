@@ -41,6 +41,8 @@ where
         ae_titles: Vec::new(),
         max_pdu: 16 * 1024,
         accept_scp_role: true,
+        tls: None,
+        authenticate: None,
         choose: Arc::new(move |_| {
             Decision::Accept(Box::new(move |offered| {
                 if accepts(offered.abstract_syntax.as_str()) {
@@ -65,6 +67,8 @@ where
         respond: LONG,
         default_charset: CharacterSet::from_terms("ISO_IR 100"),
         throttle: None,
+        tls: None,
+        identity: None,
     };
     (target, running)
 }

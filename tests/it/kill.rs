@@ -224,6 +224,8 @@ async fn store_all(port: u16, objects: &[SampleObject]) -> BTreeSet<String> {
         contexts: kinds.iter().map(context).collect(),
         max_pdu: 16_384,
         extended: Vec::new(),
+        tls: None,
+        identity: None,
     };
     let timeouts = RequestTimeouts { connect: PATIENCE, negotiate: PATIENCE };
     let mut answered = BTreeSet::new();

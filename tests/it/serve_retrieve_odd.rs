@@ -224,6 +224,8 @@ fn answer_to(port: u16, identifier: &[u8]) -> Command {
         contexts: vec![context],
         max_pdu: 16_384,
         extended: Vec::new(),
+        tls: None,
+        identity: None,
     };
     let timeouts = RequestTimeouts { connect: PATIENCE, negotiate: PATIENCE };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -28,6 +28,8 @@ async fn associate(port: u16) -> Association {
         contexts: vec![context(VERIFICATION), context(CT)],
         max_pdu: 16_384,
         extended: Vec::new(),
+        tls: None,
+        identity: None,
     };
     let timeouts = RequestTimeouts { connect: PATIENCE, negotiate: PATIENCE };
     request("127.0.0.1", port, &proposal, &timeouts).await.unwrap()

@@ -11,7 +11,7 @@ use crate::assoc::{LONGEST_PDU, accept};
 /// A raw peer, and our side of the association that it opened: context 1 is accepted, 3 was refused.
 async fn established() -> (TcpStream, Association) {
     let (mut peer, socket) = sockets().await;
-    peer.write_all(&pdu::write_rq(&usual()).unwrap()).await.unwrap();
+    peer.write_all(&pdu::write_rq(&usual(), None).unwrap()).await.unwrap();
     let association = accept(socket, &storage_only()).await.unwrap();
     assert_eq!(read_pdu(&mut peer).await.unwrap().0, kind::ASSOCIATE_AC);
     (peer, association)
@@ -38,7 +38,7 @@ const SHORT: Duration = Duration::from_millis(50);
 async fn what_the_protocol_does_not_allow_ends_in_an_abort() {
     let long = u32::to_be_bytes(LONGEST_PDU + 1);
     for (bytes, reason) in [
-        (pdu::write_rq(&usual()).unwrap(), 2),
+        (pdu::write_rq(&usual(), None).unwrap(), 2),
         (pdu(kind::ASSOCIATE_AC, &[0; 80]), 2),
         (pdu(kind::ASSOCIATE_RJ, &[0; 4]), 2),
         (pdu(kind::RELEASE_RP, &[0; 4]), 2),

@@ -167,6 +167,8 @@ fn proposal(contexts: &[(&str, &[&str], Option<bool>)]) -> Proposal {
         contexts: contexts.collect(),
         max_pdu: 131_072,
         extended: Vec::new(),
+        tls: None,
+        identity: None,
     }
 }
 

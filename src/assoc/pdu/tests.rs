@@ -4,6 +4,7 @@ use dicom_ul::pdu::{UserIdentity, UserIdentityType, read_pdu};
 use proptest::prelude::*;
 
 use super::*;
+use crate::assoc::Roles;
 use crate::assoc::{Answer, Proposed};
 use crate::dicom::AeTitle;
 
@@ -21,6 +22,8 @@ fn proposal(contexts: usize, syntaxes: usize) -> Proposal {
         contexts: (0..contexts).map(context).collect(),
         max_pdu: 131_072,
         extended: vec![(uids::STUDY_ROOT_FIND.into(), vec![1, 1, 0])],
+        tls: None,
+        identity: None,
     }
 }
 
@@ -41,7 +44,7 @@ fn fixed(version: u16, called: &[u8; 16], calling: &[u8; 16], items: &[Vec<u8>])
 
 #[test]
 fn what_we_propose_is_read_by_us_and_by_dicom_ul() {
-    let bytes = write_rq(&proposal(3, 2)).unwrap();
+    let bytes = write_rq(&proposal(3, 2), None).unwrap();
     let rq = read_rq(body(&bytes)).unwrap();
     assert_eq!((rq.version, rq.called.as_str(), rq.calling.as_str()), (1, "THERE", "HERE"));
     assert_eq!(rq.application_context.as_ref().unwrap().as_str(), uids::APPLICATION_CONTEXT);
@@ -62,7 +65,7 @@ fn what_we_propose_is_read_by_us_and_by_dicom_ul() {
 
 #[test]
 fn what_we_answer_is_read_by_us_and_by_dicom_ul() {
-    let rq = read_rq(body(&write_rq(&proposal(4, 2)).unwrap())).unwrap();
+    let rq = read_rq(body(&write_rq(&proposal(4, 2), None).unwrap())).unwrap();
     let results = super::super::negotiate::answer(
         &rq.contexts,
         &|o: &Offered| match o.id {
@@ -73,7 +76,7 @@ fn what_we_answer_is_read_by_us_and_by_dicom_ul() {
         },
         true,
     );
-    let bytes = write_ac(&rq, &results, 16_384).unwrap();
+    let bytes = write_ac(&rq, &results, 16_384, false).unwrap();
     let ac = read_ac(body(&bytes)).unwrap();
     assert_eq!(
         ac.contexts.iter().map(|(id, result, _)| (*id, *result)).collect::<Vec<_>>(),
@@ -102,7 +105,7 @@ fn a_request_as_large_as_they_get_is_written_and_read() {
     for context in &mut large.contexts {
         context.scp_role = Some(true);
     }
-    let rq = read_rq(body(&write_rq(&large).unwrap())).unwrap();
+    let rq = read_rq(body(&write_rq(&large, None).unwrap())).unwrap();
     assert_eq!(rq.contexts.len(), 128);
     assert_eq!(rq.contexts[127].id, 255);
     assert!(
@@ -112,7 +115,7 @@ fn a_request_as_large_as_they_get_is_written_and_read() {
 
 #[test]
 fn what_does_not_fit_is_not_proposed() {
-    let unspeakable = |proposal: &Proposal| matches!(write_rq(proposal), Err(AssocError::Unspeakable { .. }));
+    let unspeakable = |proposal: &Proposal| matches!(write_rq(proposal, None), Err(AssocError::Unspeakable { .. }));
     assert!(unspeakable(&proposal(129, 1)));
     assert!(unspeakable(&proposal(1, 0)));
     assert!(unspeakable(&proposal(1, 3000)));
@@ -196,7 +199,7 @@ fn user_identity_is_passed_over() {
 
 #[test]
 fn a_cut_pdu_is_an_error_at_every_place_but_between_items() {
-    let bytes = write_rq(&proposal(1, 1)).unwrap();
+    let bytes = write_rq(&proposal(1, 1), None).unwrap();
     let whole = body(&bytes);
     let between: Vec<_> = (0..whole.len()).filter(|cut| read_rq(&whole[..*cut]).is_ok()).collect();
     // Behind the fixed part, the application context and the presentation context.
@@ -223,7 +226,7 @@ proptest! {
     fn a_request_with_changed_bytes_never_panics(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
-        let mut bytes = write_rq(&proposal(3, 3)).unwrap();
+        let mut bytes = write_rq(&proposal(3, 3), None).unwrap();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;

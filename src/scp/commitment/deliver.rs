@@ -12,7 +12,7 @@ use super::{Busy, Commitments, lock};
 use crate::audit::{AuditEvent, AuditOutcome, Party};
 use crate::catalog::{CatalogError, Commitment};
 use crate::config::Config;
-use crate::dataset::{CharacterSet, write_commitment_result};
+use crate::dataset::write_commitment_result;
 use crate::dicom::{Status, uids};
 use crate::scp::node::Services;
 use crate::scu::{Report, ScuError, Target, report};
@@ -149,17 +149,7 @@ async fn put_off(services: &Services, commitment: &Commitment, age: Duration, wh
 /// Whom to tell, as configured.
 fn target(config: &Arc<Config>, peer: &str) -> Option<Target> {
     let peer = config.peers.iter().find(|known| known.is_called(peer))?;
-    Some(Target {
-        name: peer.ae_title.to_string(),
-        host: peer.address.host.clone(),
-        port: peer.address.port,
-        called: peer.ae_title.clone(),
-        calling: config.node.ae_title.clone(),
-        connect: CONNECT,
-        respond: RESPOND,
-        default_charset: CharacterSet::ascii(),
-        throttle: None,
-    })
+    Some(Target::of_peer(peer, config.node.ae_title.clone(), CONNECT, RESPOND))
 }
 
 fn now() -> i64 {

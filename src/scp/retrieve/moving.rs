@@ -12,7 +12,6 @@ use crate::assoc::Proposed;
 use crate::audit::{Alert, AuditEvent};
 use crate::catalog::CatalogError;
 use crate::config::Peer;
-use crate::dataset::CharacterSet;
 use crate::dicom::Status;
 use crate::dimse::{DimseError, Session};
 use crate::scp::refusal::Refusal;
@@ -66,17 +65,8 @@ pub(super) async fn perform(session: &mut Session, run: &mut Run<'_>, peer: &Pee
 }
 
 fn target(asked: &Asked<'_>, peer: &Peer) -> Target {
-    Target {
-        name: peer.ae_title.to_string(),
-        host: peer.address.host.clone(),
-        port: peer.address.port,
-        called: peer.ae_title.clone(),
-        calling: asked.services.config.borrow().node.ae_title.clone(),
-        connect: CONNECT,
-        respond: RESPOND,
-        default_charset: CharacterSet::ascii(),
-        throttle: None,
-    }
+    let calling = asked.services.config.borrow().node.ae_title.clone();
+    Target::of_peer(peer, calling, CONNECT, RESPOND)
 }
 
 /// Objects on their way to the destination, as many as share an association.

@@ -50,6 +50,8 @@ impl Destination {
                         ae_titles: Vec::new(),
                         max_pdu: 16 * 1024,
                         accept_scp_role: false,
+                        tls: None,
+                        authenticate: None,
                         choose: Arc::new(|_| Decision::Accept(Box::new(|offered| offered.accept()))),
                     };
                     // A peer that only looks whether somebody listens is no matter.

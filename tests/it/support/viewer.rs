@@ -48,6 +48,8 @@ fn target(port: u16) -> Target {
         respond: PATIENCE,
         default_charset: CharacterSet::ascii(),
         throttle: None,
+        tls: None,
+        identity: None,
     }
 }
 
