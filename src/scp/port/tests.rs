@@ -31,10 +31,11 @@ impl Door for Fragile {
 
 #[tokio::test]
 async fn a_panic_ends_one_association_and_no_other() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let config = Arc::new(crate::config::parse("", None).unwrap());
+    let bound = Bound::new(([127, 0, 0, 1], 0).into(), &config, |_| None).await.unwrap();
+    let address = bound.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let listening = tokio::spawn(listen(Fragile::default(), listener, stop.clone()));
+    let listening = tokio::spawn(listen(Fragile::default(), bound, stop.clone()));
     for expected in ["", "welcome", "welcome"] {
         let mut heard = String::new();
         let mut stream = TcpStream::connect(address).await.unwrap();
