@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use flate2::Crc;
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use tokio_util::sync::CancellationToken;
 
 use super::identify::{Found, identify, kind_of_archive};
 use super::rewind::Rewind;
@@ -57,11 +58,12 @@ pub(super) struct Member {
 /// A member as a stream that owns its file, so that it can be read elsewhere.
 pub type Unpacked = Box<dyn Read + Send>;
 
-/// Hands every member of an archive to `member`, until that says stop.
+/// Hands every member of an archive to `member`, until that says stop. What takes long ends in an error once it is to stop.
 pub(super) fn members(
     file: &File,
     kind: ArchiveKind,
     length: u64,
+    stop: &CancellationToken,
     member: &mut dyn FnMut(Member) -> io::Result<bool>,
 ) -> io::Result<()> {
     if kind == ArchiveKind::Gzip {
@@ -77,7 +79,7 @@ pub(super) fn members(
             return Ok(());
         }
         // How long it is, only unpacking tells; that also checks its sum.
-        let size = head.len() as u64 + io::copy(&mut stream, &mut io::sink()).map_err(damaged)?;
+        let size = head.len() as u64 + read_to_end(&mut stream, stop).map_err(damaged)?;
         member(Member { name: b"content".to_vec(), archived: Archived::Gzip, size, crc: None, refused: None })?;
         return Ok(());
     }
@@ -134,13 +136,19 @@ pub fn unpack(file: File, archived: Archived, length: u64, size: u64) -> io::Res
 }
 
 /// What a member is. One that is an object is read to its end, and its sum compared.
-pub(super) fn identify_member(file: File, length: u64, member: &Member, charset: &CharacterSet) -> io::Result<Found> {
+pub(super) fn identify_member(
+    file: File,
+    length: u64,
+    member: &Member,
+    charset: &CharacterSet,
+    stop: &CancellationToken,
+) -> io::Result<Found> {
     let summed = Summed { inner: unpack(file, member.archived, length, member.size)?, crc: Crc::new() };
     let mut stream = Rewind::new(summed);
     let found = identify(&mut stream, member.size, Some(member.archived), charset).map_err(damaged)?;
     if matches!(found, Found::Object(..)) {
         let mut summed = stream.into_inner();
-        io::copy(&mut summed, &mut io::sink()).map_err(damaged)?;
+        read_to_end(&mut summed, stop).map_err(damaged)?;
         if member.crc.is_some_and(|crc| crc != summed.crc.sum()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the member has other bytes than its sum says"));
         }
@@ -148,14 +156,29 @@ pub(super) fn identify_member(file: File, length: u64, member: &Member, charset:
     Ok(found)
 }
 
+/// Reads what is left, and says how much that was.
+fn read_to_end(stream: &mut impl Read, stop: &CancellationToken) -> io::Result<u64> {
+    let (mut chunk, mut read) = (vec![0; CHUNK], 0);
+    while !stop.is_cancelled() {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(read),
+            Ok(n) => read += n as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("stopped"))
+}
+
 /// Reads a file as an archive as a stranger made it, and its first members. Says how many members it has. For fuzzing.
 #[doc(hidden)]
 pub fn read_anything(file: &File, kind: ArchiveKind) -> io::Result<usize> {
     let (length, mut count) = (file.metadata()?.len(), 0);
-    let read = members(file, kind, length, &mut |member| {
+    let stop = CancellationToken::new();
+    let read = members(file, kind, length, &stop, &mut |member| {
         count += 1;
         if count <= 16 && member.refused.is_none() && member.size <= ALLOWED {
-            let _ = identify_member(file.try_clone()?, length, &member, &CharacterSet::ascii());
+            let _ = identify_member(file.try_clone()?, length, &member, &CharacterSet::ascii(), &stop);
         }
         Ok(true)
     });

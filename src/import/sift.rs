@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::archive::{ArchiveKind, Member, identify_member, members};
 use super::dicomdir::missing_files;
 use super::identify::{Found, identify};
@@ -38,6 +40,8 @@ pub struct Sieve {
     pub charset: CharacterSet,
     /// Whether archives are left packed.
     pub refuse_archives: bool,
+    /// Whoever asked does not want to know any more.
+    pub stop: CancellationToken,
 }
 
 /// What came of a file.
@@ -105,17 +109,17 @@ impl Sieve {
     }
 
     /// Goes through the members of an archive, and hands rows on, some at a time; `false` from `give` ends it. Says how
-    /// many objects are of another day than was asked for.
+    /// many objects are of another day than was asked for. Stopped, it ends without its last rows.
     pub fn archive(
         &self,
         candidate: &Candidate,
         kind: ArchiveKind,
         give: &mut dyn FnMut(Vec<ListedFile>) -> bool,
     ) -> u64 {
-        let (mut rows, mut outside, mut some) = (Vec::new(), 0, false);
+        let (mut rows, mut outside, mut some, mut wanted) = (Vec::new(), 0, false, true);
         let length = candidate.look.size;
         let read = candidate.folder.file(&candidate.key.name).and_then(|(file, _)| {
-            members(&file, kind, length, &mut |member| {
+            members(&file, kind, length, &self.stop, &mut |member| {
                 match self.member(&file, candidate, &member) {
                     Some(Sifted::File(row)) => {
                         some = true;
@@ -124,9 +128,14 @@ impl Sieve {
                     Some(_) => outside += 1,
                     None => {}
                 }
-                Ok(rows.len() < PART || give(std::mem::take(&mut rows)))
+                wanted = !self.stop.is_cancelled() && (rows.len() < PART || give(std::mem::take(&mut rows)));
+                Ok(wanted)
             })
         });
+        // Its last row would say that it has been gone through.
+        if !wanted || self.stop.is_cancelled() {
+            return outside;
+        }
         if let Err(error) = read {
             rows.push(candidate.row(FileState::Unreadable, Some(Reason::UnreadableFile), words(&error), None));
         } else if !some && outside == 0 {
@@ -149,7 +158,8 @@ impl Sieve {
         if let Some(refused) = &member.refused {
             return unreadable(refused.clone());
         }
-        let found = file.try_clone().and_then(|file| identify_member(file, candidate.look.size, member, &self.charset));
+        let length = candidate.look.size;
+        let found = file.try_clone().and_then(|file| identify_member(file, length, member, &self.charset, &self.stop));
         match found {
             Err(error) => unreadable(words(&error)),
             Ok(Found::Unreadable(what)) => unreadable(what),

@@ -184,11 +184,12 @@ impl Work {
     }
 
     /// What was asked for.
-    fn sieve(&self) -> Sieve {
+    fn sieve(&self, stop: &CancellationToken) -> Sieve {
         Sieve {
             days: DateRange { from: self.job.spec.from, to: self.job.spec.to },
             charset: charset_of(&self.engine.config.borrow(), None),
             refuse_archives: self.spec.how == ImportHow::LinkOnly,
+            stop: stop.clone(),
         }
     }
 
@@ -231,7 +232,7 @@ impl Work {
         let lister = Lister {
             catalog: self.engine.catalog.clone(),
             job: self.job.id,
-            sieve: self.sieve(),
+            sieve: self.sieve(&stop),
             way: self.way(),
             copies: self.spec.how == ImportHow::Copy,
             store: self.engine.store.clone(),

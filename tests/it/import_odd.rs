@@ -7,12 +7,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
 use flate2::Compression;
-use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::write::GzEncoder;
 use pacsferry::dicom::uids;
 use pacsferry::sample::{Archive, SampleObject};
 
 use crate::import::{archive, ferry, folder, report, told, verdict};
-use crate::support::medium::{Medium, digest, head, part10};
+use crate::support::medium::{Medium, digest, head, part10, zip};
 use crate::support::peers::{Ferry, samples};
 use crate::support::scene::deliverable;
 
@@ -359,46 +359,4 @@ fn read_only_media_are_read() {
     }
     assert_eq!(code, 0);
     assert_eq!(ferry.filed(), deliverable(&archive));
-}
-
-/// A zip file of these members, every second one stored, the others deflated.
-fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for (n, (name, bytes)) in members.iter().enumerate() {
-        let mut crc = flate2::Crc::new();
-        crc.update(bytes);
-        let (method, packed) = if n % 2 == 0 {
-            let mut deflate = DeflateEncoder::new(Vec::new(), Compression::fast());
-            deflate.write_all(bytes).unwrap();
-            (8_u16, deflate.finish().unwrap())
-        } else {
-            (0, bytes.clone())
-        };
-        let mut facts = Vec::new();
-        facts.extend_from_slice(&method.to_le_bytes());
-        facts.extend_from_slice(&[0; 4]);
-        facts.extend_from_slice(&crc.sum().to_le_bytes());
-        facts.extend_from_slice(&(packed.len() as u32).to_le_bytes());
-        facts.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        facts.extend_from_slice(&(name.len() as u16).to_le_bytes());
-        facts.extend_from_slice(&[0; 2]);
-        directory.extend_from_slice(b"PK\x01\x02\x14\0\x14\0\0\0");
-        directory.extend_from_slice(&facts);
-        directory.extend_from_slice(&[0; 10]);
-        directory.extend_from_slice(&(out.len() as u32).to_le_bytes());
-        directory.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"PK\x03\x04\x14\0\0\0");
-        out.extend_from_slice(&facts);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&packed);
-    }
-    let at = out.len() as u32;
-    out.extend_from_slice(&directory);
-    out.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-    out.extend_from_slice(&(members.len() as u16).to_le_bytes());
-    out.extend_from_slice(&(members.len() as u16).to_le_bytes());
-    out.extend_from_slice(&(directory.len() as u32).to_le_bytes());
-    out.extend_from_slice(&at.to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out
 }

@@ -195,7 +195,7 @@ async fn read_again(
     if !key.member.is_empty() {
         return Err("the object is gone from the archive; import the folder again to unpack it once more".into());
     }
-    let sieve = work.sieve();
+    let sieve = work.sieve(&work.stop);
     let sifted = tokio::task::spawn_blocking(move || {
         let folder = Arc::new(Folder::open(&folder).map_err(|error| words(&error))?);
         let look = folder.look(&key.name).map_err(|error| words(&error))?;
