@@ -9,7 +9,7 @@ from ways import PATIENCE, Run, expect, movescu_command
 
 
 def getscu_command(source, study, *more):
-    return ["getscu", "-q", "+B", "-S", "-aet", "GETSCU", "-aec", source.ae_title, "-pdu", "131072", *more,
+    return ["getscu", "-q", "-S", "-aet", "GETSCU", "-aec", source.ae_title, "-pdu", "131072", *more,
             "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}", HOST, str(source.port)]
 
 
@@ -22,7 +22,7 @@ def got(source, corpus, at_once):
         with source, ThreadPoolExecutor(at_once) as pool:
             started = time.monotonic()
             list(pool.map(
-                lambda study: run(getscu_command(source, study, "-od", str(out)), PATIENCE), corpus.studies))
+                lambda study: run(getscu_command(source, study, "+B", "-od", str(out)), PATIENCE), corpus.studies))
             seconds = time.monotonic() - started
         stored = len(os.listdir(out))
         if stored != len(corpus.files):
