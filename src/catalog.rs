@@ -63,7 +63,7 @@ pub use query::{
     Query,
 };
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
-pub use selection::{HeldInstance, Selected, Selection};
+pub use selection::{HeldInstance, HeldKind, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use uid_locks::UidLocks;

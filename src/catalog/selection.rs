@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
+use super::codes::unsigned;
 use super::places::{Bytes, instance_bytes};
 use super::{Catalog, CatalogError};
 use crate::db::DbError;
@@ -57,7 +58,34 @@ pub struct HeldInstance {
     pub digest: Option<Digest>,
 }
 
+/// So many instances of a SOP class are held in a transfer syntax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldKind {
+    /// The SOP class.
+    pub class: SopClassUid,
+    /// The transfer syntax.
+    pub transfer_syntax: TransferSyntaxUid,
+    /// How many, of those that were looked at.
+    pub instances: u64,
+}
+
 impl Catalog {
+    /// What kinds the latest instances are of, so many of them being looked at.
+    pub async fn held_kinds(&self, sample: usize) -> Result<Vec<HeldKind>, CatalogError> {
+        let sample = i64::try_from(sample).unwrap_or(i64::MAX);
+        self.read(move |c| {
+            let kind = |row: &Row<'_>| {
+                Ok(HeldKind {
+                    class: SopClassUid::new(row.get_ref(0)?.as_str()?),
+                    transfer_syntax: TransferSyntaxUid::new(row.get_ref(1)?.as_str()?),
+                    instances: unsigned(row.get(2)?),
+                })
+            };
+            Ok(c.prepare_cached(KINDS)?.query_map([sample], kind)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// The instances of a selection, `limit` at most.
     pub async fn select(&self, selection: &Selection, limit: usize) -> Result<Selected, CatalogError> {
         let (sql, parameters) = statement(selection, limit);
@@ -115,6 +143,11 @@ impl Catalog {
 fn uid(c: &Connection, id: i64) -> Result<String, DbError> {
     Ok(c.prepare_cached("SELECT uid FROM uids WHERE id = ?1")?.query_row([id], |row| row.get(0))?)
 }
+
+const KINDS: &str = "SELECT c.uid, t.uid, count(*)
+    FROM (SELECT class, transfer_syntax FROM instances ORDER BY id DESC LIMIT ?1) i
+        CROSS JOIN uids c ON c.id = i.class CROSS JOIN uids t ON t.id = i.transfer_syntax
+    GROUP BY i.class, i.transfer_syntax";
 
 pub(super) const HELD: &str = concat!(
     "SELECT i.id, st.uid, i.uid, c.uid, t.uid, ",

@@ -18,6 +18,7 @@ use super::gate::Gates;
 use super::identity;
 use super::meter::Meter;
 use super::port::{self, Bound, Door, Guest, LOST, ListenError, Room};
+use super::retrieve::Held;
 use super::service::Service;
 use crate::assoc::{AcceptPolicy, Answer, Choice, Decision, Offer, Offered, Rejection};
 use crate::audit::Audit;
@@ -64,7 +65,7 @@ impl Services {
 
     /// Serves until it is told to stop; associations then end after the message in hand.
     pub async fn serve(self, bound: Bound, stop: CancellationToken) {
-        port::listen(Hospital { services: self, crowd: Crowd::default() }, bound, stop).await;
+        port::listen(Hospital { services: self, crowd: Crowd::default(), held: Held::default() }, bound, stop).await;
     }
 }
 
@@ -73,6 +74,7 @@ impl Services {
 struct Hospital {
     services: Services,
     crowd: Crowd,
+    held: Held,
 }
 
 impl Door for Hospital {
@@ -89,6 +91,7 @@ impl Door for Hospital {
         let config = self.services.config.borrow().clone();
         let admitted = Admitted::default();
         let limits = config.node.limits.clone();
+        self.held.refresh(&self.services.catalog).await;
         let policy = AcceptPolicy {
             ae_titles: vec![config.node.ae_title.clone()],
             max_pdu: limits.max_pdu,
@@ -174,10 +177,12 @@ impl Hospital {
         }
         let rights = caller.clone();
         admitted.put(caller, place);
+        let held = self.held.clone();
         let choice: Choice = Box::new(move |offered| match Service::of_class(offered.abstract_syntax.as_str()) {
             None => Answer::AbstractSyntaxNotSupported,
-            Some(_) if needs(offered).is_none_or(|right| rights.may(right)) => offered.accept(),
-            Some(_) => Answer::UserRejection,
+            Some(_) if needs(offered).is_some_and(|right| !rights.may(right)) => Answer::UserRejection,
+            Some(Service::Storage) if is_for_get(offered) => held.accept(offered),
+            Some(_) => offered.accept(),
         });
         Decision::AcceptExtended(choice, Box::new(find::negotiate))
     }
@@ -197,9 +202,14 @@ fn doubt(config: &Config, caller: &Caller, offer: &Offer, guest: &Guest) -> Opti
 /// The right that a presentation context needs: a storage class that the peer wants to be the SCP of is for C-GET.
 fn needs(offered: &Offered) -> Option<Right> {
     match Service::of_class(offered.abstract_syntax.as_str())? {
-        Service::Storage if offered.roles.is_some_and(|roles| roles.scp) => Some(Right::Retrieve),
+        Service::Storage if is_for_get(offered) => Some(Right::Retrieve),
         service => service.right(),
     }
+}
+
+/// Whether the peer wants to be sent objects on this context.
+fn is_for_get(offered: &Offered) -> bool {
+    offered.roles.is_some_and(|roles| roles.scp)
 }
 
 /// What to write into the configuration for one who is not known.

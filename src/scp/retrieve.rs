@@ -6,6 +6,7 @@
 
 mod feed;
 mod get;
+mod held;
 mod identifier;
 mod moving;
 mod run;
@@ -26,6 +27,7 @@ use crate::dataset::{Bounds, Identifier};
 use crate::dicom::{Encoding, Status, encoding_of};
 use crate::dimse::{Command, CommandField, DimseError, Session};
 
+pub(super) use held::Held;
 use identifier::Request;
 use run::{Ended, Run};
 

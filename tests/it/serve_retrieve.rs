@@ -197,6 +197,29 @@ fn getscu_gets_what_it_takes_in_either_root_and_at_every_level() {
     }
 }
 
+#[test]
+fn a_viewer_that_puts_all_it_takes_into_one_context_gets_what_is_held() {
+    const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+    const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
+    let samples = samples();
+    for held in [JPEG_2000, uids::EXPLICIT_LE] {
+        let one = distinct(&samples).into_iter().find(|sample| sample.transfer_syntax == held).expect(held);
+        let Site { ferry, _node, .. } = Site::of(&[one]);
+        // Restarted: what is held is looked at when an association comes, and then not for some seconds.
+        drop(_node);
+        let _node = ferry.serve();
+        let folder = tempfile::tempdir().unwrap();
+        let responses = pynetdicom_retrieves(&serde_json::json!({
+            "port": ferry.node, "called": Ferry::NODE, "model": uids::STUDY_ROOT_GET, "folder": folder.path(),
+            "classes": [one.sop_class], "syntaxes": [JPEG_LOSSLESS, uids::IMPLICIT_LE, JPEG_2000, uids::EXPLICIT_LE],
+            "keys": [["QueryRetrieveLevel", "STUDY"], ["StudyInstanceUID", one.study]],
+        }));
+        assert_eq!(responses.last().map(|last| (last[0], last[2])), Some((Some(0), Some(1))), "{}", ferry.served());
+        let received = std::fs::read(folder.path().join(&one.sop_instance)).unwrap();
+        assert!(received == one.data_set(), "{held}");
+    }
+}
+
 /// The samples in Explicit VR Little Endian of the patient who has the most of them.
 fn of_one_patient(samples: &[Sample]) -> (String, Vec<&Sample>) {
     let mut patients: BTreeMap<String, Vec<&Sample>> = BTreeMap::new();

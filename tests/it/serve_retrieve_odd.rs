@@ -189,6 +189,40 @@ fn more_kinds_of_objects_than_presentation_contexts_take_more_associations() {
 }
 
 #[test]
+fn many_large_objects_at_once_take_little_memory() {
+    const AT_ONCE: usize = 16;
+    const PIXELS: usize = 32 << 20;
+    let (class, uid) = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.3.4.5");
+    let mut elements = Elements::new();
+    elements.put(tags::SOP_CLASS_UID, class).put(tags::SOP_INSTANCE_UID, uid);
+    elements.put(tags::STUDY_INSTANCE_UID, "1.2.3").put(tags::SERIES_INSTANCE_UID, "1.2.3.4");
+    elements.put_bytes(tags::PIXEL_DATA, *b"OW", &vec![7; PIXELS]);
+    let data = elements.write(Encoding::ExplicitLe);
+    let medium = Medium::new();
+    let head = pacsferry::dataset::write_part10_head(class, uid, uids::EXPLICIT_LE, None);
+    medium.put("large", &[head.as_slice(), &data].concat());
+    let ferry = Ferry::new();
+    ferry.configure_with(&[], &peer(viewer::AE_TITLE, 104));
+    assert_eq!(ferry.run(&["import", medium.name(), "--link"]).code, 0);
+    let (port, node) = (ferry.node, ferry.serve());
+    // One half as it is held, one half converted.
+    std::thread::scope(|scope| {
+        let retrieves: Vec<_> = (0..AT_ONCE)
+            .map(|n| {
+                let syntax = if n % 2 == 0 { uids::EXPLICIT_LE } else { uids::EXPLICIT_BE };
+                let kinds = vec![(SopClassUid::new(class), vec![TransferSyntaxUid::new(syntax)])];
+                scope.spawn(move || viewer::get_length(port, &kinds, &study("1.2.3")))
+            })
+            .collect();
+        for retrieve in retrieves {
+            assert_eq!(retrieve.join().unwrap(), data.len() as u64);
+        }
+    });
+    let peak = node.peak_memory();
+    assert!(peak < 128 << 20, "{} MiB", peak >> 20);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_what_is_wrong() {
     let site = Site::new(1, free_port());
     let ask = |keys: &[(Tag, &str)]| -> Command {

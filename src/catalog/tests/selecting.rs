@@ -67,6 +67,9 @@ async fn a_retrieve_finds_what_all_of_its_keys_name_newest_first() {
     assert!(held.iter().all(|held| matches!(held.place, Place::Stored(_)) && held.length > 0));
     let capped = catalog.select(&of(&[1, 2]), 11).await.unwrap();
     assert_eq!((capped.instances.len(), capped.more), (11, true));
+    let kinds = catalog.held_kinds(10).await.unwrap();
+    assert_eq!(kinds.iter().map(|kind| kind.instances).collect::<Vec<_>>(), [10]);
+    assert_eq!((&kinds[0].class, &kinds[0].transfer_syntax), (&held[0].class, &held[0].transfer_syntax));
     // One that is gone is left out.
     assert_eq!(catalog.held(&[ids[3], i64::MAX, ids[0]]).await.unwrap().len(), 2);
 }

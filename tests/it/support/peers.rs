@@ -106,6 +106,15 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The most memory that it has had so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if let Ok(group) = i32::try_from(self.child.id())

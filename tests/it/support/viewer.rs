@@ -1,6 +1,7 @@
 //! A viewer: asks the node for objects, over its own association or sent to others, and says all that it heard.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,26 @@ pub(crate) fn get_judged(
     let (end, progress) = block_on(run(port, Purpose::Get(kinds.clone()), how, what, cancel_after));
     let received = std::mem::take(&mut *received.lock().unwrap());
     Seen { end, progress, received }
+}
+
+/// C-GET whose objects are only counted: the bytes of all of them.
+pub(crate) fn get_length(port: u16, kinds: &Kinds, what: &Retrieval) -> u64 {
+    let length = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&length);
+    let store: Store = Arc::new(move |mut stream: ObjectStream| {
+        let length = Arc::clone(&counted);
+        Box::pin(async move {
+            while let Some(fragment) = stream.fragments.recv().await {
+                if let Fragment::Data(data) = fragment {
+                    length.fetch_add(data.len() as u64, Ordering::Relaxed);
+                }
+            }
+            (Status::SUCCESS, None)
+        })
+    });
+    let (end, _) = block_on(run(port, Purpose::Get(kinds.clone()), Retrieve::Get(store), what, None));
+    assert_eq!(end.status, Status::SUCCESS, "{end:?}");
+    length.load(Ordering::Relaxed)
 }
 
 /// C-MOVE to this AE title.
