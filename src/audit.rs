@@ -5,9 +5,12 @@
 //! by syslog, in order, whenever that is there: the queue on disk is the catalog's own table and a mark in it.
 
 mod codes;
+mod collector;
+mod delivery;
 mod event;
 mod message;
 mod queue;
+mod syslog;
 mod transfers;
 mod words;
 mod xml;
@@ -21,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Catalog;
 use crate::config::Config;
 
+pub use delivery::Delivery;
 pub use event::{Alert, AuditEvent, AuditOutcome, Party, Phase, StudyObjects, Way};
 pub use transfers::Transfers;
 

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod attendant;
+mod audit;
 mod backup;
 mod check;
 mod checkup;
@@ -112,6 +113,7 @@ enum Command {
     Job(job::Args),
     Report(report::Args),
     Quarantine(quarantine::Args),
+    Audit(audit::Args),
     Verify(verify::Args),
     Adopt(adopt::Args),
     Relocate(relocate::Args),
@@ -175,6 +177,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,
         Command::Quarantine(args) => quarantine::run(global, args).await,
+        Command::Audit(args) => audit::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
         Command::Adopt(args) => adopt::run(global, args).await,
         Command::Relocate(args) => Box::pin(relocate::run(global, args)).await,

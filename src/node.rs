@@ -1,6 +1,7 @@
 //! The composition root: builds, spawns and drains what a process is made of.
 
 mod adopt;
+mod audit;
 mod dry_run;
 mod rebuild;
 mod reload;

@@ -101,8 +101,10 @@ pub enum AuditEvent {
         who: Party,
         /// SOP Class UID of the service.
         class: String,
-        /// Its data set, as it came.
+        /// Its data set, as it came, or the beginning of it.
         identifier: Vec<u8>,
+        /// The length of its data set.
+        length: usize,
         /// Transfer Syntax UID of the data set.
         transfer_syntax: String,
         /// How it ended.
@@ -145,9 +147,24 @@ pub enum AuditEvent {
         /// How it ended.
         outcome: AuditOutcome,
     },
-    /// Somebody read the audit trail.
-    LogUsed {
-        /// Who.
-        who: Party,
-    },
+    /// The account that this process runs under read the audit trail.
+    LogUsed,
+}
+
+/// Collectors take messages of 32 KiB at least (PS3.15 A.6): of a query that is longer, so much is kept.
+const LONGEST_QUERY: usize = 16 * 1024;
+
+impl AuditEvent {
+    /// A query was received.
+    pub fn query(who: Party, class: &str, identifier: &[u8], transfer_syntax: &str, outcome: AuditOutcome) -> Self {
+        let kept = identifier.get(..LONGEST_QUERY).unwrap_or(identifier);
+        AuditEvent::Query {
+            who,
+            class: class.to_owned(),
+            identifier: kept.to_vec(),
+            length: identifier.len(),
+            transfer_syntax: transfer_syntax.to_owned(),
+            outcome,
+        }
+    }
 }

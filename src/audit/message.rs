@@ -130,12 +130,13 @@ impl AuditEvent {
                 participants.push(we.participant(false, None));
                 message(codes::USER_AUTHENTICATION, "E", Some(codes::LOGIN), outcome, participants, vec![])
             }
-            AuditEvent::Query { who, class, identifier, transfer_syntax, outcome } => {
+            AuditEvent::Query { who, class, identifier, length, transfer_syntax, outcome } => {
                 let mut participants = who.participants(true, Some(codes::SOURCE));
                 participants.push(we.participant(false, Some(codes::DESTINATION)));
+                let whole = (*length > identifier.len()).then(|| ("QueryLength", length.to_string()));
                 let query = Object {
                     naming: Naming::Query(identifier.clone()),
-                    details: vec![("TransferSyntax", transfer_syntax.clone())],
+                    details: std::iter::once(("TransferSyntax", transfer_syntax.clone())).chain(whole).collect(),
                     ..Object::system(class, "3", codes::CLASS_UID, "")
                 };
                 message(codes::QUERY, "E", None, outcome, participants, vec![query])
@@ -168,9 +169,9 @@ impl AuditEvent {
                 let job = Object::system(&id.to_string(), "20", codes::JOB, what);
                 message(codes::IMPORT, "C", Some(phase.of_job()), outcome, participants, vec![job])
             }
-            AuditEvent::LogUsed { who } => {
+            AuditEvent::LogUsed => {
                 let log = Object::system("pacsferry:audit", "13", codes::URI, "Security Audit Log");
-                let participants = who.participants(true, None);
+                let participants = vec![we.person(true, None), we.participant(false, None)];
                 message(codes::AUDIT_LOG_USED, "R", None, &success, participants, vec![log])
             }
         }

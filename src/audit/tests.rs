@@ -64,13 +64,13 @@ fn every_kind() -> Vec<AuditEvent> {
         AuditEvent::Security { alert: Alert::NodeAuthentication, who: Party::default(), what: "nobody".into() },
         AuditEvent::Security { alert: Alert::RestrictedFunction, who: peer(), what: "C-MOVE".into() },
         AuditEvent::Authentication { who: peer(), outcome: minor() },
-        AuditEvent::Query {
-            who: peer(),
-            class: "1.2.840.10008.5.1.4.1.2.2.1".into(),
-            identifier: vec![0, 1, 254, 255],
-            transfer_syntax: "1.2.840.10008.1.2".into(),
-            outcome: AuditOutcome::Success,
-        },
+        AuditEvent::query(
+            peer(),
+            "1.2.840.10008.5.1.4.1.2.2.1",
+            &[0, 1, 254, 255],
+            "1.2.840.10008.1.2",
+            AuditOutcome::Success,
+        ),
         transfer(Phase::Begun, Way::In, None),
         transfer(Phase::Ended, Way::In, None),
         transfer(Phase::Ended, Way::Out, Some(peer())),
@@ -81,7 +81,7 @@ fn every_kind() -> Vec<AuditEvent> {
             outcome: minor(),
         },
         AuditEvent::Job { id: 7, what: "migration of oldpacs".into(), phase: Phase::Begun, outcome: minor() },
-        AuditEvent::LogUsed { who: peer() },
+        AuditEvent::LogUsed,
     ]
 }
 
@@ -226,13 +226,7 @@ async fn the_events_have_the_codes_of_the_standard() {
 #[tokio::test]
 async fn a_query_beyond_all_measure_is_cut_and_says_so() {
     let scene = scene();
-    let query = |length| AuditEvent::Query {
-        who: peer(),
-        class: "1.2".into(),
-        identifier: vec![7; length],
-        transfer_syntax: "1.2".into(),
-        outcome: AuditOutcome::Success,
-    };
+    let query = |length| AuditEvent::query(peer(), "1.2", &vec![7; length], "1.2", AuditOutcome::Success);
     let lengths = [16 * 1024, 16 * 1024 + 1, 1 << 20];
     let entries = scene.after(|audit| lengths.into_iter().for_each(|length| audit.record(query(length)))).await;
     for (entry, cut) in entries.iter().zip([false, true, true]) {

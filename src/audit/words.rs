@@ -16,7 +16,7 @@ impl AuditEvent {
             AuditEvent::Commitment { .. } => "commitment",
             AuditEvent::Job { phase: Phase::Begun, .. } => "job begun",
             AuditEvent::Job { .. } => "job ended",
-            AuditEvent::LogUsed { .. } => "audit read",
+            AuditEvent::LogUsed => "audit read",
         }
     }
 }
@@ -24,13 +24,12 @@ impl AuditEvent {
 /// Who did it.
 pub(super) fn who(event: &AuditEvent) -> String {
     match event {
-        AuditEvent::Application { .. } | AuditEvent::Job { .. } => super::message::account(),
+        AuditEvent::Application { .. } | AuditEvent::Job { .. } | AuditEvent::LogUsed => super::message::account(),
         AuditEvent::Transfer { requestor: Some(party), .. } => party.to_string(),
         AuditEvent::Security { who, .. }
         | AuditEvent::Authentication { who, .. }
         | AuditEvent::Query { who, .. }
         | AuditEvent::Commitment { who, .. }
-        | AuditEvent::LogUsed { who }
         | AuditEvent::Transfer { peer: who, .. } => who.to_string(),
     }
 }
@@ -41,8 +40,8 @@ pub(super) fn what(event: &AuditEvent) -> String {
         AuditEvent::Application { what, .. } => what.clone(),
         AuditEvent::Security { what, .. } => what.clone(),
         AuditEvent::Authentication { outcome, .. } => ended("authenticated", outcome),
-        AuditEvent::Query { class, identifier, outcome, .. } => {
-            ended(&format!("query of {} bytes in {class}", identifier.len()), outcome)
+        AuditEvent::Query { class, length, outcome, .. } => {
+            ended(&format!("query of {length} bytes in {class}"), outcome)
         }
         AuditEvent::Transfer { phase, way, peer, objects, outcome, .. } => {
             let side = match way {
@@ -60,7 +59,7 @@ pub(super) fn what(event: &AuditEvent) -> String {
             ended(&what, outcome)
         }
         AuditEvent::Job { id, what, outcome, .. } => ended(&format!("job {id}, {what}"), outcome),
-        AuditEvent::LogUsed { .. } => "the audit trail was read".to_owned(),
+        AuditEvent::LogUsed => "the audit trail was read".to_owned(),
     }
 }
 

@@ -10,8 +10,6 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use super::codes::Code;
 use super::message::{Message, Naming, Object, Ourselves, Participant};
 
-/// Collectors take messages of 32 KiB at least (PS3.15 A.6): a query that is longer is cut, and says so.
-const LONGEST_QUERY: usize = 16 * 1024;
 /// No text that a peer chose is longer than this.
 const LONGEST_TEXT: usize = 1024;
 
@@ -99,19 +97,12 @@ fn object(xml: &mut Xml, one: &Object) -> io::Result<()> {
         .with_attribute(("ParticipantObjectTypeCodeRole", one.role));
     element.write_inner_content(|xml| {
         coded(xml, "ParticipantObjectIDTypeCode", one.kind)?;
-        let mut cut = None;
         match &one.naming {
             Naming::Name(name) => text(xml, "ParticipantObjectName", name)?,
-            Naming::Query(query) => {
-                let kept = query.get(..LONGEST_QUERY).inspect(|_| cut = Some(query.len())).unwrap_or(query);
-                text_as_it_is(xml, "ParticipantObjectQuery", &STANDARD.encode(kept))?;
-            }
+            Naming::Query(query) => text_as_it_is(xml, "ParticipantObjectQuery", &STANDARD.encode(query))?,
         }
         for (kind, value) in &one.details {
             detail(xml, kind, value)?;
-        }
-        if let Some(length) = cut.filter(|length| *length > LONGEST_QUERY) {
-            detail(xml, "QueryLength", &length.to_string())?;
         }
         description(xml, one)
     })?;

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::audit::{self, Auditing};
 use super::worker::announce as announce_process;
 use super::{NODE_LEASE, NodeError, WORKER_LEASE, process_name, reload};
-use crate::audit::{Audit, AuditEvent};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::intake::Intake;
@@ -40,22 +40,20 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let owner = process_name();
     let (sender, config) = watch::channel(Arc::new(node.config.clone()));
     let intake = Intake::start(node.store.clone(), node.catalog.clone(), owner.clone())?;
-    let stop_audit = CancellationToken::new();
-    let (audit, auditing) = Audit::new(node.catalog.clone(), config.clone(), "serve", stop_audit.clone());
+    let auditing = Auditing::new(node.catalog.clone(), config.clone(), "serve");
     let services = Services {
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
         outlet: Outlet::new(node.store.clone()),
-        audit: audit.clone(),
+        audit: auditing.audit.clone(),
         commitments: Commitments::new(node.catalog.clone(), node.store.clone()),
         gates: Gates::default(),
         meter: Meter::default(),
     };
     let listener = services.bind().await.map_err(NodeError::Port)?;
     announce(&listener, &config.borrow());
-    let auditing = tokio::spawn(auditing);
-    audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: true });
+    auditing.begin();
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
     let console = Web {
@@ -71,9 +69,10 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     background.spawn(announce_process(keeper.clone(), NODE_LEASE, stop_background.clone()));
     background.spawn({
-        let stop = stop_background.clone();
+        let (keeper, stop) = (keeper.clone(), stop_background.clone());
         async move { keeper.run(stop).await }
     });
+    background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper, stop_background.clone()));
     background.spawn(beside(node.catalog.clone()));
     background.spawn(reload::watch(sender, stop_background.clone()));
     let swept = intake.sweep(move |origin| charset_of(&config.borrow(), origin.source.as_deref())).await?;
@@ -93,11 +92,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         warn!("what runs beside the node did not come to an end in time");
     }
     node.catalog.release_owner(&owner).await?;
-    audit.record(AuditEvent::Application { what: "pacsferry serve".into(), started: false });
-    stop_audit.cancel();
-    if let Err(error) = auditing.await {
-        warn!(%error, "the audit trail broke down");
-    }
+    auditing.end().await;
     Ok(closed?)
 }
 

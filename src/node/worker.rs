@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::audit::{self, Auditing};
 use super::{Node, NodeError, RECEIVER_LEASE, WORKER_LEASE, process_name, reload};
+use crate::audit::Audit;
 use crate::catalog::{JobKind, JobState};
 use crate::config::Config;
 use crate::intake::Intake;
@@ -20,7 +22,7 @@ use crate::scp::{Gates, Receiver, charset_of};
 /// How often to look for new jobs, and whether the receiver has become free.
 const POLL: Duration = Duration::from_millis(250);
 /// How long to wait before a port that is taken, or a job that failed, is tried again.
-const PAUSE: Duration = Duration::from_secs(2);
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
 /// How often it is said again that the port cannot be had.
 const REMIND: Duration = Duration::from_secs(10 * 60);
 
@@ -49,12 +51,15 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
     let swept = intake.sweep(move |origin| charset_of(&known.borrow(), origin.source.as_deref())).await?;
     info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
     let keeper = Keeper::new(node.catalog.clone(), &owner)?;
+    let auditing = Auditing::new(node.catalog.clone(), config.clone(), "work");
+    auditing.begin();
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
     background.spawn({
         let (keeper, stop) = (keeper.clone(), stop_background.clone());
         async move { keeper.run(stop).await }
     });
+    background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper.clone(), stop_background.clone()));
     background.spawn(reload::watch(sender, stop_background.clone()));
     if scope == WorkerScope::All {
         background.spawn(announce(keeper.clone(), WORKER_LEASE, shutdown.clone()));
@@ -88,7 +93,7 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
         () = shutdown.cancelled() => false,
         begun = is_ready.wait_for(Option::is_some) => begun.is_ok_and(|begun| *begun == Some(true)),
     };
-    let ran = if begun { run_jobs(&node, &engine, scope, &shutdown).await } else { Ok(()) };
+    let ran = if begun { run_jobs(&node, &engine, scope, &auditing.audit, &shutdown).await } else { Ok(()) };
 
     // Upstream first: no claims, no pulls, no listener, nothing in the intake, nothing held.
     engine.tasks.close();
@@ -100,6 +105,7 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
     stop_background.cancel();
     background.close();
     background.wait().await;
+    auditing.end().await;
     ran?;
     closed?;
     received.unwrap_or_else(|error| {
@@ -113,11 +119,15 @@ async fn run_jobs(
     node: &Node,
     engine: &Engine,
     scope: WorkerScope,
+    audit: &Audit,
     shutdown: &CancellationToken,
 ) -> Result<(), NodeError> {
     if let WorkerScope::Job(id) = scope {
         if let Some(job) = node.catalog.job(id).await? {
-            engine.run(job, shutdown).await?;
+            audit::job_begun(audit, &job);
+            let ran = engine.run(job, shutdown).await;
+            audit::job_ended(audit, &node.catalog, id).await;
+            ran?;
         }
         return Ok(());
     }
@@ -131,11 +141,14 @@ async fn run_jobs(
             }
             let (engine, shutdown, running, id) = (engine.clone(), shutdown.clone(), Arc::clone(&running), job.id);
             info!(job = id, "running a job");
+            audit::job_begun(audit, &job);
+            let (audit, catalog) = (audit.clone(), node.catalog.clone());
             tasks.spawn(async move {
                 if let Err(error) = engine.run(job, &shutdown).await {
                     error!(job = id, error = &error as &dyn std::error::Error, "a job failed");
                     pause(&shutdown, PAUSE).await;
                 }
+                audit::job_ended(&audit, &catalog, id).await;
                 lock(&running).remove(&id);
             });
         }
@@ -234,7 +247,7 @@ async fn hold_receiver(
     Ok(())
 }
 
-async fn pause(stop: &CancellationToken, duration: Duration) {
+pub(super) async fn pause(stop: &CancellationToken, duration: Duration) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = tokio::time::sleep(duration) => {}

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::gate::Gates;
 use super::identity;
 use super::sender::Sender;
+use crate::audit::Party;
 use crate::config::{Config, Peer, Right};
 
 /// Who is at the other end of an association of the node.
@@ -27,6 +28,8 @@ pub struct Caller {
     pub source: Option<Sender>,
     /// Nobody is configured, and it is on this machine: it may do everything.
     pub unguarded: bool,
+    /// The person or program at it, if the association said who that is, and showed it.
+    pub user: Option<String>,
     /// The node is stopping: what takes long ends soon.
     pub stop: CancellationToken,
 }
@@ -47,6 +50,7 @@ impl Caller {
             peer: peer.cloned().map(Arc::new),
             source: Sender::of(config, gates, address, calling),
             unguarded: is_unguarded(config, address.ip()),
+            user: None,
             stop,
         };
         (caller.peer.is_some() || caller.source.is_some() || caller.unguarded).then_some(caller)
@@ -57,6 +61,11 @@ impl Caller {
         self.unguarded
             || self.peer.as_ref().is_some_and(|peer| peer.allow.contains(&right))
             || (right == Right::Store && self.source.is_some())
+    }
+
+    /// Who it is in the audit trail.
+    pub fn party(&self) -> Party {
+        Party { name: self.ae_title.clone(), address: Some(self.address.ip()), user: self.user.clone() }
     }
 
     /// What it is called where it is counted: by its name in the configuration.

@@ -36,8 +36,6 @@ const READ_AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a peer must have been quiet before it is told on its own association: many release it at once.
 const QUIET: Duration = Duration::from_millis(500);
-/// How long an idle association is kept waiting for the result.
-const IDLE: Duration = Duration::from_secs(15 * 60);
 
 static READING: Semaphore = Semaphore::const_new(READ_AT_ONCE);
 
@@ -123,6 +121,7 @@ async fn tell_here(
     context: u8,
     mut waiting: Waiting,
 ) -> Result<(), DimseError> {
+    let idle = services.config.borrow().node.limits.idle;
     let result = async {
         let (result, ()) = tokio::join!(&mut waiting.result, tokio::time::sleep(QUIET));
         result
@@ -130,7 +129,7 @@ async fn tell_here(
     let busy = tokio::select! {
         biased;
         () = caller.stop.cancelled() => return Ok(()),
-        received = session.receive(IDLE) => {
+        received = session.receive(idle) => {
             session.put_back(received?);
             return Ok(());
         }

@@ -16,6 +16,7 @@ use super::caller::Caller;
 use super::exchange::RESPONSE;
 use super::node::Services;
 use super::refusal::Refusal;
+use crate::audit::{AuditEvent, AuditOutcome};
 use crate::config::Config;
 use crate::dataset::Bounds;
 use crate::dicom::{Encoding, QueryLevel, Status, encoding_of};
@@ -52,7 +53,9 @@ pub(super) async fn serve(
         true => session.collect_data(config.node.limits.identifier, config.node.limits.stall).await?,
         false => Vec::new(),
     };
-    let ended = match understand(session, &config, context, &identifier) {
+    let understood = understand(session, &config, context, &identifier);
+    tell_audit(session, services, caller, context, &identifier, understood.as_ref().err());
+    let ended = match understood {
         Ok((request, encoding)) => {
             let find = Find { services, caller, config: &config, context, command };
             find.answer(session, request, encoding).await?
@@ -72,6 +75,22 @@ pub(super) async fn serve(
     let mut response = Command::response(command, ended.status);
     response.comment = ended.comment;
     session.send(context, &response, None, RESPONSE).await
+}
+
+/// That it was asked is told, whatever is answered.
+fn tell_audit(
+    session: &Session,
+    services: &Services,
+    caller: &Caller,
+    context: u8,
+    identifier: &[u8],
+    refusal: Option<&Refusal>,
+) {
+    let transfer = session.association().context(context);
+    let class = transfer.map_or("", |transfer| transfer.abstract_syntax.as_str());
+    let syntax = transfer.map_or("", |transfer| transfer.transfer_syntax.as_str());
+    let outcome = refusal.map_or(AuditOutcome::Success, |refusal| AuditOutcome::Minor(refusal.comment.clone()));
+    services.audit.record(AuditEvent::query(caller.party(), class, identifier, syntax, outcome));
 }
 
 /// What is asked for, and how identifiers are encoded.

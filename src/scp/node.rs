@@ -20,8 +20,8 @@ use super::meter::Meter;
 use super::port::{self, Bound, Door, Guest, LOST, ListenError, Room};
 use super::retrieve::Held;
 use super::service::Service;
-use crate::assoc::{AcceptPolicy, Answer, Choice, Decision, Offer, Offered, Rejection};
-use crate::audit::Audit;
+use crate::assoc::{AcceptPolicy, Answer, AssocError, Choice, Decision, Offer, Offered, Rejection};
+use crate::audit::{Alert, Audit, AuditEvent, AuditOutcome, Party};
 use crate::catalog::Catalog;
 use crate::config::{Config, Right};
 use crate::dimse::Session;
@@ -33,6 +33,7 @@ use crowd::{Crowd, Place};
 const UNKNOWN: &str = "rejected the association of a node that is not configured";
 const TOO_MANY: &str = "rejected an association for the moment: the peer has as many open as it may have";
 const FULL: &str = "rejected an association for the moment: as many are open as the node allows";
+const INTRUSION: &str = "an alert of the audit trail";
 const NO_RIGHT: &str = "refused a service that the peer has no right to";
 
 /// What every service of the hospital's node may use; a clone is another handle.
@@ -106,7 +107,15 @@ impl Door for Hospital {
         let meter = &self.services.meter;
         let association = match guest.negotiate(socket, &policy, limits.negotiation).await {
             Ok(association) => association,
-            Err(error) => return meter.turned_away(&error),
+            Err(error) => {
+                meter.turned_away(&error);
+                if let Some((calling, what)) = intrusion(&error)
+                    && guest.may_say(INTRUSION)
+                {
+                    self.alert(Alert::NodeAuthentication, stranger(guest.address, calling), &what);
+                }
+                return;
+            }
         };
         let Some((caller, place)) = admitted.take() else { return };
         let _open = meter.accepted();
@@ -124,6 +133,10 @@ impl Door for Hospital {
 }
 
 impl Hospital {
+    fn alert(&self, alert: Alert, who: Party, what: &str) {
+        self.services.audit.record(AuditEvent::Security { alert, who, what: what.to_owned() });
+    }
+
     /// Whether the association is taken, and which of its contexts.
     fn decide(
         &self,
@@ -135,15 +148,35 @@ impl Hospital {
     ) -> Decision {
         let limits = &config.node.limits;
         let caller = Caller::of(config, &self.services.gates, offer.address, &offer.calling, stop.clone());
-        let Some(caller) = caller else {
+        let Some(mut caller) = caller else {
             if guest.may_say(UNKNOWN) {
                 let remedy = remedy_for_unknown(config, offer.address, &offer.calling);
                 warn!(peer.ae = %offer.calling, "{UNKNOWN}; {remedy}");
+                self.alert(Alert::NodeAuthentication, stranger(offer.address, &offer.calling), UNKNOWN);
             }
             return Decision::Reject(Rejection::CallingNotRecognized);
         };
-        if let Some(doubt) = doubt(config, &caller, offer, guest) {
-            return Decision::Reject(doubt);
+        let who = stranger(offer.address, &offer.calling);
+        match doubt(config, &caller, offer, guest) {
+            // The user is in doubt, where the certificate was good.
+            Some(Rejection::NoReason) => {
+                if guest.may_say(INTRUSION) {
+                    let outcome = AuditOutcome::Minor("not the user of this peer, or a wrong passcode".to_owned());
+                    self.services.audit.record(AuditEvent::Authentication { who, outcome });
+                }
+                return Decision::Reject(Rejection::NoReason);
+            }
+            Some(doubt) => {
+                if guest.may_say(INTRUSION) {
+                    self.alert(Alert::NodeAuthentication, who, "the certificate does not belong to the AE title");
+                }
+                return Decision::Reject(doubt);
+            }
+            None => caller.user.clone_from(&offer.user),
+        }
+        if caller.user.is_some() {
+            let outcome = AuditOutcome::Success;
+            self.services.audit.record(AuditEvent::Authentication { who: caller.party(), outcome });
         }
         let Some(place) = self.crowd.enter(caller.name(), limits) else {
             if guest.may_say(TOO_MANY) {
@@ -174,6 +207,7 @@ impl Hospital {
                 peer.ae = %offer.calling,
                 "{NO_RIGHT}: to allow it, add {} to `allow` of its [[peer]]", rights.join(", ")
             );
+            self.alert(Alert::RestrictedFunction, caller.party(), &format!("{NO_RIGHT}: {}", rights.join(", ")));
         }
         let rights = caller.clone();
         admitted.put(caller, place);
@@ -196,6 +230,25 @@ fn doubt(config: &Config, caller: &Caller, offer: &Offer, guest: &Guest) -> Opti
             config.source(&sender.name).and_then(|source| identity::doubt_of_source(source, offer, guest))
         }
         (None, None) => None,
+    }
+}
+
+/// Somebody of whom only this is known.
+fn stranger(address: SocketAddr, calling: &str) -> Party {
+    Party { name: calling.to_owned(), address: Some(address.ip()), user: None }
+}
+
+/// Whether an association that did not come about is one for the audit trail: who wanted it, and what was wrong. Whoever
+/// is not known has been told of already, and one who finds the node full is none.
+fn intrusion(error: &AssocError) -> Option<(&str, String)> {
+    match error {
+        AssocError::Refused { rejection: Rejection::CalledNotRecognized, calling, .. } => {
+            Some((calling, error.to_string()))
+        }
+        AssocError::Handshake { .. } | AssocError::PlainOnTls { .. } | AssocError::TlsOnPlain => {
+            Some(("", error.to_string()))
+        }
+        _ => None,
     }
 }
 

@@ -118,8 +118,7 @@ impl Asked<'_> {
 
     /// Who asked, for the audit trail.
     fn party(&self) -> Party {
-        let Caller { ae_title, address, .. } = self.caller;
-        Party { name: ae_title.clone(), address: Some(address.ip()), ..Party::default() }
+        self.caller.party()
     }
 
     /// What is asked for, and the instances that it means.

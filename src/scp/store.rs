@@ -11,6 +11,7 @@ use super::exchange::{FRAGMENT, RESPONSE};
 use super::listener::Receiver;
 use super::node::Services;
 use super::sender::Sender;
+use crate::audit::Transfers;
 use crate::catalog::Recorded;
 use crate::config::AnswerPolicy;
 use crate::dataset::CharacterSet;
@@ -41,12 +42,15 @@ pub(super) async fn receive(
         early && pulled
     };
     let charset = super::charset_of(&config, Some(&sender.name));
+    // What a pull brings is told by its job, not study by study.
+    let transfers = None;
     let entry = Entry {
         intake: &receiver.intake,
         sender: Some(sender),
         charset,
         may_answer_early: &may_answer_early,
         patience: FRAGMENT,
+        transfers,
     };
     entry.take(session, context, command).await
 }
@@ -56,6 +60,7 @@ pub(super) async fn serve(
     session: &mut Session,
     services: &Services,
     caller: &Caller,
+    transfers: &mut Transfers,
     context: u8,
     command: &Command,
 ) -> Result<(), DimseError> {
@@ -63,7 +68,8 @@ pub(super) async fn serve(
     let config = services.config.borrow().clone();
     let patience = config.node.limits.stall;
     let charset = super::charset_of(&config, sender.map(|sender| sender.name.as_str()));
-    let entry = Entry { intake: &services.intake, sender, charset, may_answer_early: &|_| false, patience };
+    let transfers = Some(transfers);
+    let entry = Entry { intake: &services.intake, sender, charset, may_answer_early: &|_| false, patience, transfers };
     entry.take(session, context, command).await?;
     services.meter.received();
     Ok(())
@@ -77,6 +83,8 @@ struct Entry<'a> {
     may_answer_early: &'a (dyn Fn(&Identity) -> bool + Send + Sync),
     /// How long the next fragment may take.
     patience: Duration,
+    /// What the audit trail is told of this association.
+    transfers: Option<&'a mut Transfers>,
 }
 
 impl Entry<'_> {
@@ -100,7 +108,7 @@ impl Entry<'_> {
             },
             fragments,
         };
-        let instance = stream.instance.clone();
+        let (class, instance) = (stream.class.clone(), stream.instance.clone());
         let study = OnceLock::new();
         let may_answer_early = |identity: &Identity| {
             let _first = study.set(identity.study.clone());
@@ -128,6 +136,10 @@ impl Entry<'_> {
             if let Err(failure) = &stored {
                 sender.gate.refused(status, failure);
             }
+        }
+        if let Some(transfers) = self.transfers {
+            let failed = stored.is_err().then(|| format!("refused with status {status}"));
+            transfers.object(study.get().map_or("", |study| study.as_str()), class.as_str(), failed.as_deref());
         }
         let mut response = Command::response(command, status);
         response.comment = comment;

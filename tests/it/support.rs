@@ -1,6 +1,7 @@
 //! What the tests stand on: real peers and helpers, never mocks of our own code.
 
 pub(crate) mod chaos;
+pub(crate) mod collector;
 pub(crate) mod destination;
 pub(crate) mod medium;
 pub(crate) mod peers;

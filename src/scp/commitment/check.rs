@@ -31,7 +31,9 @@ impl Seen {
         let count = if reason.is_some() { &mut self.failed } else { &mut self.committed };
         *count += 1;
         let study = asked.filed.as_ref().map_or("", |(_, study)| study.as_str()).to_owned();
-        let class = (reason.is_some(), asked.class.as_str().to_owned());
+        // What a peer says of a class is not repeated: it may say anything.
+        let class = asked.filed.as_ref().map_or("", |(class, _)| class.as_str()).to_owned();
+        let class = (reason.is_some(), class);
         *self.studies.entry(study).or_default().entry(class).or_default() += 1;
     }
 

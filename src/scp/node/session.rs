@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use super::Services;
 use super::crowd::Place;
 use crate::assoc::{self, AssocError};
+use crate::audit::{Transfers, Way};
 use crate::config::NodeLimits;
 use crate::dicom::Status;
 use crate::dimse::{Command, CommandField, DimseError, Session};
@@ -28,6 +29,8 @@ pub(super) async fn serve(
     session.limit_commands(limits.command);
     session.association_mut().set_patience(limits.stall);
     session.association_mut().set_throttle(Some(Arc::clone(&place.throttle)));
+    // What this association brings, told by study and at its end.
+    let mut received = services.audit.transfers(Way::In, caller.party(), None);
     let mut messages = 0;
     let mut told = false;
     loop {
@@ -48,7 +51,7 @@ pub(super) async fn serve(
                         tokio::time::sleep(wait).await;
                     }
                 }
-                let refused = dispatch(&mut session, services, caller, context, &command).await?;
+                let refused = dispatch(&mut session, services, caller, &mut received, context, &command).await?;
                 // A peer that goes on with it is not given a line for each.
                 if let Some(status) = refused
                     && !std::mem::replace(&mut told, true)
@@ -82,6 +85,7 @@ async fn dispatch(
     session: &mut Session,
     services: &Services,
     caller: &Caller,
+    received: &mut Transfers,
     context: u8,
     command: &Command,
 ) -> Result<Option<Status>, DimseError> {
@@ -100,7 +104,7 @@ async fn dispatch(
     match (refusal, asked) {
         (Some(status), _) => answer(session, context, command, status).await?,
         (None, Some(Service::Storage)) if command.has_data_set => {
-            store::serve(session, services, caller, context, command).await?
+            store::serve(session, services, caller, received, context, command).await?
         }
         (None, Some(Service::Query)) => find::serve(session, services, caller, context, command).await?,
         (None, Some(Service::Retrieve)) => retrieve::serve(session, services, caller, context, command).await?,
