@@ -120,7 +120,7 @@ fn zip(members: usize, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn an_archive_that_was_left_half_way_is_not_said_to_have_been_gone_through() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("disc"), zip(1000, &object(200))).unwrap();
+    std::fs::File::create(folder.path().join("disc")).unwrap().write_all(&zip(1000, &object(200))).unwrap();
     let open = Arc::new(Folder::open(&folder.path().canonicalize().unwrap()).unwrap());
     let (name, look) = ("disc".into(), open.look("disc".as_ref()).unwrap());
     let candidate = Candidate { folder: open, key: FileKey { folder: 1, name, member: Vec::new() }, look };
