@@ -1,7 +1,7 @@
 //! In which transfer syntax a presentation context for C-GET is accepted: many viewers put all that they take into one,
 //! and only one can be accepted before it is known what they ask for. So what counts is what is held of the SOP class.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -13,25 +13,28 @@ use crate::dicom::{TransferSyntaxUid, uids};
 use crate::outlet::can_convert;
 
 /// How many of the latest instances are looked at.
-const SAMPLE: usize = 2_000;
+const SAMPLED: usize = 2_000;
 /// How long that is good for.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// What the archive holds, roughly. A clone is another handle.
 #[derive(Debug, Clone, Default)]
-pub(in crate::scp) struct Held(Arc<Mutex<Option<(Instant, Arc<[HeldKind]>)>>>);
+pub(in crate::scp) struct Held(Arc<Mutex<Sample>>);
+
+#[derive(Debug, Default)]
+struct Sample {
+    kinds: Arc<[HeldKind]>,
+    taken: Option<Instant>,
+}
 
 impl Held {
     /// Looks again, if that is due.
     pub(in crate::scp) async fn refresh(&self, catalog: &Catalog) {
-        let known = |held: &(Instant, _)| held.0.elapsed() < FRESH;
-        if self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(known) {
+        if self.sample().taken.is_some_and(|taken| taken.elapsed() < FRESH) {
             return;
         }
-        match catalog.held_kinds(SAMPLE).await {
-            Ok(kinds) => {
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), kinds.into()));
-            }
+        match catalog.held_kinds(SAMPLED).await {
+            Ok(kinds) => *self.sample() = Sample { kinds: kinds.into(), taken: Some(Instant::now()) },
             // A retrieve will say so aloud; here it only costs a better choice.
             Err(error) => debug!(%error, "the catalog does not say what it holds"),
         }
@@ -39,9 +42,12 @@ impl Held {
 
     /// Accepts a context in the transfer syntax in which most of what is held of its class can be sent.
     pub(in crate::scp) fn accept(&self, offered: &Offered) -> Answer {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, kinds)| Arc::clone(kinds));
-        choose(held.as_deref().unwrap_or_default(), offered)
-            .map_or(Answer::TransferSyntaxesNotSupported, Answer::Accept)
+        let held = Arc::clone(&self.sample().kinds);
+        choose(&held, offered).map_or(Answer::TransferSyntaxesNotSupported, Answer::Accept)
+    }
+
+    fn sample(&self) -> MutexGuard<'_, Sample> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
