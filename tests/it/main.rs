@@ -37,6 +37,7 @@ mod serve;
 mod serve_find;
 mod serve_retrieve;
 mod serve_retrieve_odd;
+mod soak;
 mod strangers;
 mod support;
 mod tidy;
