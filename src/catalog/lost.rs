@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::codes::{capped, now, signed};
 use super::items::LONGEST_TEXT;
-use super::places::digest_blob;
+use super::places::{Bytes, copy_bytes, digest_blob, instance_bytes};
 use super::{Catalog, CatalogError, FileRole, ItemState, KnownFile, Reason};
 use crate::db::DbError;
 use crate::store::SetAside;
@@ -50,9 +50,14 @@ impl Catalog {
     }
 }
 
-/// Its place in the storage folder; a linked file is never lost, and this is never its.
+/// Its place in the storage folder, where everything that is in quarantine is.
 fn stored(file: &KnownFile) -> &str {
     file.place.stored().map_or("", |place| place.as_str())
+}
+
+/// Whether a row still says of its bytes what it said when they were looked at.
+fn is_of(bytes: &Bytes, file: &KnownFile) -> bool {
+    bytes.place == file.place && bytes.digest == file.digest
 }
 
 fn instance(
@@ -63,23 +68,20 @@ fn instance(
     now: i64,
 ) -> Result<Lost, DbError> {
     let found = tx
-        .prepare_cached(
-            "SELECT i.id, i.uid, se.id, se.uid, se.study, st.uid
-             FROM instances i CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
-             WHERE i.uid = ?1 AND i.digest = ?2 AND i.link_folder IS NULL AND coalesce(i.place, se.folder || '/' || i.uid || '.dcm') = ?3",
-        )?
-        .query_row(params![file.instance.as_str(), digest_blob(file.digest.as_ref()), stored(file)], |row| {
-            Ok(Instance {
-                id: row.get(0)?,
-                uid: row.get(1)?,
-                series: row.get(2)?,
-                series_uid: row.get(3)?,
-                study: row.get(4)?,
-                study_uid: row.get(5)?,
-            })
+        .prepare_cached(INSTANCE)?
+        .query_row([file.instance.as_str()], |row| {
+            let lost = Instance {
+                id: row.get(Bytes::COLUMNS)?,
+                uid: row.get(Bytes::COLUMNS + 1)?,
+                series: row.get(Bytes::COLUMNS + 2)?,
+                series_uid: row.get(Bytes::COLUMNS + 3)?,
+                study: row.get(Bytes::COLUMNS + 4)?,
+                study_uid: row.get(Bytes::COLUMNS + 5)?,
+            };
+            Ok((Bytes::read(row, 0)?, lost))
         })
         .optional()?;
-    let Some(lost) = found else { return Ok(Lost::Changed) };
+    let Some((_, lost)) = found.filter(|(bytes, _)| is_of(bytes, file)) else { return Ok(Lost::Changed) };
     if let Some(aside) = aside {
         keep(tx, file, lost.id, lost.series, aside, why, now)?;
     }
@@ -104,6 +106,8 @@ fn instance(
 
 /// A variant takes the place of its instance.
 fn replace(tx: &Transaction<'_>, lost: &Instance, variant: i64, series: i64) -> Result<(), DbError> {
+    // First of all it is no link any more, in the study in which it was one.
+    tx.prepare_cached("UPDATE instances SET link_folder = NULL WHERE id = ?1")?.execute([lost.id])?;
     tx.prepare_cached(
         "UPDATE instances SET (series, transfer_syntax, place, length, file_size, digest, origin, at,
                 link_folder, link_name, link_modified) =
@@ -161,13 +165,15 @@ fn variant(
     why: &str,
     now: i64,
 ) -> Result<Lost, DbError> {
-    let found: Option<(i64, i64, i64)> = tx
-        .prepare_cached("SELECT id, instance, series FROM copies WHERE place = ?1 AND digest = ?2")?
-        .query_row(params![stored(file), digest_blob(file.digest.as_ref())], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let Some((id, instance, series)) = found else { return Ok(Lost::Changed) };
+    let found = tx
+        .prepare_cached(VARIANTS)?
+        .query_map([file.instance.as_str()], |row| {
+            let at = Bytes::COLUMNS;
+            Ok((Bytes::read(row, 0)?, (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?)))
+        })?
+        .collect::<Result<Vec<(Bytes, (i64, i64, i64))>, _>>()?;
+    let found = found.into_iter().find(|(bytes, _)| is_of(bytes, file));
+    let Some((_, (id, instance, series))) = found else { return Ok(Lost::Changed) };
     if let Some(aside) = aside {
         keep(tx, file, instance, series, aside, why, now)?;
     }
@@ -220,3 +226,19 @@ fn keep(
     ])?;
     Ok(())
 }
+
+const INSTANCE: &str = concat!(
+    "SELECT ",
+    instance_bytes!(),
+    ", i.id, i.uid, se.id, se.uid, se.study, st.uid
+     FROM instances i CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
+        LEFT JOIN folders f ON f.id = i.link_folder
+     WHERE i.uid = ?1"
+);
+const VARIANTS: &str = concat!(
+    "SELECT ",
+    copy_bytes!(),
+    ", c.id, c.instance, c.series
+     FROM instances i CROSS JOIN copies c ON c.instance = i.id LEFT JOIN folders f ON f.id = c.link_folder
+     WHERE i.uid = ?1"
+);

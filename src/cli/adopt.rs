@@ -33,6 +33,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
     let scope = args.what.scope(global, &catalog).await?;
+    super::verify::knows(global, &catalog, &scope).await?;
     drop(catalog);
     let stop = CancellationToken::new();
     let mut told = Told::default();

@@ -10,6 +10,7 @@ use super::output::count;
 use super::scope::ScopeArgs;
 use super::signals::Signals;
 use super::{Exit, Failure, Global, log, output};
+use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::job::report::escape;
 use crate::job::verify::{Finding, Looked, Scope};
@@ -22,7 +23,8 @@ pub(super) const KEPT: usize = 100_000;
 ///
 /// At the source every study is listed once more, within the source's limits. Of the files, size and digest are compared with
 /// what was filed: an object whose file is gone or damaged is not counted as filed any more, and its study is to be tried
-/// again. Damaged bytes are kept in quarantine; nothing is deleted.
+/// again. Damaged bytes are kept in quarantine; nothing is deleted. The same holds for linked files that are gone or have
+/// changed, unless all of the folder that was imported is away.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,14 +46,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
     let scope = args.what.scope(global, &catalog).await?;
-    if let Scope::Study(uid) = &scope
-        && !catalog.knows_study(uid).await?
-    {
-        return Err(Failure::usage(
-            format!("nothing is filed of the study `{uid}`, and no job has it"),
-            format!("check the UID; `{}` finds studies", global.command("find catalog")),
-        ));
-    }
+    knows(global, &catalog, &scope).await?;
     drop(catalog);
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
@@ -77,6 +72,17 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         output::print(|out| text(global, out, args.files, &looked, &findings))?;
     }
     Ok(if looked.findings == 0 { Exit::Done } else { Exit::Fallout })
+}
+
+/// Refuses a study that nobody has heard of.
+pub(super) async fn knows(global: &Global, catalog: &Catalog, scope: &Scope) -> Result<(), Failure> {
+    match scope {
+        Scope::Study(uid) if !catalog.knows_study(uid).await? => Err(Failure::usage(
+            format!("nothing is filed of the study `{uid}`, and no job has it"),
+            format!("check the UID; `{}` finds studies", global.command("find catalog")),
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn compare(

@@ -116,9 +116,11 @@ fn beside(
         }
     }
     if !is_whole(current)? {
-        // Of a linked file that was never digested nothing is left. Else there is nothing to compare with: both are
-        // kept, and a person decides.
-        return Ok(if current.digest.is_none() { restore(current) } else { Decision::Settle(Destination::Collision) });
+        // Of a linked file that is gone nothing is left but its row, which says what is here. Of what was ours there may be
+        // something, and nothing to compare with: both are kept, and a person decides.
+        let same_series = existing.study == incoming.identity.study && existing.series == incoming.identity.series;
+        let gives_way = current.digest.is_none() || current.place.linked().is_some() && same_series;
+        return Ok(if gives_way { restore(current) } else { Decision::Settle(Destination::Collision) });
     }
     Ok(match verdict.filter(|verdict| verdict.against == current.place) {
         None => Decision::First(Chore::Compare(current.clone())),

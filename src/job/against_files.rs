@@ -1,6 +1,8 @@
 //! Verification of the catalog against the storage folder: every file is read again and compared with what was filed.
 //! What is gone or damaged counts as filed no more.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::engine::JobError;
@@ -24,7 +26,7 @@ pub async fn against_files(
     stop: &CancellationToken,
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Looked, JobError> {
-    let losses = Losses::new(catalog, store)?;
+    let losses = Losses::new(catalog, store).await?;
     let mut pass = Pass { catalog, store, losses, stop, tell, looked: Looked::default() };
     match scope {
         Scope::Study(study) => pass.study(study).await?,
@@ -113,7 +115,7 @@ impl Pass<'_> {
 
     /// Reads files, several at a time.
     async fn read(&self, files: Vec<KnownFile>) -> Vec<(KnownFile, Option<Fault>)> {
-        let store = self.store.clone();
+        let (store, roots) = (self.store.clone(), Arc::clone(self.losses.roots()));
         blocking(move || {
             let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
             let share = files.len().div_ceil(threads).max(1);
@@ -124,7 +126,7 @@ impl Pass<'_> {
                 shares.push(std::mem::replace(&mut left, rest));
             }
             let compare = |file: KnownFile| {
-                let wrong = loss::compare(&store, &file);
+                let wrong = loss::compare(&store, &roots, &file);
                 (file, wrong)
             };
             std::thread::scope(|scope| {

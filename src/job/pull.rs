@@ -10,6 +10,7 @@ use super::engine::JobError;
 use super::keeper::Held;
 use super::kept::name_kept;
 use super::listing::{self, Listed, NoList};
+use super::loss;
 use super::reconcile::{Here, Listing, Verdict, listing_digest, reconcile};
 use super::request::{self, Asked};
 use super::state::{Event, on};
@@ -304,10 +305,9 @@ fn lease_lost(item: &Item) {
 pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
     let catalog = &work.engine.catalog;
     let study = &item.study.study_uid;
-    let mut here = Here {
-        filed: catalog.filed_of_study(study).await?.into_iter().map(|(_, uid)| uid).collect(),
-        ..Here::default()
-    };
+    let gone = loss::gone(catalog, &work.engine.store, study).await?;
+    let filed = catalog.filed_of_study(study).await?.into_iter().map(|(_, uid)| uid);
+    let mut here = Here { filed: filed.filter(|uid| !gone.contains(uid)).collect(), ..Here::default() };
     for arrival in catalog.receipts_of_study(&work.source_name, study).await? {
         match arrival.outcome {
             Outcome::Collision => {
@@ -317,7 +317,9 @@ pub(super) async fn here(work: &Work, item: &Item) -> Result<Here, JobError> {
                 here.quarantined.insert(arrival.instance.clone());
             }
             // Filed in another study, or moved there by a person.
-            Outcome::Duplicate | Outcome::Variant if arrival.filed && !here.filed.contains(&arrival.instance) => {
+            Outcome::Duplicate | Outcome::Variant
+                if arrival.filed && !here.filed.contains(&arrival.instance) && !gone.contains(&arrival.instance) =>
+            {
                 here.elsewhere.insert(arrival.instance.clone());
             }
             Outcome::AlreadyMoved => {

@@ -17,8 +17,8 @@ const MAGIC: std::ops::Range<usize> = 128..132;
 const LONGEST_HEAD: u64 = 64 * 1024;
 
 impl Store {
-    /// Copies a linked file, which must be what it was when it was linked, and have the digest that is known of it. One
-    /// that lies in the storage folder where it could have been filed stays there. Blocking.
+    /// Copies a linked file, which must have the digest that is known of it; where none is, it must be what it was when it
+    /// was linked. One that lies in the storage folder where it could have been filed stays there. Blocking.
     pub fn adopt(
         &self,
         link: &Link,
@@ -26,6 +26,8 @@ impl Store {
         transfer_syntax: &TransferSyntaxUid,
         known: Option<Digest>,
     ) -> Result<Incoming, StoreError> {
+        // Where the digest vouches for the bytes, their time means nothing.
+        let link = &Link { modified: link.modified.filter(|_| known.is_none()), ..link.clone() };
         let file = link.open()?;
         let head = read_beginning(&file, link)?;
         let head_is_sound = is_sound(&head, link, identity, transfer_syntax);

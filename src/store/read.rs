@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::error::Doing;
 use super::os::Kind;
@@ -28,6 +29,11 @@ impl Store {
     /// Whether a linked file is there, and what it was when it was linked, as far as size and time tell.
     pub fn still_has(&self, link: &Link) -> bool {
         link.open().is_ok()
+    }
+
+    /// Whether a folder elsewhere is there, with something in it: an empty one may be where a disk is mounted otherwise.
+    pub fn is_occupied(&self, folder: &Path) -> bool {
+        std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     /// Whether a linked file, which was opened here, is still what it was when it was linked.

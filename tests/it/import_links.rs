@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use pacsferry::sample::Archive;
+use pacsferry::sample::{Archive, Profile};
+use serde_json::Value;
 
 use crate::import::{archive, ferry, report};
 use crate::import_place::{assert_copied, contents, kinds, linked, links_and_copies};
 use crate::support::medium::Medium;
 use crate::support::peers::Ferry;
 use crate::support::running::Running;
+use crate::support::scene::{SOURCE, Scene};
 
 fn import(ferry: &Ferry, medium: &Medium, how: &[&str]) {
     let done = ferry.run(&[&["import", medium.name()], how].concat());
@@ -74,7 +76,78 @@ fn a_linked_file_that_changed_under_its_digest_is_not_taken_for_what_it_was() {
     assert_eq!(done.code, 3, "{}{}", done.out, done.err);
     assert_eq!((report(&ferry).item("proven"), report(&ferry).item("partial")), (2, 1));
     assert_eq!((links_and_copies(&ferry), ferry.quarantined().len()), ((1, 9), 1), "its bytes are kept");
-    let verified = ferry.run(&["verify", "--all", "--files", "--json"]);
-    let verified = serde_json::from_str(&verified.out).unwrap();
-    assert_eq!(kinds(&verified), ["changed linked file".to_owned()].into(), "{verified}");
+    let verified = verify(&ferry);
+    assert_eq!(
+        (kinds(&verified), &verified["lost"]),
+        (["changed linked file".to_owned()].into(), &1.into()),
+        "{verified}"
+    );
+    // Now that nothing else is filed under its UID, it is what there is.
+    import(&ferry, &medium, &["--copy"]);
+    assert_eq!((report(&ferry).item("proven"), links_and_copies(&ferry)), (1, (0, 10)));
+}
+
+/// An old PACS whose folder of images is linked.
+fn linked_scene(how: &[&str]) -> (Scene, Medium) {
+    let scene = Scene::new(archive(), Profile::default());
+    let medium = Medium::of(scene.pacs.archive());
+    import(&scene.ferry, &medium, &[&["--link"], how].concat());
+    (scene, medium)
+}
+
+fn verify(ferry: &Ferry) -> Value {
+    serde_json::from_str(&ferry.run(&["verify", "--all", "--files", "--json"]).out).unwrap()
+}
+
+#[test]
+fn a_migration_brings_what_is_linked_and_no_longer_there() {
+    for how in [&[][..], &["--hash"]] {
+        let (scene, medium) = linked_scene(how);
+        assert_eq!(scene.migrate().code, 0);
+        assert_eq!(scene.report().item("proven"), 3);
+        assert_eq!((scene.pacs.objects_sent(), links_and_copies(&scene.ferry)), (0, (10, 0)), "{how:?}");
+        medium.remove();
+        // All of the folder is away: a disk may come back, so that nothing is forgotten.
+        let verified = verify(&scene.ferry);
+        assert_eq!((&verified["lost"], links_and_copies(&scene.ferry)), (&0.into(), (10, 0)), "{verified}");
+        assert_eq!(kinds(&verified), ["missing linked file".to_owned()].into(), "{verified}");
+        assert!(verified["findings"][0]["detail"].as_str().unwrap().contains("not mounted"), "{verified}");
+        // But what is not here is asked for.
+        let done = scene.ferry.run(&["migrate", SOURCE, "--new"]);
+        assert_eq!(done.code, 0, "{}\n{}", done.err, scene.report().fallout());
+        assert_eq!(scene.pacs.objects_sent(), 10, "{how:?}");
+        assert_copied(&scene.ferry, scene.pacs.archive(), "migrated");
+    }
+}
+
+#[test]
+fn linked_files_that_are_gone_or_changed_count_no_more_and_come_again() {
+    let (scene, medium) = linked_scene(&[]);
+    assert_eq!(scene.migrate().code, 0);
+    let files: Vec<_> = contents(&medium).into_keys().collect();
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::write(&files[5], b"a shopping list").unwrap();
+    let verified = verify(&scene.ferry);
+    assert_eq!((&verified["lost"], &verified["jobs_to_retry"]), (&2.into(), &serde_json::json!([1, 2])), "{verified}");
+    let report = scene.report();
+    assert_eq!((report.item("proven"), report.item("partial")), (1, 2), "{}", report.0);
+    let retried = scene.ferry.run(&["job", "2", "retry"]);
+    assert_eq!(retried.code, 0, "{}\n{}", retried.err, scene.report().fallout());
+    assert_eq!((scene.pacs.objects_sent(), links_and_copies(&scene.ferry)), (2, (8, 2)));
+    assert_eq!(scene.report().item("proven"), 3);
+    assert_eq!(verify(&scene.ferry)["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn a_link_to_a_file_that_is_gone_is_made_anew_from_another_folder() {
+    let archive = archive();
+    let (ferry, medium) = linked(&archive, &[]);
+    let other = Medium::of(&archive);
+    import(&ferry, &other, &["--link"]);
+    medium.remove();
+    assert_eq!(verify(&ferry)["findings"].as_array().map(Vec::len), Some(10));
+    import(&ferry, &other, &["--link", "--new"]);
+    assert_eq!(verify(&ferry)["findings"], serde_json::json!([]));
+    let rows = ferry.instances();
+    assert!(rows.values().all(|row| row["file"].as_str().unwrap().starts_with(other.name())), "{rows:?}");
 }

@@ -63,9 +63,10 @@ fn target(object: &NewInstance, syntax: i64) -> Target<'_> {
     Target { place, digest: digest.as_ref(), length: *length, file_size: *file_size, syntax }
 }
 
-/// Bytes that are known give way only to the same ones.
+/// Bytes that are known and ours give way only to the same ones; linked ones, which whoever settled the object has not
+/// found any more, to those that came instead.
 fn may_replace(bytes: &Bytes, object: &NewInstance) -> bool {
-    bytes.digest.is_none() || bytes.digest == object.digest
+    bytes.digest.is_none() || bytes.digest == object.digest || bytes.place.linked().is_some()
 }
 
 /// Tables whose rows say where bytes are.

@@ -118,3 +118,40 @@ async fn what_was_in_quarantine_and_is_gone_is_missing_again() {
     assert!(catalog.quarantined_of_study(&study).await.unwrap().is_empty());
     assert!(catalog.receipts_of_study(SOURCE, &study).await.unwrap().iter().all(|r| r.outcome == Outcome::New));
 }
+
+/// How many files of each study are links, by the UID of the study.
+async fn linked(catalog: &Catalog) -> Vec<(String, i64)> {
+    catalog
+        .read(|c| {
+            let mut statement = c.prepare("SELECT uid, linked FROM studies ORDER BY uid")?;
+            Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_linked_file_that_is_lost_counts_no_more_and_a_variant_of_another_study_replaces_it() {
+    let (_folder, catalog) = catalog();
+    let link = |name: &str| crate::store::Link { path: name.into(), offset: 1, size: 5, modified: Some(7) };
+    let mut first = instance(1, 1);
+    first.place = link("/a/1").into();
+    let mut variant = NewInstance { identity: instance(2, 1).identity, ..instance(1, 1) };
+    variant.identity.instance = first.identity.instance.clone();
+    variant.digest = Some(Digest::from_bytes([9; 32]));
+    variant.place = link("/a/2").into();
+    variant.destination = crate::store::Destination::Variant;
+    let (one, two) = (first.identity.study.clone(), variant.identity.study.clone());
+    assert_eq!(record(&catalog, vec![first, variant]).await, [Recorded::New, Recorded::Variant]);
+    let counts = |a: i64, b: i64| vec![(one.to_string(), a), (two.to_string(), b)];
+    assert_eq!(linked(&catalog).await, counts(1, 1));
+    let lost = files(&catalog, &one).await.remove(0);
+    let mut elsewhere = lost.clone();
+    elsewhere.place = link("/a/3").into();
+    assert_eq!(catalog.lose(elsewhere, None, "gone").await.unwrap(), Lost::Changed);
+    assert_eq!(catalog.lose(lost, None, "gone").await.unwrap(), Lost::Replaced);
+    assert_eq!(linked(&catalog).await, counts(0, 1));
+    let lost = files(&catalog, &two).await.remove(0);
+    assert_eq!(catalog.lose(lost, None, "gone").await.unwrap(), Lost::Instance(Vec::new()));
+    assert_eq!(linked(&catalog).await, counts(0, 0));
+}

@@ -98,12 +98,33 @@ async fn where_a_linked_file_is_gone_the_same_bytes_take_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_known_bytes_are_gone_other_ones_are_set_aside() {
+async fn where_a_linked_file_is_gone_or_changed_other_bytes_take_its_row() {
+    for (how, is_gone) in [(How::Link, true), (How::Link, false), (How::LinkHashed, true), (How::LinkHashed, false)] {
+        let fixture = Fixture::new();
+        let file = fixture.on_disk(&Sent::new());
+        assert_eq!(fixture.link(&file, how).await, Recorded::New);
+        if is_gone {
+            std::fs::remove_file(&file.path).unwrap();
+        } else {
+            std::fs::write(&file.path, b"a shopping list").unwrap();
+        }
+        let other = Sent::new().pixels(8);
+        assert_eq!(fixture.send(&other).await, Recorded::Duplicate, "{how:?} {is_gone}");
+        assert_eq!(fixture.linked(UID), None, "{how:?} {is_gone}");
+        fixture.verify(UID);
+        assert_eq!(fixture.send(&other).await, Recorded::Duplicate);
+        // What is ours is another matter.
+        assert_eq!(fixture.send(&Sent::new()).await, Recorded::Collision, "{how:?} {is_gone}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_another_study_does_not_take_the_row_of_known_bytes() {
     let fixture = Fixture::new();
     let file = fixture.on_disk(&Sent::new());
     assert_eq!(fixture.link(&file, How::LinkHashed).await, Recorded::New);
     std::fs::remove_file(&file.path).unwrap();
-    assert_eq!(fixture.send(&Sent::new().pixels(8)).await, Recorded::Collision);
+    assert_eq!(fixture.send(&Sent::new().with(tags::STUDY_INSTANCE_UID, "1.2.9")).await, Recorded::Collision);
     assert!(fixture.linked(UID).is_some());
 }
 
