@@ -9,6 +9,7 @@ from ways import PATIENCE, Run
 KEYS = ["QueryRetrieveLevel=STUDY", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientName", "PatientID",
         "AccessionNumber", "StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedSeries",
         "NumberOfStudyRelatedInstances"]
+DCMQRSCP_HOLDS = 500  # studies; its index takes no more
 
 
 def ours(folder, binary, corpus):

@@ -1,9 +1,15 @@
 //! The node answers queries as PS3.4 annex C says: to `findscu` and to pynetdicom, in many tongues, within its limits.
 
-use pacsferry::catalog::{Catalog, synthetic};
+use std::collections::BTreeSet;
+
+use pacsferry::assoc::{Proposal, Proposed, RequestTimeouts, request};
+use pacsferry::catalog::{Attribute, Catalog, synthetic};
+use pacsferry::dataset::Elements;
+use pacsferry::dicom::{AeTitle, Encoding, QueryLevel, Status, tags, uids};
+use pacsferry::dimse::{Command, Session};
 use serde_json::json;
 
-use crate::support::peers::{Answers, Ferry, Question, Server, findscu, hospital};
+use crate::support::peers::{Answers, Ferry, PATIENCE, Question, Server, findscu, hospital, until};
 
 /// A node that holds the small hospital; further keys of `[node]`.
 fn site(keys: &str) -> (Ferry, Server) {
@@ -62,6 +68,16 @@ fn findscu_is_answered_at_every_level_of_both_roots_in_every_encoding() {
     let said = findscu(&ferry, &["-S", "-k", "QueryRetrieveLevel=SERIES", "-k", "Modality=CT"]);
     assert!(said.contains("0xa900") && said.contains("Study Instance UID is needed at SERIES level"), "{said}");
     assert!(ferry.served().contains("refused a query"), "{}", ferry.served());
+    let audited = until("the queries in the audit trail", PATIENCE, || {
+        let catalog = Catalog::open(&ferry.folder().join("catalog.db")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let entries = runtime.block_on(catalog.audit_since(0, 0, 1000)).unwrap();
+        let queries: Vec<_> = entries.into_iter().filter(|entry| entry.event == "query").collect();
+        (queries.len() == 12).then_some(queries)
+    });
+    let outcomes: Vec<u8> = audited.iter().map(|entry| entry.outcome).collect();
+    assert_eq!((outcomes.iter().filter(|outcome| **outcome == 0).count(), outcomes.last()), (11, Some(&4)));
+    assert!(audited.iter().all(|entry| entry.who.contains("FINDER")), "{audited:?}");
     assert!(!ferry.served().contains("Doe") && !ferry.served().contains("20240101"), "no patient data in logs");
 }
 
@@ -89,7 +105,7 @@ fn counts_modalities_and_what_is_always_told_are_in_the_answers() {
         assert_eq!(row.get(keyword).map(String::as_str), Some(value), "{keyword}: {row:?}");
     }
     // In the order in which they came.
-    let values = |keyword: &str| row[keyword].split('\\').map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let values = |keyword: &str| row[keyword].split('\\').map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(values("ModalitiesInStudy"), ["CT", "SR"].map(str::to_owned).into());
     let classes = ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11"];
     assert_eq!(values("SOPClassesInStudy"), classes.map(str::to_owned).into());
@@ -191,15 +207,59 @@ fn what_makes_no_sense_is_refused_with_what_is_wrong() {
 }
 
 #[test]
-fn a_query_of_many_answers_can_be_cancelled() {
+fn every_one_of_many_answers_comes_once() {
     let (ferry, _node) = large(3000, "");
-    let keys = json!({ "QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "" });
-    let all = ask(&ferry, "S", keys.clone());
-    let uids: std::collections::BTreeSet<_> = all.all("StudyInstanceUID").into_iter().collect();
-    assert_eq!(uids.len(), 3000, "every study once");
-    let cancelled = Question { cancel_after: Some(1), ..Question::of("S", keys) }.ask(&ferry);
-    // What is on its way already still comes: the buffers of the system hold some pages.
-    assert_eq!((cancelled.status, cancelled.rows.is_empty()), (0xFE00, false));
+    let all = ask(&ferry, "S", json!({ "QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "" }));
+    let uids: BTreeSet<_> = all.all("StudyInstanceUID").into_iter().collect();
+    assert_eq!((uids.len(), all.rows.len()), (3000, 3000));
+}
+
+#[test]
+fn a_query_of_many_answers_can_be_cancelled() {
+    const STUDIES: u64 = 20_000;
+    let (ferry, _node) = large(STUDIES, "");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let find = uids::STUDY_ROOT_FIND;
+        let proposed = Proposed {
+            abstract_syntax: find.into(),
+            transfer_syntaxes: vec![uids::IMPLICIT_LE.into()],
+            scp_role: None,
+        };
+        let proposal = Proposal {
+            called: AeTitle::new(Ferry::NODE).unwrap(),
+            calling: AeTitle::new("FINDER").unwrap(),
+            contexts: vec![proposed],
+            max_pdu: 16_384,
+            extended: Vec::new(),
+            tls: None,
+            identity: None,
+        };
+        let timeouts = RequestTimeouts { connect: PATIENCE, negotiate: PATIENCE };
+        let mut session = Session::new(request("127.0.0.1", ferry.node, &proposal, &timeouts).await.unwrap());
+        let mut keys = Elements::new();
+        keys.put(tags::QUERY_RETRIEVE_LEVEL, "STUDY");
+        for attribute in Attribute::of(QueryLevel::Study) {
+            keys.put(attribute.tag, "");
+        }
+        let keys = keys.write(Encoding::ImplicitLe);
+        session.send(1, &Command::find_rq(7, find), Some(&keys), PATIENCE).await.unwrap();
+        // Nothing is read before the cancel is sent: the answers are more than the buffers of the system hold, so that it
+        // comes in the middle of them.
+        session.send(1, &Command::cancel_rq(7), None, PATIENCE).await.unwrap();
+        let mut answers = 0;
+        let end = loop {
+            let (_, response) = session.receive(PATIENCE).await.unwrap().unwrap();
+            match response.has_data_set {
+                true => session.discard_data(PATIENCE).await.unwrap(),
+                false => break response,
+            }
+            answers += 1;
+        };
+        assert_eq!((end.status, end.message_id), (Some(Status::CANCEL), 7));
+        assert!(answers < STUDIES, "{answers}");
+        session.release(PATIENCE).await;
+    });
 }
 
 #[test]
