@@ -29,7 +29,7 @@ use crate::dicom::AeTitle;
 use address::is_from;
 
 pub use address::HostPort;
-pub use audit::{Audit, Collector, CollectorTls};
+pub use audit::{Audit, Collector};
 pub use hours::{Hours, Limits, Minute};
 pub use limits::NodeLimits;
 pub use passcode::{LONGEST_PASSCODE, PasscodeHash};

@@ -13,6 +13,8 @@ mod verify;
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::rustls;
 
 use rustls::crypto::{CryptoProvider, ring};
@@ -47,7 +49,7 @@ pub struct Acceptor(pub(super) TlsAcceptor);
 
 /// The side of a connection that calls.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub struct Connector {
     pub(super) connector: TlsConnector,
     pub(super) name: ServerName<'static>,
 }
@@ -78,7 +80,7 @@ impl Acceptor {
 
 impl Connector {
     /// Reads the files for calling a host. Blocks.
-    pub(super) fn load(tls: &ClientTls, host: &str) -> Result<Self, TlsError> {
+    pub fn load(tls: &ClientTls, host: &str) -> Result<Self, TlsError> {
         let text = tls.name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(text.to_owned()).map_err(|_| TlsError::Name { name: text.to_owned() })?;
         let builder = ClientConfig::builder_with_provider(provider())
@@ -96,6 +98,14 @@ impl Connector {
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Connector { connector: TlsConnector::from(Arc::new(config)), name })
     }
+
+    /// Secures a connection, for what is not DICOM: the audit trail.
+    pub async fn connect(
+        &self,
+        stream: TcpStream,
+    ) -> std::io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        self.connector.connect(self.name.clone(), stream).await
+    }
 }
 
 /// The newer is preferred.
@@ -107,6 +117,6 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

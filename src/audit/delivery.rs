@@ -207,3 +207,6 @@ async fn forget(catalog: Catalog, config: watch::Receiver<Arc<Config>>, stop: Ca
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ enum Topic {
     Retrieve,
     /// The hospital's node: who may talk to it, its limits, its health, as a service
     Serve,
+    /// The audit trail: what is in it, how to read it, how to send it to a collector
+    Audit,
     /// Every reason why a study is not proven, and what to do
     Fallout,
     /// The annotated example configuration
@@ -43,6 +45,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         Topic::Query => include_str!("../guide/query.md").to_owned(),
         Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
         Topic::Serve => include_str!("../guide/serve.md").to_owned(),
+        Topic::Audit => include_str!("../guide/audit.md").to_owned(),
         Topic::Fallout => fallout(),
         Topic::Config => crate::config::EXAMPLE.to_owned(),
         Topic::Conformance => conformance(),

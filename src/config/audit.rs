@@ -1,12 +1,12 @@
 //! `[audit]`: what the audit trail calls us, how long it is kept, and which collector gets it.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::HostPort;
 use super::raw::Section;
 use super::units::parse_duration;
 use super::values::{host_port, non_empty};
+use super::{ClientTls, HostPort, tls};
 
 /// The TCP port of syslog over TLS (RFC 5425).
 const TLS_PORT: u16 = 6514;
@@ -32,16 +32,7 @@ pub struct Collector {
     /// Where it listens.
     pub address: HostPort,
     /// How it is known, and we to it; `None` for plain TCP.
-    pub tls: Option<CollectorTls>,
-}
-
-/// Syslog over TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectorTls {
-    /// The certificates, one of which its own must come from (PEM).
-    pub ca: PathBuf,
-    /// Our own certificate and its key (PEM), for a collector that asks for it.
-    pub own: Option<(PathBuf, PathBuf)>,
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 enum Scheme {
@@ -68,18 +59,8 @@ pub(super) fn audit(s: Section<'_>) -> Audit {
 }
 
 fn collector(s: &Section<'_>) -> Option<Collector> {
-    let file = |text: &str| non_empty(text).map(PathBuf::from);
     let syslog = s.text("syslog", syslog);
-    let (ca, certificate, key) = (s.text("ca", file), s.text("certificate", file), s.text("key", file));
-    let own = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        (given, _) => {
-            let (here, missing) = if given.is_some() { ("certificate", "key") } else { ("key", "certificate") };
-            s.problem(here, format!("`{here}` without `{missing}`"), "give both or neither");
-            None
-        }
-    };
+    let tls = tls::client(s, None);
     match syslog? {
         (Scheme::Tcp, address) => {
             let loopback = ["127.0.0.1", "::1", "localhost"].contains(&address.host.as_str());
@@ -90,17 +71,16 @@ fn collector(s: &Section<'_>) -> Option<Collector> {
                     "write tls://, or send it to a relay on this machine",
                 );
             }
-            if ca.is_some() || own.is_some() {
-                s.problem("syslog", "tcp:// uses no certificates", "write tls://, or remove ca, certificate and key");
+            if tls.is_some() {
+                s.problem("tls", "tcp:// uses no certificates", "write tls://, or remove `tls`");
             }
             Some(Collector { address, tls: None })
         }
         (Scheme::Tls, address) => {
-            let Some(ca) = ca else {
-                s.problem("ca", "`ca` is missing", "name the file with the collector's CA certificate (PEM)");
-                return None;
-            };
-            Some(Collector { address, tls: Some(CollectorTls { ca, own }) })
+            if tls.is_none() {
+                s.require("tls", "{ ca = \"/etc/pacsferry/audit-ca.pem\" }");
+            }
+            tls.map(|tls| Collector { address, tls: Some(tls) })
         }
     }
 }
@@ -120,5 +100,38 @@ fn syslog(text: &str) -> Result<(Scheme, HostPort), String> {
         }
         "tcp" => Ok((Scheme::Tcp, host_port(rest).map_err(|_| wrong())?)),
         _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, parse};
+
+    fn read(text: &str) -> Result<Config, String> {
+        parse(&format!("[audit]\n{text}"), None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_collector_is_reached_by_tls_and_by_plain_tcp_on_this_machine_only() {
+        let tls = "tls = { ca = \"/etc/ca.pem\" }";
+        for (syslog, port) in [("tls://audit.example.org", 6514), ("tls://10.1.2.3:7000", 7000), ("tls://[::1]:1", 1)] {
+            let collector = read(&format!("syslog = \"{syslog}\"\n{tls}")).unwrap().audit.collector.unwrap();
+            assert_eq!((collector.address.port, collector.tls.is_some()), (port, true), "{syslog}");
+        }
+        let plain = read("syslog = \"tcp://127.0.0.1:601\"").unwrap().audit.collector.unwrap();
+        assert_eq!((plain.address.port, plain.tls), (601, None));
+        assert_eq!(read("").unwrap().audit.collector, None);
+        for (wrong, said) in [
+            ("syslog = \"tls://audit.example.org\"".to_owned(), "`tls` is missing"),
+            ("syslog = \"tcp://10.1.2.3:601\"".to_owned(), "plain text"),
+            (format!("syslog = \"tcp://127.0.0.1:601\"\n{tls}"), "uses no certificates"),
+            ("syslog = \"udp://127.0.0.1:514\"".to_owned(), "is no collector"),
+            ("syslog = \"127.0.0.1:514\"".to_owned(), "is no collector"),
+            ("keep = \"1h\"".to_owned(), "gone within a day"),
+            ("most = 10".to_owned(), "out of bounds"),
+        ] {
+            let error = read(&wrong).unwrap_err();
+            assert!(error.contains(said), "{wrong}: {error}");
+        }
     }
 }
