@@ -116,11 +116,6 @@ impl Asked<'_> {
         }
     }
 
-    /// Who asked, for the audit trail.
-    fn party(&self) -> Party {
-        self.caller.party()
-    }
-
     /// What is asked for, and the instances that it means.
     async fn understand(&self, identifier: &[u8]) -> Result<Understood, Refusal> {
         let class = self.command.class.as_ref().map_or("", |class| class.as_str());

@@ -34,7 +34,7 @@ pub(super) fn destination(asked: &Asked<'_>) -> Result<Peer, Refusal> {
     }
     asked.services.audit.record(AuditEvent::Security {
         alert: Alert::RestrictedFunction,
-        who: asked.party(),
+        who: asked.caller.party(),
         what: format!("asked for objects to be sent to {name}, which is not configured"),
     });
     let comment = if config.node.ae_title.as_str().eq_ignore_ascii_case(name) {

@@ -47,8 +47,8 @@ impl<'a> Run<'a> {
     pub(super) fn new(asked: &'a Asked<'a>, selected: Selected, destination: Option<Party>) -> Run<'a> {
         let tally = Tally::new(selected.instances.len());
         let (peer, requestor) = match destination {
-            Some(destination) => (destination, Some(asked.party())),
-            None => (asked.party(), None),
+            Some(destination) => (destination, Some(asked.caller.party())),
+            None => (asked.caller.party(), None),
         };
         let audit = asked.services.audit.transfers(Way::Out, peer, requestor);
         Run { asked, selected, tally, audit, message: 0, reported: (0, Instant::now()) }
