@@ -89,6 +89,7 @@ fn reason(why: &AssocError) -> &'static str {
         AssocError::Refused { rejection: Rejection::LocalLimit, .. } => "local_limit",
         AssocError::Refused { .. } => "rejected",
         AssocError::Timeout { .. } => "timeout",
+        AssocError::Handshake { .. } | AssocError::PlainOnTls { .. } | AssocError::TlsOnPlain => "tls",
         AssocError::Protocol { .. } | AssocError::TooLong { .. } => "not_dicom",
         _ => "connection_lost",
     }
