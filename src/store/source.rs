@@ -3,6 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,15 +70,32 @@ pub(super) fn modified(of: &Metadata) -> i64 {
     of.mtime().saturating_mul(1_000_000_000).saturating_add(of.mtime_nsec())
 }
 
-/// Opens a file of another folder for reading. It is no link, and nothing that could block.
+/// Opens a file of another folder for reading. Neither it nor, where the system can tell, a folder on the way to it is a
+/// link, so that nobody can lead us elsewhere; and it is nothing that could block.
 pub(super) fn open_regular(path: &Path) -> Result<File, StoreError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = rustix::fs::openat(CWD, path, flags, Mode::empty());
+    let file = open_without_links(path, flags);
     let file = File::from(file.map_err(|error| unreadable(path, error.into()))?);
     if !file.metadata().map_err(|error| unreadable(path, error))?.is_file() {
         return Err(unreadable(path, io::Error::other("it is no regular file")));
     }
     Ok(file)
+}
+
+#[cfg(target_os = "linux")]
+fn open_without_links(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::{ResolveFlags, openat2};
+    use rustix::io::Errno;
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // Old systems, and some containers, do not have it.
+        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(CWD, path, flags, Mode::empty()),
+        opened => opened,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_without_links(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
 }
 
 pub(super) fn unreadable(path: &Path, source: io::Error) -> StoreError {

@@ -151,3 +151,25 @@ fn a_link_to_a_file_that_is_gone_is_made_anew_from_another_folder() {
     let rows = ferry.instances();
     assert!(rows.values().all(|row| row["file"].as_str().unwrap().starts_with(other.name())), "{rows:?}");
 }
+
+#[test]
+fn a_folder_that_became_a_symbolic_link_leads_nobody_elsewhere() {
+    let archive = archive();
+    let (ferry, medium) = linked(&archive, &[]);
+    let outside = tempfile::tempdir().unwrap();
+    let (within, without) = (medium.path().join("study0"), outside.path().join("study0"));
+    std::fs::create_dir(&without).unwrap();
+    for entry in std::fs::read_dir(&within).unwrap() {
+        let entry = entry.unwrap();
+        let copy = without.join(entry.file_name());
+        std::fs::copy(entry.path(), &copy).unwrap();
+        let modified = entry.metadata().unwrap().modified().unwrap();
+        std::fs::File::options().write(true).open(&copy).unwrap().set_modified(modified).unwrap();
+    }
+    std::fs::remove_dir_all(&within).unwrap();
+    std::os::unix::fs::symlink(&without, &within).unwrap();
+    let verified = verify(&ferry);
+    assert_eq!(verified["findings"].as_array().map(Vec::len), Some(5), "{verified}");
+    assert_eq!(ferry.run(&["adopt", "--all"]).code, 3);
+    assert_eq!(links_and_copies(&ferry), (5, 5), "what lies outside is not copied");
+}
