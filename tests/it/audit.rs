@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::collector::{Collector, Inbox};
 use crate::support::peers::{
-    Ask, Ferry, Modality, PATIENCE, Sample, distinct, echo, free_port, samples, send, string, until,
+    Ask, Ferry, Modality, PATIENCE, Sample, distinct, echo, findscu, free_port, samples, send, string, until,
 };
 
 /// A node that takes objects from the sample sender and commits them to a modality, with such an audit trail.
@@ -113,4 +113,32 @@ fn what_happens_while_the_collector_is_away_is_sent_in_order_when_it_is_back() {
     let _node = ferry.serve();
     all_received(&ferry, &inbox);
     until("what was sent is known", PATIENCE, || entries(&ferry)[0]["sent"].as_bool().filter(|sent| *sent).map(|_| ()));
+}
+
+#[test]
+fn queries_are_told_with_what_was_asked_and_requests_without_the_right_as_alerts() {
+    let ferry = Ferry::new();
+    let peer = |title: &str, rights: &str| {
+        format!("[[peer]]\nae_title = \"{title}\"\naddress = \"127.0.0.1:104\"\nallow = {rights}\n")
+    };
+    ferry.configure_with(&[], &(peer("FINDER", "[\"query\"]") + &peer("SAMPLES", "[]")));
+    let _node = ferry.serve();
+    findscu(&ferry, &["-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientID=NOBODY77", "-k", "StudyInstanceUID"]);
+    let query =
+        until("the query is told", PATIENCE, || entries(&ferry).into_iter().find(|entry| entry["event"] == "query"));
+    assert_eq!((string(&query, "who"), string(&query, "outcome")), ("FINDER at 127.0.0.1".into(), "success".into()));
+    let message = string(&query, "message");
+    assert!(message.contains("ParticipantObjectID=\"1.2.840.10008.5.1.4.1.2.2.1\""), "{message}");
+    let (_, asked) = message.split_once("<ParticipantObjectQuery>").unwrap();
+    assert!(asked.len() > 60 && !message.contains("NOBODY77"), "as base64: {message}");
+    assert!(!ferry.served().contains("NOBODY77"), "a patient in the log");
+    // A peer that may do nothing asks what it may not: told as an alert, with the right that it lacks.
+    let mut command = std::process::Command::new("findscu");
+    command.args(["-S", "-aet", "SAMPLES", "-aec", Ferry::NODE, "-k", "QueryRetrieveLevel=STUDY"]);
+    command.args(["-k", "StudyInstanceUID", "127.0.0.1", &ferry.node.to_string()]);
+    assert!(!command.output().unwrap().status.success());
+    let alert =
+        until("the alert is told", PATIENCE, || entries(&ferry).into_iter().find(|entry| entry["event"] == "alert"));
+    assert_eq!(string(&alert, "who"), "SAMPLES at 127.0.0.1");
+    assert!(string(&alert, "what").contains("\"query\""), "{alert}");
 }
