@@ -22,6 +22,7 @@ mod log;
 mod migrate;
 mod open;
 mod output;
+mod passcode;
 mod quarantine;
 mod relocate;
 mod remedy;
@@ -121,6 +122,7 @@ enum Command {
     Serve(serve::Args),
     Rebuild(backup::RebuildArgs),
     Backup(backup::BackupArgs),
+    Passcode(passcode::Args),
     Guide(guide::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -185,6 +187,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(global, args).await,
         Command::Rebuild(args) => backup::rebuild(global, args).await,
         Command::Backup(args) => backup::backup(global, args).await,
+        Command::Passcode(args) => passcode::run(global, args),
         Command::Guide(args) => guide::run(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

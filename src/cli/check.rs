@@ -3,11 +3,13 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::checkup::{Checkup, Registration, tell};
 use super::exit::chain;
 use super::slot::Slot;
 use super::{Exit, Failure, Global, echo, open, remedy};
+use crate::assoc::tls::{self, Finding};
 use crate::catalog::Catalog;
 use crate::config::{Config, Retrieve, Right, Source, Verify};
 use crate::dicom::uids;
@@ -17,7 +19,7 @@ use crate::store::Store;
 
 /// Read the configuration and try everything in it
 ///
-/// Folders, catalog, free space, ports, and C-ECHO to each source. Says what is wrong and how to mend it, and what to
+/// Folders, catalog, free space, certificates, ports, and C-ECHO to each source. Says what is wrong and how to mend it, and what to
 /// register at the old PACS.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pacsferry check\n  pacsferry check --peers\n  pacsferry check --json | jq .ok")]
@@ -40,6 +42,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         }
     };
     configuration(&config, &mut checkup);
+    security(&config, &mut checkup);
     let catalog = storage(&config, &mut checkup).await;
     ports(&config, catalog.as_ref(), &mut checkup).await;
     for source in &config.sources {
@@ -66,6 +69,21 @@ fn configuration(config: &Config, checkup: &mut Checkup) {
     }
     for problem in config.clone().resolve() {
         checkup.error(&problem.where_, problem.message, problem.remedy);
+    }
+}
+
+/// Certificates, keys and passcodes.
+fn security(config: &Config, checkup: &mut Checkup) {
+    let findings = tls::examine(config, SystemTime::now());
+    let files = config.secret_files().len();
+    if findings.is_empty() && files > 0 {
+        checkup.good(format!("{files} files of certificates, keys and passcodes"));
+    }
+    for Finding { severe, problem } in findings {
+        match severe {
+            true => checkup.error(&problem.where_, problem.message, problem.remedy),
+            false => checkup.warn(&problem.where_, problem.message, problem.remedy),
+        }
     }
 }
 

@@ -30,6 +30,8 @@ enum Topic {
     Serve,
     /// The audit trail: what is in it, how to read it, how to send it to a collector
     Audit,
+    /// TLS, certificates and users: how to make them, and what to give to whom
+    Tls,
     /// Every reason why a study is not proven, and what to do
     Fallout,
     /// The annotated example configuration
@@ -46,6 +48,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
         Topic::Serve => include_str!("../guide/serve.md").to_owned(),
         Topic::Audit => include_str!("../guide/audit.md").to_owned(),
+        Topic::Tls => include_str!("../guide/tls.md").to_owned(),
         Topic::Fallout => fallout(),
         Topic::Config => crate::config::EXAMPLE.to_owned(),
         Topic::Conformance => conformance(),

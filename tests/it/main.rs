@@ -41,4 +41,5 @@ mod soak;
 mod strangers;
 mod support;
 mod tidy;
+mod tls;
 mod unwritable;

@@ -1,5 +1,6 @@
 //! What the tests stand on: real peers and helpers, never mocks of our own code.
 
+pub(crate) mod certificates;
 pub(crate) mod chaos;
 pub(crate) mod collector;
 pub(crate) mod destination;

@@ -1,10 +1,11 @@
 //! The TLS of a port that is listened on, made anew whenever the configuration was read again.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use super::{Acceptor, TlsError};
+use super::{Acceptor, Finding, TlsError, examine};
 use crate::config::{Config, ServerTls};
 
 /// Which of the ports.
@@ -20,6 +21,7 @@ impl TlsPort {
     /// Reads the files of a port. Blocks.
     pub fn open(config: &Arc<Config>, select: Select) -> Result<Self, TlsError> {
         let acceptor = select(config).map(Acceptor::load).transpose()?;
+        tell(config);
         Ok(TlsPort { select, current: Mutex::new((Arc::clone(config), acceptor)) })
     }
 
@@ -33,6 +35,7 @@ impl TlsPort {
                 Ok(acceptor) => {
                     if acceptor.is_some() {
                         info!("certificates and keys were read again");
+                        tell(config);
                     }
                     current.1 = acceptor;
                 }
@@ -44,5 +47,16 @@ impl TlsPort {
             }
         }
         current.1.clone()
+    }
+}
+
+/// What an administrator should know before a peer tells it.
+fn tell(config: &Config) {
+    for Finding { severe, problem } in examine(config, SystemTime::now()) {
+        let (at, remedy) = (problem.where_, problem.remedy);
+        match severe {
+            true => error!(at, remedy, "{}", problem.message),
+            false => warn!(at, remedy, "{}", problem.message),
+        }
     }
 }

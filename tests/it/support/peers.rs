@@ -9,6 +9,7 @@ mod ferry;
 mod find;
 mod orthanc;
 mod samples;
+mod tls;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -27,6 +28,7 @@ pub(crate) use orthanc::Orthanc;
 pub(crate) use samples::{
     Sample, data_set_digest, different_to_pydicom, distinct, pynetdicom_retrieves, samples, send, sop_instance,
 };
+pub(crate) use tls::{dcmtk_tls, echo_by};
 
 /// How long anything may take that a peer does at once on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
