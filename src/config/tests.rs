@@ -218,3 +218,11 @@ fn a_named_file_must_exist() {
         "{error}"
     );
 }
+
+#[test]
+fn what_this_version_cannot_do_is_not_passed_over() {
+    for text in ["[node]\nunion = true\n", "[content]\niocm = true\n"] {
+        assert!(one(text).contains("cannot do"), "{}", one(text));
+    }
+    assert!(problems("[node]\nunion = false\n[content]\niocm = false\n").is_empty());
+}
