@@ -161,6 +161,7 @@ fn text(
         what.push_str(&format!(", {}", count(number, one, many)));
     }
     match looked.findings {
+        0 if looked.studies == 0 => writeln!(out, "there is no study to compare")?,
         0 if files => writeln!(out, "{what} compared with the files: every file is as the catalog says")?,
         0 => writeln!(out, "{what} compared: everything is as it should be")?,
         n => writeln!(out, "{what} compared: {}", count(n, "finding", "findings"))?,

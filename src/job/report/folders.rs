@@ -297,6 +297,7 @@ pub(super) async fn write_text(
         let (more, id, suffix) = (bad - told, report.job.id, &style.command_suffix);
         writeln!(out, "  ... and {more} more: pacsferry report {id} --failed{suffix}")?;
     }
+    writeln!(out, "Mend what can be mended and run the same import again: it passes over what is filed.")?;
     writeln!(out)?;
     Ok(())
 }

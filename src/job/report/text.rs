@@ -57,6 +57,17 @@ fn average(report: &Report, milliseconds: u128) -> (u64, u64) {
     (per_second(objects.filed + objects.duplicate + objects.variant), per_second(report.totals.bytes))
 }
 
+/// What an import was to bring, as part of a sentence.
+fn asked_of_folders(report: &Report) -> &'static str {
+    let spec = &report.job.spec;
+    let days = spec.import.as_ref().is_some_and(|i| i.received_from.is_some() || i.received_to.is_some());
+    if days || spec.from.is_some() || spec.to.is_some() {
+        "of the days that were asked for"
+    } else {
+        "that the folders hold"
+    }
+}
+
 /// The one sentence that matters.
 pub(super) fn verdict(report: &Report) -> String {
     let items = &report.totals.items;
@@ -72,8 +83,8 @@ pub(super) fn verdict(report: &Report) -> String {
             "Nothing new: no file in the folders that is not filed already.".into()
         }
         JobState::Finished if over == 0 && report.folders.is_some() => match items.proven {
-            1 => "The one study is proven: every object that the folders hold is filed.".into(),
-            n => format!("All {} are proven: every object that the folders hold is filed.", studies(n)),
+            1 => format!("The one study is proven: every object {} is filed.", asked_of_folders(report)),
+            n => format!("All {} are proven: every object {} is filed.", studies(n), asked_of_folders(report)),
         },
         JobState::Finished if over == 0 && !report.is_proven() => {
             format!("{} proven, but NOT everything could be listed: see the notes.", studies(items.proven))
