@@ -10,7 +10,7 @@ use super::{OutletError, can_convert};
 use crate::catalog::HeldInstance;
 use crate::dataset::{ReadError, convert, read_error};
 use crate::dicom::TransferSyntaxUid;
-use crate::store::{Store, StoreError};
+use crate::store::{Digest, Store, StoreError};
 
 /// Reads it to its end, or until nobody listens any more.
 pub(super) fn run(
@@ -44,21 +44,32 @@ impl Pump<'_> {
             }
             // What cannot be converted is known before the first byte of it is sent: in the middle of a message the
             // association would have to be aborted.
+            let digested = self.instance.digest.map(|_| self.store.digest(&self.instance.place)).transpose();
+            self.compare(digested.map_err(|source| self.store_error(source))?.map(|(digest, _)| digest))?;
             let (mut reader, _) = self.reader()?;
             io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(error))?;
         }
         let (mut reader, file) = self.reader()?;
         let mut piece = self.fill(&mut reader)?;
         let mut read = piece.len() as u64;
+        // What is not converted is what is stored, and its digest is known when the last piece leaves.
+        let mut hasher = (!converts && self.instance.digest.is_some()).then(blake3::Hasher::new);
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&piece);
+        }
         loop {
             // Which piece is the last shows when there is no other.
             let next = self.fill(&mut reader)?;
             read += next.len() as u64;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&next);
+            }
             if next.is_empty() {
                 if !converts && read != self.instance.length {
                     return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
                 }
                 self.store.check_unchanged(&self.instance.place, &file).map_err(|source| self.store_error(source))?;
+                self.compare(hasher.as_ref().map(|hasher| hasher.finalize().into()))?;
                 piece.last = true;
             }
             let last = piece.last;
@@ -90,6 +101,19 @@ impl Pump<'_> {
     /// Where corrections are applied: to what is stored, before it is converted. None are kept as yet.
     fn corrected<R: Read>(&self, stored: R) -> R {
         stored
+    }
+
+    /// Whether the bytes are those that were filed, where that is known.
+    fn compare(&self, found: Option<Digest>) -> Result<(), OutletError> {
+        if found == self.instance.digest {
+            return Ok(());
+        }
+        let what = "its data set has other bytes than when it was filed".into();
+        // What was converted has been compared before.
+        match found {
+            Some(_) => Err(self.store_error(StoreError::Damaged { place: self.instance.place.to_string(), what })),
+            None => Ok(()),
+        }
     }
 
     fn fill(&self, reader: &mut dyn Read) -> Result<Piece, OutletError> {

@@ -49,7 +49,7 @@ impl Site {
             transfer_syntax: TransferSyntaxUid::new(syntax),
             place: RelativePath::parse(PLACE).unwrap().into(),
             length: data.len() as u64,
-            digest: None,
+            digest: Some(blake3::hash(&data).into()),
         };
         (held, data)
     }
@@ -94,7 +94,7 @@ async fn native_objects_go_out_as_the_receiver_takes_them_and_others_do_not() {
     let file = std::fs::OpenOptions::new().write(true).open(site.path()).unwrap();
     let cut = 1000;
     file.set_len(file.metadata().unwrap().len() - cut).unwrap();
-    held.length = data.len() as u64 - cut;
+    (held.length, held.digest) = (data.len() as u64 - cut, None);
     let mut departing = site.outlet.open(held, &TransferSyntaxUid::new(uids::IMPLICIT_LE));
     assert!(matches!(departing.begin().await, Err(OutletError::Convert { source: Some(_), .. })));
 }
@@ -128,4 +128,23 @@ async fn a_linked_file_goes_out_while_it_is_what_it_was() {
     std::fs::OpenOptions::new().append(true).open(&path).unwrap().set_len(size + 2).unwrap();
     let error = site.read(&held, uids::EXPLICIT_LE).await.unwrap_err();
     assert!(matches!(error, OutletError::Store { source: StoreError::LinkChanged { .. }, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn other_bytes_of_the_same_length_are_never_sent_as_whole() {
+    // One that leaves in one piece, and one that leaves in many.
+    for pixels in [200, 3_000_000] {
+        let site = Site::new();
+        let (held, data) = site.file(uids::EXPLICIT_LE, Encoding::ExplicitLe, pixels);
+        assert_eq!(site.read(&held, uids::EXPLICIT_LE).await.unwrap(), data);
+        let mut bytes = std::fs::read(site.path()).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(site.path(), &bytes).unwrap();
+        for to in [uids::EXPLICIT_LE, uids::IMPLICIT_LE] {
+            let error = site.read(&held, to).await.unwrap_err();
+            assert!(matches!(error, OutletError::Store { source: StoreError::Damaged { .. }, .. }), "{error:?}");
+        }
+        // Where nobody knows the digest, as of some links, nothing can be said.
+        assert!(site.read(&HeldInstance { digest: None, ..held }, uids::EXPLICIT_LE).await.is_ok());
+    }
 }

@@ -68,6 +68,16 @@ impl Caller {
         Party { name: self.ae_title.clone(), address: Some(self.address.ip()), user: self.user.clone() }
     }
 
+    /// Whether it may ask for this by what the configuration says now.
+    pub(super) fn may_now(&self, config: &Config, right: Right) -> bool {
+        let ip = self.address.ip();
+        let is_peer = |peer: &&Peer| peer.is_called(&self.ae_title) && peer.may_call_from(ip);
+        self.may(right)
+            && (is_unguarded(config, ip)
+                || config.peers.iter().find(is_peer).is_some_and(|peer| peer.allow.contains(&right))
+                || (right == Right::Store && config.source_of_address(ip).is_some()))
+    }
+
     /// What it is called where it is counted: by its name in the configuration.
     pub(super) fn name(&self) -> &str {
         match (&self.peer, &self.source) {
@@ -130,6 +140,20 @@ mod tests {
         ] {
             assert_eq!(may(PEERS, calling, address), expected, "{calling} at {address}");
         }
+    }
+
+    #[test]
+    fn who_is_shut_out_is_shut_out_at_once_and_nobody_gets_more_than_was_negotiated() {
+        let config = |text: &str| crate::config::parse(text, None).unwrap();
+        let address = ("10.0.0.1".parse::<IpAddr>().unwrap(), 40_000).into();
+        let opened = config(PEERS);
+        let caller = Caller::of(&opened, &Gates::default(), address, "WS1", CancellationToken::new()).unwrap();
+        assert!(caller.may_now(&opened, Right::Query) && !caller.may_now(&opened, Right::Store));
+        let less = config(&PEERS.replace("[\"query\", \"retrieve\"]", "[\"retrieve\", \"store\"]"));
+        assert!(!caller.may_now(&less, Right::Query) && caller.may_now(&less, Right::Retrieve));
+        assert!(!caller.may_now(&less, Right::Store), "that is for the next association");
+        let gone = config(&PEERS.replace("WS1", "WS9"));
+        assert!(RIGHTS.iter().all(|right| !caller.may_now(&gone, *right)));
     }
 
     #[test]

@@ -196,9 +196,10 @@ impl Hospital {
             }
             return Decision::Reject(Rejection::LocalLimit);
         }
+        let refused = |right| offer.contexts.iter().any(|o| needs(o) == Some(right) && !allowed(&caller, o));
         let missing: Vec<Right> = [Right::Query, Right::Retrieve, Right::Store, Right::Commit]
             .into_iter()
-            .filter(|right| !caller.may(*right) && offer.contexts.iter().any(|offered| needs(offered) == Some(*right)))
+            .filter(|right| refused(*right))
             .collect();
         // One who may retrieve offers storage classes to receive by C-GET.
         if !missing.is_empty() && guest.may_say(NO_RIGHT) {
@@ -263,6 +264,12 @@ fn needs(offered: &Offered) -> Option<Right> {
 /// Whether the peer wants to be sent objects on this context.
 fn is_for_get(offered: &Offered) -> bool {
     offered.roles.is_some_and(|roles| roles.scp)
+}
+
+/// Whether a context is for the caller. One that proposes both roles for a storage class may be there to store only.
+fn allowed(caller: &Caller, offered: &Offered) -> bool {
+    let stores = offered.roles.is_some_and(|roles| roles.scu && roles.scp) && caller.may(Right::Store);
+    needs(offered).is_none_or(|right| caller.may(right) || (right == Right::Retrieve && stores))
 }
 
 /// What to write into the configuration for one who is not known.

@@ -94,7 +94,10 @@ async fn dispatch(
     let refusal = match asked {
         None => Some(Status::UNRECOGNIZED_OPERATION),
         Some(service) if negotiated != Some(service) => Some(Status::SOP_CLASS_NOT_SUPPORTED),
-        Some(service) if service.right().is_some_and(|right| !caller.may(right)) => Some(Status::NOT_AUTHORIZED),
+        // The configuration may have changed since the association was opened.
+        Some(service) if service.right().is_some_and(|right| !caller.may_now(&services.config.borrow(), right)) => {
+            Some(Status::NOT_AUTHORIZED)
+        }
         Some(_) => None,
     };
     match (refusal, asked) {
