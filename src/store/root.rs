@@ -71,16 +71,14 @@ impl Root {
         make_durably(path).doing("make the storage folder", shown)?;
         let folder = Folder::root(path).doing("open the storage folder", shown)?;
         let entries = folder.entries().doing("list the storage folder", shown)?;
-        let strange = |name: &str| !matches!(name, NEW_SENTINEL | "lost+found");
-        if !entries.iter().any(|(name, _)| name == SENTINEL) {
+        let strange = |name: &str| !name.starts_with(NEW_SENTINEL) && name != "lost+found";
+        // What was not there while the folder was read may be by now.
+        let made = || folder.holds(SENTINEL).doing("look at", shown);
+        if !entries.iter().any(|(name, _)| name == SENTINEL) && !made()? {
             if entries.iter().any(|(name, _)| strange(name)) {
                 return Err(StoreError::NotAStorageFolder(path.to_owned()));
             }
-            // Another process that makes it at the same time may have taken ours away.
-            match write_sentinel(&folder) {
-                Err(_) if folder.holds(SENTINEL).doing("look at", shown)? => {}
-                other => other.doing("write the sentinel of", shown)?,
-            }
+            write_sentinel(&folder).doing("write the sentinel of", shown)?;
         }
         Root::open(path, minimum_free)
     }
@@ -169,14 +167,16 @@ fn make_durably(path: &Path) -> io::Result<()> {
     Folder::root(parent)?.sync()
 }
 
+/// Of processes that do this at the same time the first one to be done has made it.
 fn write_sentinel(folder: &Folder) -> io::Result<()> {
-    folder.remove_file(NEW_SENTINEL)?;
-    let mut file = folder.new_file(NEW_SENTINEL)?;
-    writeln!(file, "id {:032x}", fastrand::u128(..))?;
+    let id = format!("{:032x}", fastrand::u128(..));
+    let new = format!("{NEW_SENTINEL}-{id}");
+    let mut file = folder.new_file(&new)?;
+    writeln!(file, "id {id}")?;
     writeln!(file, "This file marks a storage folder of pacsferry. Without it nothing is written here.")?;
     file.sync_all()?;
-    match folder.rename(NEW_SENTINEL, folder, SENTINEL) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => folder.remove_file(NEW_SENTINEL)?,
+    match folder.rename(&new, folder, SENTINEL) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => folder.remove_file(&new)?,
         other => other?,
     }
     folder.sync()
@@ -193,6 +193,21 @@ fn read_id(sentinel: &File) -> io::Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_that_make_a_folder_at_once_all_get_the_same() {
+        for _ in 0..20 {
+            let temp = tempfile::tempdir().unwrap();
+            let folder = temp.path().join("storage");
+            let make = || Root::create(&folder, 0).unwrap().id().to_owned();
+            let ids: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert_eq!(ids.len(), 1);
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
 
     #[test]
     fn nothing_is_made_without_being_asked() {
