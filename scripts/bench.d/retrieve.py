@@ -4,8 +4,8 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from servers import HOST, Failure, Storescp, run
-from ways import PATIENCE, Run, expect, movescu_command
+from servers import HOST, Failure, run
+from ways import PATIENCE, Run
 
 
 def getscu_command(source, study, *more):
@@ -27,23 +27,6 @@ def got(source, corpus, at_once):
         stored = len(os.listdir(out))
         if stored != len(corpus.files):
             raise Failure(f"getscu holds {stored} of {len(corpus.files)} objects")
-        return Run(len(corpus.files), corpus.size, seconds, source.peak, source.cpu)
-
-    return way
-
-
-def moved(source, corpus, at_once):
-    """Each study by one `movescu` into a `storescp`, so many of them at once."""
-
-    def way(folder):
-        receiver = Storescp(folder)
-        source.know(receiver)
-        with source, receiver, ThreadPoolExecutor(at_once) as pool:
-            started = time.monotonic()
-            list(pool.map(
-                lambda study: run(movescu_command(source, receiver.ae_title, study), PATIENCE), corpus.studies))
-            seconds = time.monotonic() - started
-            expect(receiver, corpus)
         return Run(len(corpus.files), corpus.size, seconds, source.peak, source.cpu)
 
     return way

@@ -124,8 +124,9 @@ def movescu_command(source, destination, study, *more):
             "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}", HOST, str(source.port)]
 
 
-def movescu_into_storescp(source, corpus, at_once=4):
-    """The fastest chain of peers: several `movescu` at once into one forking `storescp`."""
+def movescu_into_storescp(source, corpus, at_once=4, measured="receiver"):
+    """The fastest chain of peers: several `movescu` at once into one forking `storescp`. Memory and processor time are
+    those of the source, if that is what is `measured`."""
 
     def way(folder):
         receiver = Storescp(folder)
@@ -136,6 +137,8 @@ def movescu_into_storescp(source, corpus, at_once=4):
                 lambda study: run(movescu_command(source, receiver.ae_title, study), PATIENCE), corpus.studies))
             seconds = time.monotonic() - started
             expect(receiver, corpus)
+        if measured == "source":
+            return Run(len(corpus.files), corpus.size, seconds, source.peak, source.cpu)
         return Run(len(corpus.files), corpus.size, seconds, cpu=receiver.cpu)
 
     return way

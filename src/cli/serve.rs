@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::attendant::Attendant;
-use super::signals::Signals;
-use super::{Exit, Failure, Global, log};
+use super::signals::{Signals, until_stopped};
+use super::{Exit, Failure, Global};
 use crate::node;
 
 /// Run the node: what viewers, modalities and other archives of the hospital talk to
@@ -24,7 +24,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let shutdown = CancellationToken::new();
     let attendant = (!args.no_worker).then(|| Attendant::new(global, &config));
     let attending = shutdown.clone();
@@ -33,26 +33,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             attendant.attend(&catalog, attending).await;
         }
     };
-    let mut serving = tokio::spawn(node::serve(config, shutdown.clone(), ready));
-    tokio::select! {
-        ended = &mut serving => return finished(ended),
-        _ = signals.next() => shutdown.cancel(),
-    }
-    tokio::select! {
-        ended = &mut serving => finished(ended),
-        _ = signals.next() => {
-            log::say("stopped at once; nothing that was acknowledged is lost");
-            Ok(Exit::Stopped)
-        }
-    }
-}
-
-fn finished(ended: Result<Result<(), node::NodeError>, tokio::task::JoinError>) -> Result<Exit, Failure> {
-    match ended {
-        Ok(Ok(())) => Ok(Exit::Done),
-        Ok(Err(error)) => Err(error.into()),
-        Err(error) => {
-            Err(Failure::new(format!("the node broke down: {error}"), "start it again; please report what was logged"))
-        }
-    }
+    let serving = node::serve(config, shutdown.clone(), ready);
+    let remedy = "start it again; please report what was logged";
+    until_stopped(signals, shutdown, serving, "nothing that was acknowledged is lost", remedy).await
 }

@@ -1,8 +1,11 @@
 //! What people and the system ask of a running process: SIGINT pauses, SIGTERM and SIGHUP end it.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::{Exit, Failure, log};
+use crate::node::NodeError;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,33 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Pause,
             _ = self.terminate.recv() => Asked::Leave,
             () = hangup(&mut self.hangup) => Asked::Leave,
+        }
+    }
+}
+
+/// Runs a service until a signal asks it to stop, and lets it come to its end; a second signal does not wait for that.
+/// `lost` says what becomes of what was under way then, `remedy` what to do when the service breaks down.
+pub(super) async fn until_stopped(
+    mut signals: Signals,
+    shutdown: CancellationToken,
+    service: impl Future<Output = Result<(), NodeError>> + Send + 'static,
+    lost: &str,
+    remedy: &str,
+) -> Result<Exit, Failure> {
+    let mut running = tokio::spawn(service);
+    let finished = |ended: Result<Result<(), NodeError>, JoinError>| match ended {
+        Ok(ended) => Ok(ended.map(|()| Exit::Done)?),
+        Err(error) => Err(Failure::new(format!("the service broke down: {error}"), remedy)),
+    };
+    tokio::select! {
+        ended = &mut running => return finished(ended),
+        _ = signals.next() => shutdown.cancel(),
+    }
+    tokio::select! {
+        ended = &mut running => finished(ended),
+        _ = signals.next() => {
+            log::say(&format!("stopped at once; {lost}"));
+            Ok(Exit::Stopped)
         }
     }
 }

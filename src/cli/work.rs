@@ -2,8 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::signals::Signals;
-use super::{Exit, Failure, Global, log};
+use super::signals::{Signals, until_stopped};
+use super::{Exit, Failure, Global};
 use crate::node::{self, WorkerScope};
 
 /// Run the worker: the receiver that the old PACS sends to, and all queued jobs
@@ -21,29 +21,9 @@ pub(super) async fn run(global: &Global, _args: Args) -> Result<Exit, Failure> {
         // A name service that is down at boot must not keep the worker down.
         tracing::warn!(what = %problem.where_, "{}; its objects are refused until this is mended", problem.message);
     }
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let shutdown = CancellationToken::new();
-    let mut worker = tokio::spawn(node::run_worker(config, WorkerScope::All, shutdown.clone()));
-    tokio::select! {
-        ended = &mut worker => return finished(ended),
-        _ = signals.next() => shutdown.cancel(),
-    }
-    tokio::select! {
-        ended = &mut worker => finished(ended),
-        _ = signals.next() => {
-            log::say("stopped at once; nothing is lost: jobs go on from their checkpoints");
-            Ok(Exit::Stopped)
-        }
-    }
-}
-
-fn finished(ended: Result<Result<(), node::NodeError>, tokio::task::JoinError>) -> Result<Exit, Failure> {
-    match ended {
-        Ok(Ok(())) => Ok(Exit::Done),
-        Ok(Err(error)) => Err(error.into()),
-        Err(error) => Err(Failure::new(
-            format!("the worker broke down: {error}"),
-            "start it again: jobs go on from their checkpoints; please report what was logged",
-        )),
-    }
+    let worker = node::run_worker(config, WorkerScope::All, shutdown.clone());
+    let remedy = "start it again: jobs go on from their checkpoints; please report what was logged";
+    until_stopped(signals, shutdown, worker, "nothing is lost: jobs go on from their checkpoints", remedy).await
 }

@@ -44,8 +44,10 @@ impl Pump<'_> {
             }
             // What cannot be converted is known before the first byte of it is sent: in the middle of a message the
             // association would have to be aborted.
-            let digested = self.instance.digest.map(|_| self.store.digest(&self.instance.place)).transpose();
-            self.compare(digested.map_err(|source| self.store_error(source))?.map(|(digest, _)| digest))?;
+            if self.instance.digest.is_some() {
+                let found = self.store.digest(&self.instance.place);
+                self.compare(found.map_err(|source| self.store_error(source))?.0)?;
+            }
             let (mut reader, _) = self.reader()?;
             io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(error))?;
         }
@@ -69,7 +71,7 @@ impl Pump<'_> {
                     return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
                 }
                 self.store.check_unchanged(&self.instance.place, &file).map_err(|source| self.store_error(source))?;
-                self.compare(hasher.as_ref().map(|hasher| hasher.finalize().into()))?;
+                hasher.as_ref().map_or(Ok(()), |hasher| self.compare(hasher.finalize().into()))?;
                 piece.last = true;
             }
             let last = piece.last;
@@ -104,16 +106,12 @@ impl Pump<'_> {
     }
 
     /// Whether the bytes are those that were filed, where that is known.
-    fn compare(&self, found: Option<Digest>) -> Result<(), OutletError> {
-        if found == self.instance.digest {
+    fn compare(&self, found: Digest) -> Result<(), OutletError> {
+        if self.instance.digest.is_none_or(|filed| filed == found) {
             return Ok(());
         }
         let what = "its data set has other bytes than when it was filed".into();
-        // What was converted has been compared before.
-        match found {
-            Some(_) => Err(self.store_error(StoreError::Damaged { place: self.instance.place.to_string(), what })),
-            None => Ok(()),
-        }
+        Err(self.store_error(StoreError::Damaged { place: self.instance.place.to_string(), what }))
     }
 
     fn fill(&self, reader: &mut dyn Read) -> Result<Piece, OutletError> {

@@ -71,11 +71,9 @@ impl Caller {
     /// Whether it may ask for this by what the configuration says now.
     pub(super) fn may_now(&self, config: &Config, right: Right) -> bool {
         let ip = self.address.ip();
-        let is_peer = |peer: &&Peer| peer.is_called(&self.ae_title) && peer.may_call_from(ip);
-        self.may(right)
-            && (is_unguarded(config, ip)
-                || config.peers.iter().find(is_peer).is_some_and(|peer| peer.allow.contains(&right))
-                || (right == Right::Store && config.source_of_address(ip).is_some()))
+        let stores = right == Right::Store && config.source_of_address(ip).is_some();
+        let peer = identity::peer_of(config, self.address, &self.ae_title);
+        self.may(right) && (is_unguarded(config, ip) || stores || peer.is_some_and(|peer| peer.allow.contains(&right)))
     }
 
     /// What it is called where it is counted: by its name in the configuration.

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tracing::{error, info, warn};
 
 use super::caller::Caller;
-use super::exchange::{FRAGMENT, RESPONSE};
+use super::exchange::RESPONSE;
 use super::node::Services;
 use crate::catalog::{Begun, Catalog, NewCommitment};
 use crate::dataset::{References, read_references};
@@ -167,7 +167,8 @@ async fn request(
         _ => Some((Status::NO_SUCH_INSTANCE, "not the well-known instance of storage commitment")),
     };
     if let Some((status, why)) = refusal {
-        session.discard_data(FRAGMENT).await?;
+        let stall = services.config.borrow().node.limits.stall;
+        session.discard_data(stall).await?;
         return Ok((status, Some(why), None));
     }
     let syntax = session.association().context(context).map(|context| context.transfer_syntax.clone());

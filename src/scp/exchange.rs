@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::NodeLimits;
 use crate::dicom::Status;
 use crate::dimse::{Command, DimseError, Session};
 
@@ -33,6 +34,18 @@ pub(super) async fn next(
             Some((context, command)) => Next::Request(context, command),
             None => Next::Released,
         }),
+    }
+}
+
+/// The identifier of a query or a retrieve, within the limits of the node; empty where there is none.
+pub(super) async fn identifier(
+    session: &mut Session,
+    command: &Command,
+    limits: &NodeLimits,
+) -> Result<Vec<u8>, DimseError> {
+    match command.has_data_set {
+        true => session.collect_data(limits.identifier, limits.stall).await,
+        false => Ok(Vec::new()),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 use tracing::{error, info, warn};
 
 use super::caller::Caller;
-use super::exchange::RESPONSE;
+use super::exchange::{self, RESPONSE};
 use super::node::Services;
 use super::refusal::Refusal;
 use crate::audit::{AuditEvent, AuditOutcome};
@@ -49,10 +49,7 @@ pub(super) async fn serve(
 ) -> Result<(), DimseError> {
     let begun = Instant::now();
     let config = services.config.borrow().clone();
-    let identifier = match command.has_data_set {
-        true => session.collect_data(config.node.limits.identifier, config.node.limits.stall).await?,
-        false => Vec::new(),
-    };
+    let identifier = exchange::identifier(session, command, &config.node.limits).await?;
     let understood = understand(session, &config, context, &identifier);
     tell_audit(session, services, caller, context, &identifier, understood.as_ref().err());
     let ended = match understood {

@@ -17,7 +17,7 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::caller::Caller;
-use super::exchange::RESPONSE;
+use super::exchange::{self, RESPONSE};
 use super::node::Services;
 use super::refusal::Refusal;
 use crate::audit::Party;
@@ -62,10 +62,7 @@ pub(super) async fn serve(
 ) -> Result<(), DimseError> {
     let begun = Instant::now();
     let limits = services.config.borrow().node.limits.clone();
-    let identifier = match command.has_data_set {
-        true => session.collect_data(limits.identifier, limits.stall).await?,
-        false => Vec::new(),
-    };
+    let identifier = exchange::identifier(session, command, &limits).await?;
     let transfer = session.association().context(context);
     let encoding = transfer.map_or(Encoding::ImplicitLe, |transfer| encoding_of(&transfer.transfer_syntax));
     let asked = Asked { services, caller, context, command, encoding };
