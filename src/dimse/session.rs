@@ -1,12 +1,15 @@
 //! Messages on an association.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::{Command, CommandField, DimseError, LONGEST_COMMAND};
-use crate::assoc::{AssocError, Association, Received};
+use crate::assoc::{Association, Received};
 
 /// An association, seen as messages. Dropping it aborts the association.
 #[derive(Debug)]
@@ -120,7 +123,8 @@ impl Session {
     /// the release, the end of the association.
     pub async fn cancel_asked(&mut self, message_id: u16) -> Result<bool, DimseError> {
         loop {
-            match self.receive(Duration::ZERO).await {
+            let Some(received) = at_once(self.receive(Duration::MAX)).await else { return Ok(false) };
+            match received {
                 Ok(Some((_, command))) if command.field == CommandField::CCancelRq => {
                     if command.has_data_set {
                         return Err(unexpected("a C-CANCEL-RQ that announces a data set"));
@@ -133,7 +137,6 @@ impl Session {
                     return Err(unexpected(format!("a {:?} came in the middle of an operation", command.field)));
                 }
                 Ok(None) => return Err(unexpected("the peer asked for release in the middle of an operation")),
-                Err(DimseError::Association(AssocError::Timeout { .. })) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
@@ -194,6 +197,17 @@ impl Session {
     pub async fn abort(self) {
         self.association.abort().await;
     }
+}
+
+/// What a future has already. A timer, be it one of no time at all, would wait for a millisecond, which is as long as
+/// sending an object takes.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 fn unexpected(what: impl Into<String>) -> DimseError {
