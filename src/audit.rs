@@ -6,6 +6,7 @@
 
 mod codes;
 mod collector;
+mod correction;
 mod delivery;
 mod event;
 mod message;
@@ -21,20 +22,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError, NewAuditEntry};
 use crate::config::Config;
 
+pub use correction::{CorrectionAction, CorrectionEvent};
 pub use delivery::Delivery;
 pub use event::{Alert, AuditEvent, AuditOutcome, Party, Phase, StudyObjects, Way};
 pub use transfers::Transfers;
 
-use queue::{QUEUE, Queued, Recorder};
+use queue::{QUEUE, Queued, Recorder, Writer};
 
 /// The audit trail of this process. A clone is another handle.
 #[derive(Clone)]
 pub struct Audit {
     queue: mpsc::Sender<Queued>,
     lost: Arc<AtomicU64>,
+    writer: Arc<Writer>,
 }
 
 impl Audit {
@@ -48,8 +51,9 @@ impl Audit {
     ) -> (Audit, impl Future<Output = ()> + Send + use<>) {
         let (queue, events) = mpsc::channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
-        let recorder = Recorder { catalog, config, program: program.to_owned(), events, lost: Arc::clone(&lost) };
-        (Audit { queue, lost }, recorder.run(stop))
+        let writer = Arc::new(Writer { catalog, config, program: program.to_owned() });
+        let recorder = Recorder { writer: Arc::clone(&writer), events, lost: Arc::clone(&lost) };
+        (Audit { queue, lost, writer }, recorder.run(stop))
     }
 
     /// Tells that something happened, now. When so much waits that the catalog cannot keep up, the event is lost; how
@@ -58,6 +62,18 @@ impl Audit {
         if self.queue.try_send(Queued { at: now(), event }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The entry of something that happens now, for a transaction in which it must not be missing.
+    pub async fn entry(&self, event: AuditEvent) -> Result<NewAuditEntry, CatalogError> {
+        let mut entries = self.writer.entries(&[Queued { at: now(), event }]).await?;
+        Ok(entries.remove(0))
+    }
+
+    /// Writes down what happens now; it is on disk when this returns.
+    pub async fn write(&self, event: AuditEvent) -> Result<(), CatalogError> {
+        let entries = self.writer.entries(&[Queued { at: now(), event }]).await?;
+        self.writer.catalog.add_audit(entries).await
     }
 }
 

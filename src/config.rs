@@ -9,6 +9,7 @@ mod check;
 mod hours;
 mod limits;
 mod passcode;
+mod privileges;
 mod problem;
 mod raw;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use audit::{Audit, Collector};
 pub use hours::{Hours, Limits, Minute};
 pub use limits::NodeLimits;
 pub use passcode::{LONGEST_PASSCODE, PasscodeHash};
+pub use privileges::{Operator, OperatorError, Privilege, Role};
 pub use problem::{ConfigError, Problem};
 pub use tls::{CertificateRule, ClientTls, KeyPair, Login, ServerTls};
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub audit: Audit,
     /// Moving series between studies.
     pub content: Content,
+    /// Who may do what; none means: root and the owner of the catalog everything, others nothing.
+    pub roles: Vec<Role>,
     /// The console.
     pub web: Web,
 }
@@ -246,7 +250,8 @@ pub enum Right {
 /// `[content]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Whether corrections are told to others by IHE IOCM rejection notes.
+    /// Whether corrections give new UIDs and are told to others by IHE IOCM rejection notes, unless an operation says
+    /// otherwise.
     pub iocm: bool,
 }
 

@@ -14,7 +14,7 @@ const fn dcm(value: &'static str, meaning: &'static str) -> Code {
     Code { value, system: "DCM", meaning }
 }
 
-const fn ours(value: &'static str, meaning: &'static str) -> Code {
+pub(super) const fn ours(value: &'static str, meaning: &'static str) -> Code {
     Code { value, system: "99PACSFERRY", meaning }
 }
 
@@ -44,6 +44,7 @@ pub(super) const NODE_ID: Code = dcm("110182", "Node ID");
 pub(super) const PATIENT_NUMBER: Code = Code { value: "2", system: "RFC-3881", meaning: "Patient Number" };
 pub(super) const URI: Code = Code { value: "12", system: "RFC-3881", meaning: "URI" };
 pub(super) const JOB: Code = ours("job", "Job");
+pub(super) const CORRECTION: Code = ours("correction", "Correction");
 
 impl Alert {
     pub(super) fn code(self) -> Code {

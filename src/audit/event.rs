@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::CorrectionEvent;
+
 /// Somebody who takes part: an application entity, a program, a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Party {
@@ -147,6 +149,8 @@ pub enum AuditEvent {
         /// How it ended.
         outcome: AuditOutcome,
     },
+    /// Somebody changed where objects belong, or was not let.
+    Correction(CorrectionEvent),
     /// The account that this process runs under read the audit trail.
     LogUsed,
 }

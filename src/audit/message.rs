@@ -90,6 +90,7 @@ impl AuditEvent {
         match self {
             AuditEvent::Transfer { objects, .. } => of(std::slice::from_ref(objects)),
             AuditEvent::Commitment { objects, .. } => of(objects),
+            AuditEvent::Correction(correction) => correction.studies(),
             _ => Vec::new(),
         }
     }
@@ -169,6 +170,7 @@ impl AuditEvent {
                 let job = Object::system(&id.to_string(), "20", codes::JOB, what);
                 message(codes::IMPORT, "C", Some(phase.of_job()), outcome, participants, vec![job])
             }
+            AuditEvent::Correction(correction) => correction.message(we, subjects),
             AuditEvent::LogUsed => {
                 let log = Object::system("pacsferry:audit", "13", codes::URI, "Security Audit Log");
                 let participants = vec![we.person(true, None), we.participant(false, None)];
@@ -179,7 +181,7 @@ impl AuditEvent {
 }
 
 /// The studies, and each patient once.
-fn studies(objects: &[StudyObjects], subjects: &[AuditSubject]) -> Vec<Object> {
+pub(super) fn studies(objects: &[StudyObjects], subjects: &[AuditSubject]) -> Vec<Object> {
     let mut studies = Vec::new();
     let mut patients: Vec<Object> = Vec::new();
     for (at, objects) in objects.iter().enumerate() {
@@ -202,7 +204,7 @@ fn studies(objects: &[StudyObjects], subjects: &[AuditSubject]) -> Vec<Object> {
 }
 
 impl Object {
-    fn system(id: &str, role: &'static str, kind: Code, name: &str) -> Object {
+    pub(super) fn system(id: &str, role: &'static str, kind: Code, name: &str) -> Object {
         Object {
             id: id.to_owned(),
             person: false,
@@ -240,7 +242,7 @@ impl Party {
 
 impl Ourselves {
     /// This process.
-    fn participant(&self, requestor: bool, role: Option<Code>) -> Participant {
+    pub(super) fn participant(&self, requestor: bool, role: Option<Code>) -> Participant {
         Participant {
             id: std::process::id().to_string(),
             alternative: Some(format!("AETITLES={}", self.ae_title)),
@@ -249,6 +251,12 @@ impl Ourselves {
             place: Some((self.host.clone(), false)),
             role,
         }
+    }
+
+    /// A person at this machine who asked for something.
+    pub(super) fn user(&self, name: &str) -> Participant {
+        let place = Some((self.host.clone(), false));
+        Participant { id: name.to_owned(), requestor: true, place, ..Participant::default() }
     }
 
     /// The person, or the account, that it runs for.

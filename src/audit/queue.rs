@@ -30,11 +30,16 @@ pub(super) struct Queued {
     pub(super) event: AuditEvent,
 }
 
-/// Writes events into the catalog.
-pub(super) struct Recorder {
+/// Makes entries of events.
+pub(super) struct Writer {
     pub(super) catalog: Catalog,
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) program: String,
+}
+
+/// Writes events into the catalog.
+pub(super) struct Recorder {
+    pub(super) writer: Arc<Writer>,
     pub(super) events: mpsc::Receiver<Queued>,
     pub(super) lost: Arc<AtomicU64>,
 }
@@ -99,6 +104,14 @@ impl Recorder {
     }
 
     async fn try_write(&self, batch: &[Queued]) -> Result<(), CatalogError> {
+        let entries = self.writer.entries(batch).await?;
+        self.writer.catalog.add_audit(entries).await
+    }
+}
+
+impl Writer {
+    /// The entries, with the patients as the catalog knows them.
+    pub(super) async fn entries(&self, batch: &[Queued]) -> Result<Vec<NewAuditEntry>, CatalogError> {
         let we = we(&self.config.borrow().clone(), &self.program);
         let studies: Vec<String> = batch.iter().flat_map(|queued| queued.event.studies()).collect();
         let subjects = if studies.is_empty() { Vec::new() } else { self.catalog.audit_subjects(studies).await? };
@@ -117,7 +130,7 @@ impl Recorder {
                 message: xml::render(&message, *at, &we),
             });
         }
-        self.catalog.add_audit(entries).await
+        Ok(entries)
     }
 }
 

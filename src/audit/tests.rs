@@ -58,6 +58,9 @@ fn every_kind() -> Vec<AuditEvent> {
         objects: objects("1.2.3"),
         outcome: AuditOutcome::Success,
     };
+    let mut undo = CorrectionEvent::new("anna", CorrectionAction::Undo, minor());
+    undo.reason = "WRONG_STUDY: \u{7}<late>".into();
+    undo.studies = vec![objects("1.2.3"), objects("1.2.4")];
     vec![
         AuditEvent::Application { what: "pacsferry serve".into(), started: true },
         AuditEvent::Application { what: "pacsferry serve".into(), started: false },
@@ -81,6 +84,7 @@ fn every_kind() -> Vec<AuditEvent> {
             outcome: minor(),
         },
         AuditEvent::Job { id: 7, what: "migration of oldpacs".into(), phase: Phase::Begun, outcome: minor() },
+        AuditEvent::Correction(undo),
         AuditEvent::LogUsed,
     ]
 }
@@ -209,6 +213,7 @@ async fn the_events_have_the_codes_of_the_standard() {
         ("110104", "", "R"),
         ("110103", "commitment", "R"),
         ("110107", "job-begun", "C"),
+        ("110103", "undo", "U"),
         ("110101", "", "R"),
     ];
     assert_eq!(codes, expected.map(|(a, b, c)| (a.into(), b.into(), c.into())));
@@ -221,6 +226,19 @@ async fn the_events_have_the_codes_of_the_standard() {
     // Who asked, the person at it, and who answered.
     assert_eq!(value(&elements, "AuditMessage/ActiveParticipant", "UserIsRequestor"), ["true", "true", "false"]);
     assert_eq!(value(&elements, "AuditMessage/ActiveParticipant", "UserID")[1], "dr.\u{FFFD}who <&\"'>");
+}
+
+#[tokio::test]
+async fn what_must_not_be_missing_is_written_at_once() {
+    let scene = scene();
+    let (audit, _never_run) = Audit::new(scene.catalog.clone(), scene.config.clone(), "undo", CancellationToken::new());
+    let refused = || CorrectionEvent::new("anna", CorrectionAction::Undo, AuditOutcome::Minor("no right".into()));
+    let entry = audit.entry(AuditEvent::Correction(refused())).await.unwrap();
+    assert_eq!((entry.event, entry.outcome, entry.who.as_str()), ("undo", 4, "anna"));
+    assert!(scene.catalog.audit_since(0, 0, 10).await.unwrap().is_empty());
+    audit.write(AuditEvent::Correction(refused())).await.unwrap();
+    let written = scene.catalog.audit_since(0, 0, 10).await.unwrap();
+    assert_eq!((written.len(), written[0].message.contains("csd-code=\"undo\"")), (1, true));
 }
 
 #[tokio::test]

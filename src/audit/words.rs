@@ -16,6 +16,7 @@ impl AuditEvent {
             AuditEvent::Commitment { .. } => "commitment",
             AuditEvent::Job { phase: Phase::Begun, .. } => "job begun",
             AuditEvent::Job { .. } => "job ended",
+            AuditEvent::Correction(correction) => correction.action.word(),
             AuditEvent::LogUsed => "audit read",
         }
     }
@@ -25,6 +26,7 @@ impl AuditEvent {
 pub(super) fn who(event: &AuditEvent) -> String {
     match event {
         AuditEvent::Application { .. } | AuditEvent::Job { .. } | AuditEvent::LogUsed => super::message::account(),
+        AuditEvent::Correction(correction) => correction.operator.clone(),
         AuditEvent::Transfer { requestor: Some(party), .. } => party.to_string(),
         AuditEvent::Security { who, .. }
         | AuditEvent::Authentication { who, .. }
@@ -59,6 +61,7 @@ pub(super) fn what(event: &AuditEvent) -> String {
             ended(&what, outcome)
         }
         AuditEvent::Job { id, what, outcome, .. } => ended(&format!("job {id}, {what}"), outcome),
+        AuditEvent::Correction(correction) => correction.what(),
         AuditEvent::LogUsed => "the audit trail was read".to_owned(),
     }
 }

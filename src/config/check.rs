@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::privileges;
 use super::raw::{Document, Section};
 use super::tls;
 use super::units::{parse_bytes, parse_duration, parse_rate};
@@ -31,6 +32,7 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
         peers,
         audit: super::audit::audit(root.section("audit")),
         content: content(root.section("content")),
+        roles: privileges::roles(root.sections("role")),
         web: web(root.section("web")),
     };
     root.finish();
@@ -239,7 +241,7 @@ fn peer(s: Section<'_>, node: &Node) -> Option<Peer> {
 }
 
 fn content(s: Section<'_>) -> Content {
-    let content = Content { iocm: not_yet(&s, "iocm") };
+    let content = Content { iocm: s.flag("iocm").unwrap_or(false) };
     s.finish();
     content
 }
