@@ -11,6 +11,7 @@ mod checkpoints;
 mod claim;
 mod codes;
 mod commitment;
+mod departures;
 mod figures;
 mod files;
 mod import;
@@ -21,6 +22,7 @@ mod leases;
 mod links;
 mod lost;
 mod moves;
+mod outbox;
 mod places;
 mod quarantine;
 mod query;
@@ -45,6 +47,7 @@ pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
+pub use departures::{Departure, Left, ShownAs};
 pub use figures::Figures;
 pub use files::{FileRole, KnownFile};
 pub use import::{
@@ -57,6 +60,7 @@ pub use leases::Lease;
 pub use links::{LinkedFile, LinkedStudy, Swap};
 pub use lost::Lost;
 pub use moves::{QuarantinedFile, StoredFile};
+pub use outbox::{Errand, ErrandState, OutboxCounts, OutboxEntry, OutboxFilter, Published};
 pub use quarantine::Quarantined;
 pub use query::{
     ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Page,
@@ -120,6 +124,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/004_audit.sql"),
     include_str!("catalog/schema/005_queries.sql"),
     include_str!("catalog/schema/006_commitment.sql"),
+    include_str!("catalog/schema/008_outbox.sql"),
 ];
 
 impl Catalog {

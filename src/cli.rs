@@ -181,7 +181,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Quarantine(args) => quarantine::run(global, args).await,
         Command::Audit(args) => audit::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
-        Command::Adopt(args) => adopt::run(global, args).await,
+        Command::Adopt(args) => Box::pin(adopt::run(global, args)).await,
         Command::Relocate(args) => Box::pin(relocate::run(global, args)).await,
         Command::Work(args) => work::run(global, args).await,
         Command::Serve(args) => serve::run(global, args).await,

@@ -4,6 +4,7 @@
 //! wrong and what to write instead; a program that names one mistake per start costs a weekend.
 
 mod address;
+mod ai;
 mod audit;
 mod check;
 mod hours;
@@ -30,6 +31,7 @@ use crate::dicom::AeTitle;
 use address::is_from;
 
 pub use address::HostPort;
+pub use ai::{Ai, AiRule, AiTraits, HttpUrl, Pattern};
 pub use audit::{Audit, Collector};
 pub use hours::{Hours, Limits, Minute};
 pub use limits::NodeLimits;
@@ -62,6 +64,8 @@ pub struct Config {
     pub content: Content,
     /// Who may do what; none means: root and the owner of the catalog everything, others nothing.
     pub roles: Vec<Role>,
+    /// The AI platform, if there is one.
+    pub ai: Option<Ai>,
     /// The console.
     pub web: Web,
 }
@@ -218,6 +222,8 @@ pub struct Peer {
     pub address: HostPort,
     /// What it may do.
     pub allow: Vec<Right>,
+    /// Whether it is sent rejection notes and corrected objects, where it got what was corrected.
+    pub corrections: bool,
     /// Where it may call from; empty means: its address.
     pub from: Vec<IpNet>,
     /// The addresses that its host name stands for, see [`Config::resolve`].

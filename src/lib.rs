@@ -13,7 +13,7 @@
 //! dimse catalog
 //! intake outlet audit
 //! scu
-//! scp import
+//! scp import outbox
 //! content
 //! job
 //! web sample
@@ -37,6 +37,7 @@
 //! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
+//! | [`outbox`] | telling others what was corrected, until they know | what a correction is |
 //! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
 //! | [`sample`] | a generated archive behind a small PACS that can be told to misbehave (the demo, the tests) | the catalog |
 //! | [`web`] | HTTP: metrics and health | SQL, sockets to peers |
@@ -77,6 +78,7 @@ pub mod intake;
 pub mod job;
 pub mod node;
 pub mod object;
+pub mod outbox;
 pub mod outlet;
 pub mod sample;
 pub mod scp;

@@ -8,6 +8,7 @@
 mod caller;
 mod commitment;
 mod complaints;
+mod departures;
 mod exchange;
 mod find;
 mod gate;
@@ -25,6 +26,7 @@ mod store;
 
 pub use caller::Caller;
 pub use commitment::{Commitments, deliver};
+pub use departures::Departures;
 pub use gate::{Gate, Gates};
 pub use listener::Receiver;
 pub use meter::{Meter, Reading};

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-use super::{Control, Evidence, FileState, FolderState, ItemState, JobState, Outcome, Reason, Way, WindowState};
+use super::{
+    Control, ErrandState, Evidence, FileState, FolderState, ItemState, JobState, Outcome, Reason, Way, WindowState,
+};
 
 macro_rules! stored {
     ($($type:ident { $($variant:ident = $code:literal $(| $alias:ident)?),* $(,)? })*) => {$(
@@ -43,6 +45,7 @@ stored! {
         Unreadable = 8, Left = 9, Young = 10, Directory = 11, Refused = 12, Archive = 13,
     }
     Way { Linked = 0, Hashed = 1, Copied = 2 }
+    ErrandState { Waiting = 0, Done = 1, Failed = 2, Withdrawn = 3 }
     WindowState { Pending = 0, Listed = 1, Split = 2, Failed = 3 }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use super::codes::unsigned;
 use super::places::{Bytes, instance_bytes};
-use super::{Catalog, CatalogError};
+use super::{Catalog, CatalogError, ShownAs};
 use crate::db::DbError;
 use crate::dicom::{SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid};
 use crate::store::{Digest, Place};
@@ -46,6 +46,8 @@ pub struct HeldInstance {
     pub study: StudyInstanceUid,
     /// Its SOP Instance UID.
     pub instance: SopInstanceUid,
+    /// The identity under which it leaves.
+    pub shown: ShownAs,
     /// Its SOP class.
     pub class: SopClassUid,
     /// The transfer syntax that it is held in.
@@ -122,13 +124,14 @@ impl Catalog {
         self.read(move |c| {
             let held = |row: &Row<'_>| {
                 let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
-                let Bytes { place, length, digest, .. } = Bytes::read(row, 5)?;
+                let Bytes { place, length, digest, .. } = Bytes::read(row, 7)?;
                 Ok(HeldInstance {
                     id: row.get(0)?,
                     study: StudyInstanceUid::new(text(1)?),
                     instance: SopInstanceUid::new(text(2)?),
                     class: SopClassUid::new(text(3)?),
                     transfer_syntax: TransferSyntaxUid::new(text(4)?),
+                    shown: ShownAs { series: row.get(5)?, correction: row.get(6)? },
                     place,
                     length,
                     digest,
@@ -150,7 +153,7 @@ const KINDS: &str = "SELECT c.uid, t.uid, count(*)
     GROUP BY i.class, i.transfer_syntax";
 
 pub(super) const HELD: &str = concat!(
-    "SELECT i.id, st.uid, i.uid, c.uid, t.uid, ",
+    "SELECT i.id, st.uid, i.uid, c.uid, t.uid, i.series, 0, ",
     instance_bytes!(),
     " FROM json_each(?1) j CROSS JOIN instances i ON i.id = j.value CROSS JOIN series se ON se.id = i.series
         CROSS JOIN studies st ON st.id = se.study CROSS JOIN uids c ON c.id = i.class

@@ -10,6 +10,7 @@ use crate::store::Destination;
 mod filing;
 mod leasing;
 mod losing;
+mod outbox;
 mod plans;
 mod queries;
 mod selecting;

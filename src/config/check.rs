@@ -33,6 +33,7 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
         audit: super::audit::audit(root.section("audit")),
         content: content(root.section("content")),
         roles: privileges::roles(root.sections("role")),
+        ai: root.table("ai").and_then(super::ai::ai),
         web: web(root.section("web")),
     };
     root.finish();
@@ -228,6 +229,7 @@ fn peer(s: Section<'_>, node: &Node) -> Option<Peer> {
         )
     };
     let allow = s.texts("allow", right).unwrap_or_default();
+    let corrections = s.flag("corrections").unwrap_or(false);
     let from = s.texts("from", network).unwrap_or_default();
     let tls = tls::client(&s, node.tls.as_ref());
     let identity = tls::login(&s);
@@ -237,7 +239,19 @@ fn peer(s: Section<'_>, node: &Node) -> Option<Peer> {
     s.finish();
     let (ae_title, address) = (title?, address?);
     let addresses = Vec::new();
-    Some(Peer { ae_title, address, allow, from, addresses, tls, identity, certificate, user, passcode_hash })
+    Some(Peer {
+        ae_title,
+        address,
+        allow,
+        corrections,
+        from,
+        addresses,
+        tls,
+        identity,
+        certificate,
+        user,
+        passcode_hash,
+    })
 }
 
 fn content(s: Section<'_>) -> Content {

@@ -186,6 +186,12 @@ impl Config {
             }
             files.extend(identity.and_then(|login| login.passcode_file.clone()));
         }
+        let ai = self.ai.as_ref();
+        if let Some(tls) = ai.and_then(|ai| ai.tls.as_ref()) {
+            files.push(tls.ca.clone());
+            files.extend(tls.own.iter().flat_map(pair));
+        }
+        files.extend(ai.and_then(|ai| ai.token_file.clone()));
         files.sort();
         files.dedup();
         files

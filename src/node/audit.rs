@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::worker::{PAUSE, pause};
+use super::held::while_held;
 use crate::audit::{Audit, AuditEvent, AuditOutcome, Delivery, Phase};
 use crate::catalog::{Catalog, Job, JobState};
 use crate::config::Config;
@@ -56,27 +56,8 @@ pub(super) async fn deliver(
     keeper: Keeper,
     stop: CancellationToken,
 ) {
-    while !stop.is_cancelled() {
-        let lease = keeper.acquire(AUDIT_LEASE).await.unwrap_or_else(|error| {
-            error!(%error, "cannot ask for the lease of the audit trail");
-            None
-        });
-        let Some(lease) = lease else {
-            pause(&stop, PAUSE).await;
-            continue;
-        };
-        let ended = stop.child_token();
-        let delivering = Delivery { catalog: catalog.clone(), config: config.clone() }.run(ended.clone());
-        tokio::pin!(delivering);
-        tokio::select! {
-            () = &mut delivering => {}
-            () = lease.lost().cancelled() => {
-                ended.cancel();
-                delivering.await;
-            }
-        }
-        lease.release().await;
-    }
+    let deliver = |ended| Delivery { catalog: catalog.clone(), config: config.clone() }.run(ended);
+    while_held(keeper, AUDIT_LEASE, stop, deliver).await;
 }
 
 /// Tells that a worker takes up a job.

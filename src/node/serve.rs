@@ -10,14 +10,16 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::audit::{self, Auditing};
+use super::held::while_held;
 use super::worker::announce as announce_process;
-use super::{NODE_LEASE, NodeError, WORKER_LEASE, process_name, reload};
+use super::{NODE_LEASE, NodeError, OUTBOX_LEASE, WORKER_LEASE, process_name, reload};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::Keeper;
+use crate::outbox::Outbox;
 use crate::outlet::Outlet;
-use crate::scp::{Bound, Commitments, Gates, Meter, Services, charset_of, deliver};
+use crate::scp::{Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
 use crate::web::Web;
 
 /// How long associations have to finish the message in hand when the node stops.
@@ -41,12 +43,17 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let (sender, config) = watch::channel(Arc::new(node.config.clone()));
     let intake = Intake::start(node.store.clone(), node.catalog.clone(), owner.clone())?;
     let auditing = Auditing::new(node.catalog.clone(), config.clone(), "serve");
+    let background = TaskTracker::new();
+    let stop_background = CancellationToken::new();
+    let (departures, recording) = Departures::new(node.catalog.clone(), stop_background.clone());
+    background.spawn(recording);
     let services = Services {
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
         outlet: Outlet::new(node.store.clone()),
         audit: auditing.audit.clone(),
+        departures,
         commitments: Commitments::new(node.catalog.clone(), node.store.clone()),
         gates: Gates::default(),
         meter: Meter::default(),
@@ -54,8 +61,6 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let listener = services.bind().await.map_err(NodeError::Port)?;
     announce(&listener, &config.borrow());
     auditing.begin();
-    let background = TaskTracker::new();
-    let stop_background = CancellationToken::new();
     let console = Web {
         catalog: node.catalog.clone(),
         store: node.store.clone(),
@@ -65,6 +70,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     };
     background.spawn(hold_console(console, config.borrow().web.listen, stop_background.clone()));
     background.spawn(deliver(services.clone(), shutdown.clone()));
+    let outbox = Outbox::new(&services.catalog, &services.outlet, &config, &services.audit);
     let serving = tokio::spawn(services.serve(listener, shutdown.clone()));
     let keeper = Keeper::new(node.catalog.clone(), &owner)?;
     background.spawn(announce_process(keeper.clone(), NODE_LEASE, stop_background.clone()));
@@ -72,7 +78,9 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         let (keeper, stop) = (keeper.clone(), stop_background.clone());
         async move { keeper.run(stop).await }
     });
-    background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper, stop_background.clone()));
+    background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper.clone(), stop_background.clone()));
+    background
+        .spawn(while_held(keeper, OUTBOX_LEASE, stop_background.clone(), move |ended| outbox.clone().deliver(ended)));
     background.spawn(beside(node.catalog.clone()));
     background.spawn(reload::watch(sender, stop_background.clone()));
     let swept = intake.sweep(move |origin| charset_of(&config.borrow(), origin.source.as_deref())).await?;

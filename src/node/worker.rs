@@ -11,12 +11,15 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::audit::{self, Auditing};
-use super::{Node, NodeError, RECEIVER_LEASE, WORKER_LEASE, process_name, reload};
+use super::held::while_held;
+use super::{Node, NodeError, OUTBOX_LEASE, RECEIVER_LEASE, WORKER_LEASE, process_name, reload};
 use crate::audit::Audit;
 use crate::catalog::{JobKind, JobState};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::{Engine, Keeper};
+use crate::outbox::Outbox;
+use crate::outlet::Outlet;
 use crate::scp::{Gates, Receiver, charset_of};
 
 /// How often to look for new jobs, and whether the receiver has become free.
@@ -60,6 +63,9 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
         async move { keeper.run(stop).await }
     });
     background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper.clone(), stop_background.clone()));
+    let outbox = Outbox::new(&node.catalog, &Outlet::new(node.store.clone()), &config, &auditing.audit);
+    let send = move |ended| outbox.clone().deliver(ended);
+    background.spawn(while_held(keeper.clone(), OUTBOX_LEASE, stop_background.clone(), send));
     background.spawn(reload::watch(sender, stop_background.clone()));
     if scope == WorkerScope::All {
         background.spawn(announce(keeper.clone(), WORKER_LEASE, shutdown.clone()));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
+use crate::catalog::ShownAs;
 use crate::dataset::{Elements, write_part10_head};
 use crate::dicom::{Encoding, SopClassUid, StudyInstanceUid, tags};
 use crate::store::{Link, Place, RelativePath};
@@ -45,6 +46,7 @@ impl Site {
             id: 1,
             study: StudyInstanceUid::new("1.2"),
             instance: SopInstanceUid::new("1.4"),
+            shown: ShownAs { series: 1, correction: 0 },
             class: SopClassUid::new(CLASS),
             transfer_syntax: TransferSyntaxUid::new(syntax),
             place: RelativePath::parse(PLACE).unwrap().into(),

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::caller::{self, Caller};
 use super::commitment::Commitments;
+use super::departures::Departures;
 use super::find;
 use super::gate::Gates;
 use super::identity;
@@ -51,6 +52,8 @@ pub struct Services {
     pub audit: Audit,
     /// What peers want to be sure of.
     pub commitments: Commitments,
+    /// The retrieve log.
+    pub departures: Departures,
     /// What holds for each source in this process.
     pub gates: Gates,
     /// What was done.

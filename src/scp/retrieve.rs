@@ -84,9 +84,11 @@ pub(super) async fn serve(
     };
     let mut run = Run::new(&asked, selected, destination.as_ref().map(party));
     let ended = match &destination {
-        None => get::perform(session, &mut run).await?,
-        Some(peer) => moving::perform(session, &mut run, peer).await?,
+        None => get::perform(session, &mut run).await,
+        Some(peer) => moving::perform(session, &mut run, peer).await,
     };
+    run.end().await;
+    let ended = ended?;
     if matches!(ended, Ended::Done) {
         run.tally.close();
     }

@@ -9,8 +9,13 @@ const LONGEST: usize = 400;
 const LONG_FILES: [&str; 1] = ["src/store/tests.rs"];
 
 /// Who alone may name a library (I9).
-const OWNERS: [(&str, &[&str]); 4] =
-    [("dicom_ul", &["assoc"]), ("rusqlite", &["db", "catalog"]), ("clap", &["cli"]), ("axum", &["web"])];
+const OWNERS: [(&str, &[&str]); 5] = [
+    ("dicom_ul", &["assoc"]),
+    ("rusqlite", &["db", "catalog"]),
+    ("clap", &["cli"]),
+    ("axum", &["web"]),
+    ("hyper", &["outbox"]),
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -12,6 +12,7 @@ use crate::catalog::{HeldInstance, Selected};
 use crate::dicom::{Category, Status};
 use crate::dimse::{Command, DimseError, Session};
 use crate::outlet::OutletError;
+use crate::scp::departures::Leaving;
 use crate::scp::refusal::Refusal;
 use crate::scu::store::outcome;
 
@@ -37,6 +38,7 @@ pub(super) struct Run<'a> {
     pub(super) selected: Selected,
     pub(super) tally: Tally,
     audit: Transfers,
+    leaving: Leaving,
     message: u16,
     /// How many had been done when that was told, and when.
     reported: (usize, Instant),
@@ -46,12 +48,15 @@ impl<'a> Run<'a> {
     /// `destination` is where the objects go, when that is not the one who asked.
     pub(super) fn new(asked: &'a Asked<'a>, selected: Selected, destination: Option<Party>) -> Run<'a> {
         let tally = Tally::new(selected.instances.len());
+        let known = asked.caller.peer.as_ref().map(|peer| peer.ae_title.as_str());
         let (peer, requestor) = match destination {
             Some(destination) => (destination, Some(asked.caller.party())),
             None => (asked.caller.party(), None),
         };
+        let receiver = if requestor.is_some() { peer.name.as_str() } else { known.unwrap_or(&peer.name) };
+        let leaving = asked.services.departures.to(receiver);
         let audit = asked.services.audit.transfers(Way::Out, peer, requestor);
-        Run { asked, selected, tally, audit, message: 0, reported: (0, Instant::now()) }
+        Run { asked, selected, tally, audit, leaving, message: 0, reported: (0, Instant::now()) }
     }
 
     pub(super) fn feed(&self, ids: Vec<i64>) -> Feed {
@@ -72,6 +77,7 @@ impl<'a> Run<'a> {
         match outcome {
             Category::Success | Category::Warning => {
                 self.tally.stored(outcome);
+                self.leaving.taken(instance.shown);
                 self.audit.object(instance.study.as_str(), instance.class.as_str(), None);
             }
             _ => self.fail(instance, "the receiver refused it"),
@@ -130,6 +136,7 @@ impl<'a> Run<'a> {
 
     /// Tells the one who asked how far it is, if it is time.
     pub(super) async fn report(&mut self, session: &mut Session) -> Result<(), DimseError> {
+        self.leaving.tell_if_due().await;
         let (told, when) = self.reported;
         let done = self.tally.done();
         let due = (told == 0 && done > 0) || done >= told + REPORT_OBJECTS || when.elapsed() >= REPORT;
@@ -139,6 +146,11 @@ impl<'a> Run<'a> {
         }
         self.reported = (done, Instant::now());
         session.send(self.asked.context, &self.tally.pending(self.asked.command), None, RESPONSE).await
+    }
+
+    /// Nothing more is sent.
+    pub(super) async fn end(&mut self) {
+        self.leaving.tell().await;
     }
 
     /// The node is to stop.

@@ -1,0 +1,1 @@
+//! Which objects of a study are findings of the AI platform.
