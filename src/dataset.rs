@@ -1,6 +1,7 @@
 //! Elements, bounds and texts: a reader and writer of DICOM data sets that is bounded, never recurses and never
 //! trusts a length. Everything that a stranger sent is looked at by this module alone.
 
+mod amend;
 mod charset;
 mod convert;
 mod digest;
@@ -17,9 +18,11 @@ mod references;
 mod scan;
 #[cfg(test)]
 mod testing;
+mod tree;
 mod vr;
 mod wire;
 
+pub use amend::{Amendment, Original, UidKind, UidMap, amend};
 pub use charset::CharacterSet;
 pub use convert::{convert, is_native, read_error};
 pub use digest::{ValueDigest, value_digest};
@@ -32,3 +35,4 @@ pub use identifier::{Bounds, Identifier, IdentifierError, IdentifierKey, Writer}
 pub use part10::{Part10, read_part10_head, write_part10_head};
 pub use references::{References, read_references, write_commitment_result};
 pub use scan::{Header, Scan, ScanOutcome, scan_header};
+pub use tree::{Node, Tree, Value};

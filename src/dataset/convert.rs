@@ -5,7 +5,7 @@
 //! lengths go, since they would be wrong; a value that is too long for its VR's 16-bit length becomes UN with one of
 //! 32 bits (PS3.5 §6.2.2), whose bytes stay Little Endian, and so does whatever no dictionary knows.
 
-mod choice;
+pub(super) mod choice;
 
 use std::io::{self, Read};
 

@@ -115,6 +115,12 @@ impl<R: Read> Input<R> {
 /// What is left, for a layer on top.
 impl<R: Read> Read for Input<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.end && out.len() >= WINDOW && self.offset <= self.limit {
+            // Much at once needs no window.
+            let n = self.reader.read(out)?;
+            self.offset += n as u64;
+            return Ok(n);
+        }
         let ahead = self.ahead(1).map_err(io::Error::other)?;
         let n = ahead.len().min(out.len());
         if let (Some(out), Some(ahead)) = (out.get_mut(..n), ahead.get(..n)) {

@@ -46,6 +46,11 @@ pub(super) fn is_text(vr: Vr) -> bool {
     )
 }
 
+/// Whether Specific Character Set says what its bytes mean (PS3.5 §6.1.2.2).
+pub(super) fn has_charset(vr: Vr) -> bool {
+    matches!(&vr, b"LO" | b"LT" | b"PN" | b"SH" | b"ST" | b"UC" | b"UT")
+}
+
 /// The size of the numbers whose bytes are swapped in Big Endian; 1 when there are none.
 pub(super) fn unit(vr: Vr) -> usize {
     match &vr {

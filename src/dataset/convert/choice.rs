@@ -6,7 +6,7 @@ use crate::dicom::{Tag, tags};
 
 /// What elements before say of those that follow; items know what was said around them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Context {
+pub(in crate::dataset) struct Context {
     bits_allocated: Option<u16>,
     waveform_bits: Option<u16>,
     signed: bool,
@@ -14,7 +14,7 @@ pub(super) struct Context {
 
 impl Context {
     /// Looks at a value, if it is one of those that say something.
-    pub(super) fn note(&mut self, tag: Tag, value: &[u8], length: u32, syntax: Syntax) {
+    pub(in crate::dataset) fn note(&mut self, tag: Tag, value: &[u8], length: u32, syntax: Syntax) {
         let Some(number) = value.first_chunk::<2>().filter(|_| length >= 2).map(|&bytes| syntax.u16(bytes)) else {
             return;
         };
@@ -29,7 +29,7 @@ impl Context {
 
 /// The VR on the wire counts; without one, the dictionary and what the elements before say; without that, UN. What has
 /// an undefined length is a sequence, whatever it is called.
-pub(super) fn vr_of(head: &Head, context: &Context) -> Vr {
+pub(in crate::dataset) fn vr_of(head: &Head, context: &Context) -> Vr {
     match head.vr {
         Some(vr) if head.length.is_none() && vr != *b"UN" => *b"SQ",
         Some(vr) if vr::is_known(vr) => vr,

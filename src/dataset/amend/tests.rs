@@ -1,0 +1,1 @@
+//! What is amended, and that nothing else is.

@@ -1,0 +1,1 @@
+//! What is read is what is written, and nothing is unbounded.
