@@ -36,3 +36,4 @@ pub use part10::{Part10, read_part10_head, write_part10_head};
 pub use references::{References, read_references, write_commitment_result};
 pub use scan::{Header, Scan, ScanOutcome, scan_header};
 pub use tree::{Node, Tree, Value};
+pub use vr::keyword;

@@ -36,6 +36,7 @@
 //! | [`outlet`] | the order instance → corrections → encoding → stream | who asks |
 //! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
+//! | [`content`] | corrections as intent: plan, commit, undo | SQL, protocols, HTML |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
 //! | [`outbox`] | telling others what was corrected, until they know | what a correction is |
 //! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
@@ -68,6 +69,7 @@ pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod dataset;
 pub mod db;
 pub mod dicom;

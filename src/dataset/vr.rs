@@ -72,6 +72,11 @@ pub(super) fn is_ambiguous(tag: Tag) -> bool {
     StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().exact().is_none())
 }
 
+/// What the dictionary calls an attribute: its keyword.
+pub fn keyword(tag: Tag) -> Option<&'static str> {
+    StandardDataDictionary.by_tag(tag).map(|entry| entry.alias())
+}
+
 /// Reverses the bytes of every number of `unit` bytes, in place.
 pub(super) fn swap(bytes: &mut [u8], unit: usize) {
     if unit > 1 {

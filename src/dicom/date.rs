@@ -53,6 +53,12 @@ impl Date {
         self.0.until(other.0).map_or(0, |span| i64::from(span.get_days()))
     }
 
+    /// Whole months from this day to the other one; negative if that lies before.
+    pub fn months_until(self, other: Date) -> i64 {
+        let span = self.0.until((jiff::Unit::Month, other.0));
+        span.map_or(0, |span| i64::from(span.get_months()))
+    }
+
     /// The year.
     pub fn year(self) -> i16 {
         self.0.year()

@@ -1,0 +1,95 @@
+//! Corrections as intent: a series goes to another study, and can be taken back.
+//!
+//! [`Content::plan`] reads and says what would happen, with everything that somebody should know or that stands against
+//! it; [`Content::commit`] does it, in the order lock → stage → journal → flip → publish; [`Content::undo`] takes it
+//! back. What is filed is never touched: an operation is a row with an [`Amendment`](crate::dataset::Amendment), which
+//! every way out applies. Whatever kills the process, either nothing has happened or all of it.
+
+#![expect(dead_code, reason = "the steps that use it follow")]
+
+mod age;
+mod amendment;
+mod attributes;
+mod header;
+mod patient;
+mod plan;
+mod refusal;
+mod request;
+mod warning;
+
+use std::sync::Arc;
+
+use crate::audit::Audit;
+use crate::catalog::{Catalog, CatalogError};
+use crate::config::Config;
+use crate::dataset::ReadError;
+use crate::dicom::SopInstanceUid;
+use crate::intake::{Intake, IntakeError};
+use crate::outlet::{Outlet, OutletError};
+use crate::store::{Store, StoreError};
+
+pub use patient::{Difference, PatientSheet};
+pub use plan::{CopySheet, MeasurementSheet, Plan, ReferenceSheet, SeriesSheet, StudySheet};
+pub use refusal::Refusal;
+pub use request::{Kind, Mode, Request, To, What, Why};
+pub use warning::Warning;
+
+/// The engine. A clone is another handle on the same archive.
+#[derive(Clone)]
+pub struct Content {
+    /// The catalog.
+    pub catalog: Catalog,
+    /// The storage folder.
+    pub store: Store,
+    /// The door in, for documents that an operation writes.
+    pub intake: Intake,
+    /// The door out, for objects as they are shown.
+    pub outlet: Outlet,
+    /// What operations do is told there, and what was refused.
+    pub audit: Audit,
+    /// The configuration.
+    pub config: Arc<Config>,
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// It is refused: the first reason, and how many more there are.
+    #[error("{}", refused(.0))]
+    Refused(Vec<Refusal>),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The storage folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The way in.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// An object cannot be read.
+    #[error(transparent)]
+    Outlet(#[from] OutletError),
+    /// The header of an object cannot be read.
+    #[error("the header of instance {instance} cannot be read")]
+    Header {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// What is wrong with it.
+        source: ReadError,
+    },
+}
+
+fn refused(refusals: &[Refusal]) -> String {
+    let Some(first) = refusals.first() else { return "it is refused".to_owned() };
+    match refusals.len() - 1 {
+        0 => first.to_string(),
+        1 => format!("{first} (and there is one more reason)"),
+        more => format!("{first} (and there are {more} more reasons)"),
+    }
+}
+
+impl From<Refusal> for ContentError {
+    fn from(refusal: Refusal) -> Self {
+        ContentError::Refused(vec![refusal])
+    }
+}

@@ -1,0 +1,241 @@
+//! Why something is not done: each reason with its own words, and with what to do about it.
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::config::{Operator, Privilege};
+use crate::dicom::StudyInstanceUid;
+
+/// Why an operation is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The operator has not the privilege.
+    #[error("{operator} has not the privilege `{needs}`, which it takes to {doing}")]
+    Privilege {
+        /// Who asks.
+        operator: String,
+        /// What he would need.
+        needs: Privilege,
+        /// What for.
+        doing: &'static str,
+    },
+    /// Nothing of that name is shown.
+    #[error("no {level} with the UID {uid} is in this archive{}", .within.as_ref().map(|study| format!(" in study {study}")).unwrap_or_default())]
+    Unknown {
+        /// `study`, `series` or `instance`.
+        level: &'static str,
+        /// The UID.
+        uid: String,
+        /// Where it was looked for.
+        within: Option<StudyInstanceUid>,
+    },
+    /// What is asked for lies in several studies.
+    #[error("what is to be moved lies in {studies} studies: {}", .first.join(", "))]
+    SeveralStudies {
+        /// How many.
+        studies: usize,
+        /// Some of them.
+        first: Vec<String>,
+    },
+    /// Nothing is there to be moved.
+    #[error("study {study} holds nothing that could be moved")]
+    Empty {
+        /// Which.
+        study: StudyInstanceUid,
+    },
+    /// More than one operation takes.
+    #[error("{what} are more than the {limit} that one operation takes")]
+    TooMany {
+        /// What.
+        what: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// Source and destination are one.
+    #[error("study {study} is both source and destination")]
+    SameStudy {
+        /// Which.
+        study: StudyInstanceUid,
+    },
+    /// The UID of a study that was to be new is taken, or is none.
+    #[error("a new study cannot have the UID {uid}: {why}")]
+    NewStudy {
+        /// The UID.
+        uid: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// Somebody else has locked a study.
+    #[error("study {study} has been locked by {by} since {since}{}", if .reason.is_empty() { String::new() } else { format!(": {}", .reason) })]
+    Locked {
+        /// Which.
+        study: StudyInstanceUid,
+        /// Who.
+        by: String,
+        /// Since when.
+        since: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something is filing into a study just now.
+    #[error("{what} is filing into study {study} just now")]
+    Filing {
+        /// Which.
+        study: StudyInstanceUid,
+        /// What does.
+        what: String,
+    },
+    /// Another operation of the same kind is under way.
+    #[error("another operation on study {study} is under way")]
+    Busy {
+        /// Which.
+        study: StudyInstanceUid,
+    },
+    /// A study was migrated by a cardiovascular system.
+    #[error(
+        "study {study} is marked as migrated by a cardiovascular system, whose reports know its objects by their place"
+    )]
+    Cardiovascular {
+        /// Which.
+        study: StudyInstanceUid,
+    },
+    /// The patient is another one, and nobody has said that this is right.
+    #[error("the patient of the destination is another one, which has to be confirmed")]
+    PatientNotConfirmed,
+    /// Objects have left under their old identity.
+    #[error("objects that are to be moved have left this archive under their old identity, to {}: a local correction would leave those copies as they are", .to.join(", "))]
+    HasLeft {
+        /// To whom.
+        to: Vec<String>,
+    },
+    /// Verified or signed documents would have to be replaced.
+    #[error("{documents} verified or signed documents would be replaced by new versions, which has to be confirmed")]
+    DocumentsNotConfirmed {
+        /// How many.
+        documents: usize,
+    },
+    /// What was planned is not what there is any more.
+    #[error("since the plan was made, {what}")]
+    Changed {
+        /// What has happened.
+        what: String,
+    },
+    /// There is no such operation.
+    #[error("there is no operation {0}")]
+    NoSuchOperation(i64),
+    /// It is not in force.
+    #[error("operation {operation} cannot be undone: {why}")]
+    NotInForce {
+        /// Which.
+        operation: i64,
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// Something was built on it.
+    #[error(
+        "operation {operation} cannot be undone as long as operation {later}, which came after it, moves objects of it"
+    )]
+    BuiltUpon {
+        /// Which.
+        operation: i64,
+        /// What was built on it.
+        later: i64,
+    },
+    /// There is no such object in quarantine.
+    #[error("nothing in quarantine has the number {0}")]
+    NoSuchQuarantined(i64),
+    /// It cannot be filed as it is.
+    #[error("object {number} in quarantine cannot be filed: {why}")]
+    CannotFile {
+        /// Its number in quarantine.
+        number: i64,
+        /// Why.
+        why: String,
+    },
+    /// The study is not locked.
+    #[error("study {0} is not locked")]
+    NotLocked(StudyInstanceUid),
+}
+
+impl Refusal {
+    /// What is refused, in a word that does not change: for scripts, and for the audit trail.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::Privilege { .. } => "privilege",
+            Refusal::Unknown { .. } => "unknown",
+            Refusal::SeveralStudies { .. } => "several-studies",
+            Refusal::Empty { .. } => "empty",
+            Refusal::TooMany { .. } => "too-many",
+            Refusal::SameStudy { .. } => "same-study",
+            Refusal::NewStudy { .. } => "new-study",
+            Refusal::Locked { .. } => "locked",
+            Refusal::Filing { .. } => "filing",
+            Refusal::Busy { .. } => "busy",
+            Refusal::Cardiovascular { .. } => "cardiovascular",
+            Refusal::PatientNotConfirmed => "patient-not-confirmed",
+            Refusal::HasLeft { .. } => "has-left",
+            Refusal::DocumentsNotConfirmed { .. } => "documents-not-confirmed",
+            Refusal::Changed { .. } => "changed",
+            Refusal::NoSuchOperation(_) => "no-such-operation",
+            Refusal::NotInForce { .. } => "not-in-force",
+            Refusal::BuiltUpon { .. } => "built-upon",
+            Refusal::NoSuchQuarantined(_) => "no-such-quarantined",
+            Refusal::CannotFile { .. } => "cannot-file",
+            Refusal::NotLocked(_) => "not-locked",
+        }
+    }
+
+    /// What can be done about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Refusal::Privilege { .. } => {
+                "ask somebody who may, or have the role widened (`[[role]]` in the configuration)"
+            }
+            Refusal::Unknown { .. } => {
+                "look for it with `pacsferry find`; what has been moved is shown under its new study"
+            }
+            Refusal::SeveralStudies { .. } => {
+                "say which one is meant with `--from STUDY`, or move them one after the other"
+            }
+            Refusal::Empty { .. } => "look with `pacsferry find` where its objects are",
+            Refusal::TooMany { .. } => "do it in several operations",
+            Refusal::SameStudy { .. } => "name another study as the destination",
+            Refusal::NewStudy { .. } => "leave the UID out, and one is made",
+            Refusal::Locked { .. } => {
+                "ask them, or take the lock away with `pacsferry unlock` if you have that privilege"
+            }
+            Refusal::Filing { .. } => "try again when it has ended; `pacsferry jobs` lists what is running",
+            Refusal::Busy { .. } => "make a new plan when it has ended",
+            Refusal::Cardiovascular { .. } => "correct it in the system that it belongs to",
+            Refusal::PatientNotConfirmed => {
+                "compare both patients, and confirm with `--confirm-patient` if the destination's is the right one"
+            }
+            Refusal::HasLeft { .. } => {
+                "use `--mode iocm`, which tells others; or `--force-local` if those copies do not matter and you have that privilege"
+            }
+            Refusal::DocumentsNotConfirmed { .. } => "read the plan, and confirm with `--confirm-documents`",
+            Refusal::Changed { .. } => "make a new plan and look at it",
+            Refusal::NoSuchOperation(_) | Refusal::NotInForce { .. } => "`pacsferry corrections` lists the operations",
+            Refusal::BuiltUpon { .. } => "undo the later one first",
+            Refusal::NoSuchQuarantined(_) => "`pacsferry quarantine` lists what is there",
+            Refusal::CannotFile { .. } => "`pacsferry quarantine show` tells what it is; it stays where it is",
+            Refusal::NotLocked(_) => "nothing has to be done",
+        }
+    }
+}
+
+/// `{code, message, remedy}`.
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Refusal", 3)?;
+        out.serialize_field("code", self.code())?;
+        out.serialize_field("message", &self.to_string())?;
+        out.serialize_field("remedy", self.remedy())?;
+        out.end()
+    }
+}
+
+/// What it takes to do something; the one place where privileges are asked for.
+pub(super) fn check(who: &Operator, needs: Privilege, doing: &'static str) -> Result<(), Refusal> {
+    if who.may(needs) { Ok(()) } else { Err(Refusal::Privilege { operator: who.name.clone(), needs, doing }) }
+}

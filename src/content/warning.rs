@@ -1,0 +1,185 @@
+//! What somebody should know before saying yes.
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::Mode;
+
+/// Something that an operation brings with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// The patient changes.
+    OtherPatient,
+    /// Study attributes of the patient (weight, size, admission) are not carried over.
+    PatientStudyRemoved {
+        /// What becomes of the age.
+        age: Option<String>,
+    },
+    /// The order of the objects is not carried over, and the destination has not exactly one.
+    OrderRemoved,
+    /// Digital signatures become void and are removed.
+    Signed {
+        /// Objects that were looked at and have some.
+        objects: usize,
+    },
+    /// The files that objects are read from lie outside the archive.
+    Linked {
+        /// How many.
+        files: u64,
+    },
+    /// Others hold copies.
+    Copies {
+        /// How many nodes.
+        nodes: usize,
+        /// Whether they will be told.
+        mode: Mode,
+        /// Those that cannot be told by this archive.
+        untold: Vec<String>,
+    },
+    /// The destination holds nothing to take its attributes from.
+    EmptyDestination,
+    /// The source will be empty.
+    SourceEmptied,
+    /// Findings of the AI platform will be cleared and asked for again.
+    Findings {
+        /// How many objects.
+        objects: u64,
+    },
+    /// Objects name different patients themselves.
+    SeveralPatients,
+    /// Objects of the source are in quarantine, and stay there.
+    Quarantined {
+        /// How many.
+        objects: u64,
+    },
+    /// Measurements stay in the source's report, since the destination has none.
+    MeasurementsStay {
+        /// How many.
+        measurements: usize,
+    },
+    /// Objects that stay refer to moved ones and are replaced by new versions.
+    Replaced {
+        /// How many.
+        objects: usize,
+        /// How many of them are verified or signed.
+        documents: usize,
+    },
+    /// Objects that only refer to what is moved go with it.
+    Companions {
+        /// How many.
+        objects: usize,
+    },
+    /// Objects that stay refer to moved ones by a study that these leave.
+    ReferencedFromOutside {
+        /// How many.
+        objects: usize,
+    },
+    /// IHE knows no note that takes a rejection back.
+    NoRevocation,
+}
+
+impl Warning {
+    /// In a word that does not change.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Warning::OtherPatient => "other-patient",
+            Warning::PatientStudyRemoved { .. } => "patient-study-removed",
+            Warning::OrderRemoved => "order-removed",
+            Warning::Signed { .. } => "signed",
+            Warning::Linked { .. } => "linked",
+            Warning::Copies { .. } => "copies",
+            Warning::EmptyDestination => "empty-destination",
+            Warning::SourceEmptied => "source-emptied",
+            Warning::Findings { .. } => "findings",
+            Warning::SeveralPatients => "several-patients",
+            Warning::Quarantined { .. } => "quarantined",
+            Warning::MeasurementsStay { .. } => "measurements-stay",
+            Warning::Replaced { .. } => "replaced",
+            Warning::Companions { .. } => "companions",
+            Warning::ReferencedFromOutside { .. } => "referenced-from-outside",
+            Warning::NoRevocation => "no-revocation",
+        }
+    }
+
+    /// In words.
+    pub fn message(&self) -> String {
+        let plural = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        match self {
+            Warning::OtherPatient => "the objects will show another patient".into(),
+            Warning::PatientStudyRemoved { age: Some(age) } => format!(
+                "size, weight, admission and the like belong to the old patient and are removed; the age becomes {age}"
+            ),
+            Warning::PatientStudyRemoved { age: None } => {
+                "age, size, weight, admission and the like belong to the old patient and are removed".into()
+            }
+            Warning::OrderRemoved => {
+                "the destination has not exactly one order: the objects will have none, never the old one".into()
+            }
+            Warning::Signed { objects } => format!(
+                "{} among those looked at digitally signed: the signatures become void and are removed",
+                plural(*objects, "object is", "objects are")
+            ),
+            Warning::Linked { files } => {
+                format!("{} outside the archive, and stay as they are", plural(count(*files), "file lies", "files lie"))
+            }
+            Warning::Copies { nodes, mode: Mode::Local, .. } => {
+                format!("{} copies, which keep their old identity", plural(*nodes, "node holds", "nodes hold"))
+            }
+            Warning::Copies { nodes, mode: Mode::Iocm, untold } if untold.is_empty() => {
+                format!("{} copies, and will be told", plural(*nodes, "node holds", "nodes hold"))
+            }
+            Warning::Copies { nodes, mode: Mode::Iocm, untold } => format!(
+                "{} copies; these have to be told by somebody: {}",
+                plural(*nodes, "node holds", "nodes hold"),
+                untold.join(", ")
+            ),
+            Warning::EmptyDestination => {
+                "the destination holds no object: its attributes are those that the catalog remembers".into()
+            }
+            Warning::SourceEmptied => "nothing is left in the source, which will not be shown any more".into(),
+            Warning::Findings { objects } => format!(
+                "{} of the AI platform cleared, and the studies scanned again",
+                plural(count(*objects), "finding is", "findings are")
+            ),
+            Warning::SeveralPatients => "the objects to be moved name different patients themselves".into(),
+            Warning::Quarantined { objects } => format!(
+                "{} of the source in quarantine, and {} there",
+                plural(count(*objects), "object is", "objects are"),
+                if *objects == 1 { "stays" } else { "stay" }
+            ),
+            Warning::MeasurementsStay { measurements } => format!(
+                "the destination has no measurement report: {} in the source's",
+                plural(*measurements, "measurement stays", "measurements stay")
+            ),
+            Warning::Replaced { objects, documents } => format!(
+                "{} but refer to moved ones: new versions replace them ({} verified or signed)",
+                plural(*objects, "object stays,", "objects stay,"),
+                documents
+            ),
+            Warning::Companions { objects } => format!(
+                "{} to nothing but what is moved, and {} along",
+                plural(*objects, "object refers", "objects refer"),
+                if *objects == 1 { "goes" } else { "go" }
+            ),
+            Warning::ReferencedFromOutside { objects } => format!(
+                "{} refer to moved ones: they still find them by their own UIDs, not by their study",
+                plural(*objects, "object that stays does", "objects that stay")
+            ),
+            Warning::NoRevocation => {
+                "others that were told of the rejection are not told that it is taken back: IHE has no note for that"
+                    .into()
+            }
+        }
+    }
+}
+
+/// `{code, message}`.
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Warning", 2)?;
+        out.serialize_field("code", self.code())?;
+        out.serialize_field("message", &self.message())?;
+        out.end()
+    }
+}
