@@ -21,12 +21,14 @@ mod keys;
 mod log;
 mod migrate;
 mod open;
+mod outbox;
 mod output;
 mod passcode;
 mod quarantine;
 mod relocate;
 mod remedy;
 mod report;
+mod rescan;
 mod scope;
 mod serve;
 mod signals;
@@ -114,6 +116,8 @@ enum Command {
     Job(job::Args),
     Report(report::Args),
     Quarantine(quarantine::Args),
+    Rescan(rescan::Args),
+    Outbox(outbox::Args),
     Audit(audit::Args),
     Verify(verify::Args),
     Adopt(adopt::Args),
@@ -179,6 +183,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,
         Command::Quarantine(args) => quarantine::run(global, args).await,
+        Command::Rescan(args) => rescan::run(global, args).await,
+        Command::Outbox(args) => outbox::run(global, args).await,
         Command::Audit(args) => audit::run(global, args).await,
         Command::Verify(args) => verify::run(global, args).await,
         Command::Adopt(args) => Box::pin(adopt::run(global, args)).await,

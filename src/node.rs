@@ -37,7 +37,7 @@ pub const WORKER_LEASE: &str = "worker";
 /// The name of the lease of a living node.
 pub const NODE_LEASE: &str = "node";
 /// The name of the lease of the process that sends what is in the outbox.
-const OUTBOX_LEASE: &str = "outbox";
+pub const OUTBOX_LEASE: &str = "outbox";
 /// The id of the storage folder that the catalog belongs to.
 const STORAGE_ID: &str = "storage.id";
 /// Where that folder was when it was last used.

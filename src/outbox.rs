@@ -5,6 +5,7 @@
 //! what cannot be told now is told later, whatever becomes of the process. Each side has a lane of its own, in which one
 //! errand runs at a time: none waits for another side that is slow or down.
 
+mod ask;
 mod http;
 mod publish;
 mod rescan;
@@ -23,6 +24,7 @@ use crate::catalog::{Catalog, CatalogError, Errand, ErrandState, OutboxEntry};
 use crate::config::Config;
 use crate::outlet::Outlet;
 
+pub use ask::{AskError, ask_rescan, retry};
 pub use http::{HttpError, reach};
 
 /// How often to look for errands whose time has come: they are put in by other processes.
@@ -125,6 +127,7 @@ impl Outbox {
         match verdict {
             Verdict::Stopped => Ok(()),
             Verdict::Told(detail) => {
+                crate::failpoint!("outbox.told");
                 info!(errand = id, study.uid = %study, to, "told what was corrected");
                 self.catalog.end_errand(id, ErrandState::Done, &detail).await
             }

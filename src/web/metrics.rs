@@ -15,6 +15,7 @@ pub(super) async fn render(web: &Web) -> Result<String, CatalogError> {
     out.sample("pacsferry_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
     node(&mut out, web);
     holdings(&mut out, web).await?;
+    outbox(&mut out, web).await?;
     let mut jobs = web.catalog.jobs().await?;
     jobs.sort_by_key(|job| (job.state.is_over(), std::cmp::Reverse(job.id)));
     let over = jobs.iter().take_while(|job| !job.state.is_over()).count();
@@ -59,6 +60,22 @@ async fn holdings(out: &mut Exposition, web: &Web) -> Result<(), CatalogError> {
     if let Ok(Ok(free)) = tokio::task::spawn_blocking(move || store.free_bytes()).await {
         out.only("pacsferry_storage_free_bytes", "gauge", "Free space of the storage folder.", free);
     }
+    Ok(())
+}
+
+/// What others have not been told yet.
+async fn outbox(out: &mut Exposition, web: &Web) -> Result<(), CatalogError> {
+    let counts = web.catalog.outbox_counts().await?;
+    let (rescan, publish): (&dyn Display, &dyn Display) = (&"rescan", &"publish");
+    out.family("pacsferry_outbox_waiting", "gauge", "What others have to be told of corrections, by kind.");
+    out.sample("pacsferry_outbox_waiting", &[("kind", rescan)], counts.rescans_waiting);
+    out.sample("pacsferry_outbox_waiting", &[("kind", publish)], counts.publications_waiting);
+    out.family("pacsferry_outbox_failed", "gauge", "What others would not hear of: somebody has to try it again.");
+    out.sample("pacsferry_outbox_failed", &[("kind", rescan)], counts.rescans_failed);
+    out.sample("pacsferry_outbox_failed", &[("kind", publish)], counts.publications_failed);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let oldest = counts.oldest.map_or(0, |oldest| u64::try_from((now - oldest) / 1000).unwrap_or(0));
+    out.only("pacsferry_outbox_oldest_seconds", "gauge", "How long the oldest of what waits has waited.", oldest);
     Ok(())
 }
 

@@ -27,6 +27,7 @@ mod kill;
 mod kill_import;
 mod limits;
 mod lost;
+mod outbox;
 mod peers;
 mod quarantine;
 mod resume;

@@ -6,6 +6,7 @@ pub(crate) mod collector;
 pub(crate) mod destination;
 pub(crate) mod medium;
 pub(crate) mod peers;
+pub(crate) mod platform;
 pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod viewer;

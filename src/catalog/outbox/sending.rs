@@ -1,0 +1,121 @@
+//! What the sender of the outbox asks and remembers.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{ENTRIES, ErrandState, LONGEST_DETAIL, OutboxEntry, entry, list};
+use crate::catalog::codes::{capped, millis, now, signed, size, unsigned};
+use crate::catalog::{Catalog, CatalogError};
+use crate::dicom::StudyInstanceUid;
+
+/// How far a publication is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// How many objects of its list have been tried.
+    pub position: usize,
+    /// How many were taken.
+    pub sent: u64,
+    /// Those that were not taken.
+    pub refused: Vec<i64>,
+    /// How often all that was missing has been tried.
+    pub passes: u32,
+}
+
+impl Catalog {
+    /// Entries whose time has come, the longest waiting first.
+    pub async fn due_errands(&self, limit: usize) -> Result<Vec<OutboxEntry>, CatalogError> {
+        let limit = signed(limit as u64);
+        self.read(move |c| {
+            let sql = format!("{ENTRIES} WHERE state = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2");
+            Ok(c.prepare_cached(&sql)?.query_map([now(), limit], entry)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Puts off an entry that could not be told, or `all` that waits for the same side.
+    pub async fn put_off_errand(&self, id: i64, by: Duration, detail: &str, all: bool) -> Result<(), CatalogError> {
+        let (due, detail) = (now().saturating_add(millis(by)), capped(detail, LONGEST_DETAIL).to_owned());
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "UPDATE outbox SET attempts = attempts + 1, due = ?2, detail = ?3 WHERE id = ?1 AND state = 0",
+            )?
+            .execute(params![id, due, detail])?;
+            if all {
+                tx.prepare_cached(&of_lane("max(due, ?2)"))?.execute([id, due])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// An entry has come to its end. When the other side was told, what else waits for it can be told now.
+    pub async fn end_errand(&self, id: i64, state: ErrandState, detail: &str) -> Result<(), CatalogError> {
+        let detail = capped(detail, LONGEST_DETAIL).to_owned();
+        self.write(move |tx| {
+            let now = now();
+            tx.prepare_cached("UPDATE outbox SET state = ?2, ended = ?3, detail = ?4 WHERE id = ?1 AND state = 0")?
+                .execute(params![id, state, now, detail])?;
+            if state == ErrandState::Done {
+                tx.prepare_cached(&of_lane("min(due, ?2)"))?.execute([id, now])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The objects that a publication is of, in the order in which they are sent.
+    pub async fn to_publish(&self, id: i64) -> Result<Vec<i64>, CatalogError> {
+        self.read(move |c| {
+            Ok(c.prepare_cached(TO_PUBLISH)?.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// How far a publication is.
+    pub async fn published(&self, id: i64) -> Result<Published, CatalogError> {
+        self.read(move |c| {
+            let sql = "SELECT position, sent, refused, passes FROM outbox WHERE id = ?1";
+            let published = |row: &Row<'_>| {
+                let refused = list(row.get_ref(2)?.as_str()?)?;
+                Ok(Published { position: size(row.get(0)?), sent: unsigned(row.get(1)?), refused, passes: row.get(3)? })
+            };
+            Ok(c.prepare_cached(sql)?.query_row([id], published)?)
+        })
+        .await
+    }
+
+    /// Remembers how far a publication is.
+    pub async fn set_published(&self, id: i64, published: &Published) -> Result<(), CatalogError> {
+        let Published { position, sent, refused, passes } = published.clone();
+        self.write(move |tx| {
+            let refused = serde_json::Value::from(refused).to_string();
+            tx.prepare_cached("UPDATE outbox SET position = ?2, sent = ?3, refused = ?4, passes = ?5 WHERE id = ?1")?
+                .execute(params![id, signed(position as u64), signed(sent), refused, passes])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The accession number of a study, and how many instances it shows; `None` when there is no such study.
+    pub async fn to_rescan(&self, study: &StudyInstanceUid) -> Result<Option<(String, u64)>, CatalogError> {
+        let study = study.clone();
+        self.read(move |c| {
+            let sql = "SELECT accession_number, instances FROM studies WHERE uid = ?1 AND uid <> ''";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, unsigned(row.get(1)?)));
+            Ok(c.prepare_cached(sql)?.query_row([study.as_str()], read).optional()?)
+        })
+        .await
+    }
+}
+
+/// Changes when the others of a lane are due.
+fn of_lane(due: &str) -> String {
+    format!(
+        "UPDATE outbox SET due = {due} WHERE state = 0 AND id <> ?1
+            AND (kind, lane) = (SELECT kind, lane FROM outbox WHERE id = ?1)"
+    )
+}
+
+const TO_PUBLISH: &str =
+    "SELECT j.value FROM outbox o CROSS JOIN json_each(o.objects) j WHERE o.id = ?1 ORDER BY j.key";

@@ -1,1 +1,0 @@
-//! Which objects of a study are findings of the AI platform.
