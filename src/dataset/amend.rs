@@ -21,7 +21,7 @@ use flate2::read::DeflateEncoder;
 use super::inflate::Inflate;
 use super::input::Input;
 use super::{ReadError, Tree, wire};
-use crate::dicom::{Encoding, Tag, TransferSyntaxUid, encoding_of};
+use crate::dicom::{Encoding, Tag, TransferSyntaxUid, encoding_of, tags};
 
 pub use uids::{UidKind, UidMap};
 use walk::Walk;
@@ -64,6 +64,11 @@ impl Amendment {
     /// Whether nothing is different.
     pub fn is_empty(&self) -> bool {
         self.put.is_empty() && self.remove.is_empty() && self.uids.is_empty() && self.equipment.is_none()
+    }
+
+    /// Whether an element comes from here, in its place.
+    fn writes(&self, tag: Tag) -> bool {
+        self.put.contains(tag) || (tag == tags::CONTRIBUTING_EQUIPMENT_SEQUENCE && self.equipment.is_some())
     }
 }
 

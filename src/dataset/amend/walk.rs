@@ -252,8 +252,10 @@ impl<R: Read> Walk<R> {
         self.plan.as_ref().is_some_and(|plan| plan.transcodes)
     }
 
-    fn edits(&self) -> Edits {
-        Edits { texts: self.transcodes(), uids: !self.amendment.uids.is_empty() }
+    /// What may change in an element of the data set itself. What was before was so under the old UIDs.
+    fn edits(&self, tag: Tag) -> Edits {
+        let uids = !self.amendment.uids.is_empty() && tag != tags::ORIGINAL_ATTRIBUTES_SEQUENCE;
+        Edits { texts: self.transcodes(), uids }
     }
 
     /// Writes what comes before a tag and is not there.

@@ -24,12 +24,9 @@ impl<R: Read> Walk<R> {
             }
             Some(Insert::Item) => self.longer_sequence(head, raw),
             // One that goes, or another one of those that were written before.
-            None if self.amendment.put.contains(tag) || self.amendment.remove.contains(&tag) => {
-                self.put_away(head, None)
-            }
+            None if self.amendment.remove.contains(&tag) || self.amendment.writes(tag) => self.put_away(head, None),
             None => {
-                let edits = self.edits();
-                let edits = Edits { uids: edits.uids && tag != tags::ORIGINAL_ATTRIBUTES_SEQUENCE, ..edits };
+                let edits = self.edits(tag);
                 self.element(head, raw, edits)
             }
         }
@@ -76,7 +73,7 @@ impl<R: Read> Walk<R> {
             self.insert(tag, Insert::Item);
             return Ok(());
         };
-        let edits = Edits { uids: false, ..self.edits() };
+        let edits = self.edits(tag);
         let Some(more) = self.more(tag, inner) else { return self.element(head, raw, edits) };
         wire::write_head(&mut self.out, &Head { length: None, ..*head }, syntax);
         self.open(Place::Sequence, tag, inner, head.length, edits)?;
