@@ -4,6 +4,7 @@
 //! leases, checkpoints, and what has been filed. A function here is one transaction or one read; nothing is held in
 //! between. Times are unix milliseconds.
 
+mod accounts;
 mod alive;
 mod arrivals;
 mod audit;
@@ -42,6 +43,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
 
+pub use accounts::{Session, SessionKind, User};
 pub use alive::SignOfLife;
 pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
@@ -125,6 +127,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/005_queries.sql"),
     include_str!("catalog/schema/006_commitment.sql"),
     include_str!("catalog/schema/008_outbox.sql"),
+    include_str!("catalog/schema/009_accounts.sql"),
 ];
 
 impl Catalog {

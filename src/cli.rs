@@ -35,6 +35,7 @@ mod signals;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod user;
 mod verify;
 mod work;
 
@@ -127,6 +128,7 @@ enum Command {
     Rebuild(backup::RebuildArgs),
     Backup(backup::BackupArgs),
     Passcode(passcode::Args),
+    User(user::Args),
     Guide(guide::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -194,6 +196,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Rebuild(args) => backup::rebuild(global, args).await,
         Command::Backup(args) => backup::backup(global, args).await,
         Command::Passcode(args) => passcode::run(global, args),
+        Command::User(args) => user::run(global, args).await,
         Command::Guide(args) => guide::run(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

@@ -7,6 +7,7 @@ mod address;
 mod ai;
 mod audit;
 mod check;
+mod console;
 mod hours;
 mod limits;
 mod passcode;
@@ -33,6 +34,7 @@ use address::is_from;
 pub use address::HostPort;
 pub use ai::{Ai, AiRule, AiTraits, HttpUrl, Pattern};
 pub use audit::{Audit, Collector};
+pub use console::{ADMINISTRATOR, Web};
 pub use hours::{Hours, Limits, Minute};
 pub use limits::NodeLimits;
 pub use passcode::{LONGEST_PASSCODE, PasscodeHash};
@@ -259,13 +261,6 @@ pub struct Content {
     /// Whether corrections give new UIDs and are told to others by IHE IOCM rejection notes, unless an operation says
     /// otherwise.
     pub iocm: bool,
-}
-
-/// `[web]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Web {
-    /// Where the console listens.
-    pub listen: SocketAddr,
 }
 
 impl Right {

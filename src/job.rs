@@ -7,6 +7,7 @@
 mod against_files;
 mod against_source;
 pub mod backoff;
+pub mod control;
 pub mod engine;
 mod get;
 pub mod health;
@@ -18,6 +19,7 @@ mod loss;
 mod modality;
 pub mod plan;
 mod planner;
+pub mod progress;
 mod pull;
 pub mod reconcile;
 pub mod report;

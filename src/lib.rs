@@ -41,7 +41,7 @@
 //! | [`outbox`] | telling others what was corrected, until they know | what a correction is |
 //! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
 //! | [`sample`] | a generated archive behind a small PACS that can be told to misbehave (the demo, the tests) | the catalog |
-//! | [`web`] | HTTP: metrics and health | SQL, sockets to peers |
+//! | [`web`] | HTTP: the console, its JSON, metrics and health | SQL, sockets to peers |
 //! | [`node`] | tasks and their order | protocol details |
 //! | [`cli`] | one file a command | how anything is done |
 //!

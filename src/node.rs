@@ -30,10 +30,8 @@ pub use serve::serve;
 pub use verify::{verify_files, verify_source};
 pub use worker::{WorkerScope, run_worker};
 
-/// The name of the receiver's lease: one process at a time holds its port.
-pub const RECEIVER_LEASE: &str = "receiver";
-/// The name of the lease of a worker that takes up every job. Who holds it will see to a job that is queued.
-pub const WORKER_LEASE: &str = "worker";
+pub use crate::job::control::{RECEIVER_LEASE, WORKER_LEASE};
+
 /// The name of the lease of a living node.
 pub const NODE_LEASE: &str = "node";
 /// The name of the lease of the process that sends what is in the outbox.

@@ -1,56 +1,134 @@
-//! HTTP for whoever watches over the node: `/metrics` in the text format of Prometheus, `/healthz`, `/readyz`. Nothing of
-//! a patient is told here.
+//! HTTP: the console for people, the same as JSON for programs, and what a monitoring system reads (`/metrics` in the text
+//! format of Prometheus, `/healthz`, `/readyz`; nothing of a patient is told there).
+//!
+//! Every request passes [`guard`] first. Pages are templates that escape what they show; everything that they need is in
+//! the program.
 
+mod accounts;
+mod answer;
+mod assets;
+mod download;
+mod guard;
+mod jobs;
 mod listener;
 mod metrics;
 mod ready;
+mod sign_in;
+mod studies;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::assoc::tls::{Acceptor, TlsError};
+use crate::audit::Audit;
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::scp::Meter;
 use crate::store::Store;
-use listener::Bounded;
+use answer::{Refused, plain};
+use listener::{Bounded, Peer};
 
-/// What is told of.
+pub use accounts::{AccountError, Accounts, first_account, hash, password, program_token};
+
+/// The largest request.
+const LARGEST: usize = 1 << 20;
+
+/// What the console needs.
 #[derive(Clone)]
 pub struct Web {
+    /// The configuration that holds now.
+    pub config: watch::Receiver<Arc<Config>>,
     /// What is held, and the jobs.
     pub catalog: Catalog,
     /// The disk.
     pub store: Store,
     /// What the node has done.
     pub meter: Meter,
+    /// Who signs in.
+    pub accounts: Accounts,
+    /// What people did.
+    pub audit: Audit,
     /// The lease of a living worker.
     pub worker_lease: &'static str,
     /// Cancelled when the node takes no more associations.
     pub closing: CancellationToken,
 }
 
-impl Web {
-    /// Listens at an address.
-    pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-        TcpListener::bind(address).await
+/// Where the console listens.
+pub struct Port {
+    listener: TcpListener,
+    tls: Option<Acceptor>,
+}
+
+/// Why the console cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The address cannot be had.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Port {
+    /// Listens where the configuration says.
+    pub async fn bind(config: &Config) -> Result<Port, PortError> {
+        let tls = config.web.tls.clone();
+        let loading = tokio::task::spawn_blocking(move || tls.as_ref().map(Acceptor::load).transpose());
+        let tls = loading.await.map_err(std::io::Error::other)??;
+        Ok(Port { listener: TcpListener::bind(config.web.listen).await?, tls })
     }
 
+    /// Where people find it.
+    pub fn address(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.listener.local_addr().map_or_else(|_| scheme.to_owned(), |address| format!("{scheme}://{address}"))
+    }
+}
+
+impl Web {
     /// Answers until it is told to stop.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
-        let routes = Router::new()
+    pub async fn serve(self, port: Port, stop: CancellationToken) -> std::io::Result<()> {
+        let routes = self.routes().into_make_service_with_connect_info::<Peer>();
+        let listener = Bounded::new(port.listener, port.tls, stop.clone());
+        axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
+    }
+
+    fn routes(self) -> Router {
+        let web = Arc::new(self);
+        let watched = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(async || plain(StatusCode::OK, "ok\n".into())))
-            .route("/readyz", get(readyz))
-            .fallback(async || plain(StatusCode::NOT_FOUND, "there is /metrics, /healthz and /readyz\n".into()))
-            .with_state(Arc::new(self));
-        axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(stop.cancelled_owned()).await
+            .route("/readyz", get(readyz));
+        let console = Router::new()
+            .route("/", get(async || Redirect::to("/jobs")))
+            .route("/assets/{name}", get(assets::serve))
+            .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+            .route("/sign-out", post(sign_in::sign_out))
+            .route("/password", get(sign_in::show_password).post(sign_in::set_password))
+            .route("/jobs", get(jobs::list).post(jobs::create))
+            .route("/jobs/{id}", get(jobs::show).post(jobs::act))
+            .route("/jobs/{id}/events", get(jobs::events))
+            .route("/jobs/{id}/report/{form}", get(jobs::report))
+            .route("/studies", get(studies::list))
+            .route("/studies/{uid}", get(studies::show))
+            .route("/api/v1/jobs", get(jobs::list_json).post(jobs::create_json))
+            .route("/api/v1/jobs/{id}", get(jobs::show_json).post(jobs::act_json))
+            .route("/api/v1/studies", get(studies::list_json))
+            .route("/api/v1/studies/{uid}", get(studies::show_json))
+            .fallback(async || Refused::missing("there is no such page"))
+            .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
+        watched.merge(console).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)
     }
 }
 
@@ -58,7 +136,7 @@ async fn metrics(State(web): State<Arc<Web>>) -> Response {
     match metrics::render(&web).await {
         Ok(text) => {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            ([(header::CONTENT_TYPE, kind)], safe(), text).into_response()
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the catalog does not answer /metrics");
@@ -74,16 +152,4 @@ async fn readyz(State(web): State<Arc<Web>>) -> Response {
     } else {
         plain(StatusCode::SERVICE_UNAVAILABLE, findings.join("\n") + "\n")
     }
-}
-
-fn plain(status: StatusCode, text: String) -> Response {
-    (status, safe(), text).into_response()
-}
-
-/// What every answer carries: no browser is to guess what it is, or to keep it.
-fn safe() -> [(HeaderName, HeaderValue); 2] {
-    [
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ]
 }

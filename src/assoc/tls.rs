@@ -76,6 +76,14 @@ impl Acceptor {
         config.send_tls13_tickets = 0;
         Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
     }
+
+    /// Secures a connection, for what is not DICOM: the console.
+    pub async fn secure(
+        &self,
+        stream: TcpStream,
+    ) -> std::io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        self.0.accept(stream).await
+    }
 }
 
 impl Connector {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Global, log, open};
+use super::{Global, log};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::node::WORKER_LEASE;
+use crate::job::control::{self, WORKER_LEASE};
 
 /// How often to look whether a worker lives.
 const LOOK: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl Attendant {
                     warn!(how, again_after_s = pause.as_secs(), "the worker has ended; jobs wait until one runs again");
                     (next, pause) = (pause, LONGEST_PAUSE.min(pause * 2));
                 } else {
-                    match open::is_held(catalog, WORKER_LEASE).await {
+                    match control::is_held(catalog, WORKER_LEASE).await {
                         Ok(true) => {}
                         Ok(false) => match self.start() {
                             Ok(child) => {
@@ -77,7 +77,9 @@ impl Attendant {
                                 (next, pause) = (pause, LONGEST_PAUSE.min(pause * 2));
                             }
                         },
-                        Err(failure) => warn!(why = failure.message(), "cannot tell whether a worker runs"),
+                        Err(error) => {
+                            warn!(error = &error as &dyn std::error::Error, "cannot tell whether a worker runs")
+                        }
                     }
                 }
             }

@@ -13,6 +13,7 @@ use crate::assoc::tls::{self, Finding};
 use crate::catalog::Catalog;
 use crate::config::{Config, Retrieve, Right, Source, Verify};
 use crate::dicom::uids;
+use crate::job::control;
 use crate::node::{self, NODE_LEASE, RECEIVER_LEASE};
 use crate::scu::{self, EchoReport};
 use crate::store::Store;
@@ -172,7 +173,7 @@ struct Port<'a> {
 async fn port(port: Port<'_>, catalog: Option<&Catalog>, checkup: &mut Checkup) {
     let Port { key, who, address, lease, elsewhere } = port;
     let holder = match catalog {
-        Some(catalog) if open::is_held(catalog, lease).await.unwrap_or(false) => {
+        Some(catalog) if control::is_held(catalog, lease).await.unwrap_or(false) => {
             catalog.holder(lease).await.ok().flatten()
         }
         _ => None,

@@ -8,13 +8,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::jobs::is_waiting;
 use super::output::{count, thousands};
 use super::signals::{Asked, Signals};
-use super::{Failure, Global, log, open};
+use super::{Failure, Global, log};
 use crate::catalog::{Catalog, Control, ItemState, Job, JobKind, JobState, Totals};
 use crate::config::Config;
 use crate::config::units::{format_bytes, format_duration, format_rate};
+use crate::job::control;
+use crate::job::progress::{eta, is_at_rest, is_waiting};
 use crate::job::report::state_text;
 use crate::node::{self, NodeError, WORKER_LEASE, WorkerScope};
 
@@ -61,7 +62,7 @@ impl<'a> Follow<'a> {
     /// Runs the job here, unless a living worker does, and draws its progress until it is at rest.
     pub(super) async fn until_rest(mut self) -> Result<Ended, Failure> {
         let mut signals = Signals::new()?;
-        if open::is_held(self.catalog, WORKER_LEASE).await? {
+        if control::is_held(self.catalog, WORKER_LEASE).await? {
             log::say("a worker is running: it does the work, this command only follows it");
         } else {
             self.start_worker();
@@ -144,7 +145,7 @@ impl<'a> Follow<'a> {
             }
         }
         if self.worker.is_none() {
-            if open::is_held(self.catalog, WORKER_LEASE).await? {
+            if control::is_held(self.catalog, WORKER_LEASE).await? {
                 self.missing_since = None;
             } else if self.missing_since.get_or_insert_with(Instant::now).elapsed() > MISSING {
                 log::say("the worker is gone: this process goes on with the job");
@@ -176,7 +177,7 @@ impl<'a> Follow<'a> {
             worker.shutdown.cancel();
         }
         self.join().await?;
-        let by = if open::is_held(self.catalog, WORKER_LEASE).await? {
+        let by = if control::is_held(self.catalog, WORKER_LEASE).await? {
             "the worker goes on with it".to_owned()
         } else {
             format!("the next worker goes on with it (`{}`)", self.global.command("work"))
@@ -184,11 +185,6 @@ impl<'a> Follow<'a> {
         log::say(&format!("terminated; job {} stays running: {by}", self.job));
         Ok(Ended::Terminated)
     }
-}
-
-/// Whether nobody works on a job in this state.
-pub(super) fn is_at_rest(state: JobState) -> bool {
-    !matches!(state, JobState::Running | JobState::Stopping)
 }
 
 /// What is drawn on standard error.
@@ -281,17 +277,4 @@ pub(super) async fn status_line(catalog: &Catalog, job: &Job, totals: &Totals) -
         });
     }
     Ok(parts.join(" | "))
-}
-
-/// How long it still takes at the pace of the last minute, once everything is listed.
-pub(super) async fn eta(catalog: &Catalog, job: &Job, totals: &Totals) -> Result<Option<Duration>, Failure> {
-    let objects = &totals.objects;
-    let (last_minute, _) = catalog.throughput(job.id, Duration::from_secs(60)).await?;
-    let left = objects.listed.saturating_sub(objects.filed);
-    // A message says what it waits for: nobody knows how long.
-    let stands = is_at_rest(job.state) || is_waiting(job);
-    if !job.enumerated || stands || left == 0 || last_minute == 0 {
-        return Ok(None);
-    }
-    Ok(Some(Duration::from_secs(left.saturating_mul(60) / last_minute)))
 }

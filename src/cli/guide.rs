@@ -28,6 +28,8 @@ enum Topic {
     Retrieve,
     /// The hospital's node: who may talk to it, its limits, its health, as a service
     Serve,
+    /// The console: jobs and studies in a browser, accounts, and JSON for programs
+    Console,
     /// The audit trail: what is in it, how to read it, how to send it to a collector
     Audit,
     /// TLS, certificates and users: how to make them, and what to give to whom
@@ -47,6 +49,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         Topic::Query => include_str!("../guide/query.md").to_owned(),
         Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
         Topic::Serve => include_str!("../guide/serve.md").to_owned(),
+        Topic::Console => include_str!("../guide/console.md").to_owned(),
         Topic::Audit => include_str!("../guide/audit.md").to_owned(),
         Topic::Tls => include_str!("../guide/tls.md").to_owned(),
         Topic::Fallout => fallout(),

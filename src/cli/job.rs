@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::jobs::Progress;
 use super::open::{self, JobRef};
 use super::output::count;
 use super::{Exit, Failure, Global, follow, migrate, output};
@@ -12,6 +11,8 @@ use crate::catalog::{Catalog, Checkpoint, Control, Job, JobState, Reason, Retry}
 use crate::config::Config;
 use crate::dicom::StudyInstanceUid;
 use crate::import::shown;
+use crate::job::control;
+use crate::job::progress::{self, Progress};
 use crate::job::report::{escape, local_time, state_text, timestamp};
 
 /// The checkpoints that are shown.
@@ -120,7 +121,7 @@ async fn show(global: &Global, catalog: &Catalog, job: &Job) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     let line = follow::status_line(catalog, job, &progress.totals).await?;
-    let unattended = !follow::is_at_rest(job.state) && open::is_idle(catalog, job).await?;
+    let unattended = !progress::is_at_rest(job.state) && control::is_idle(catalog, job).await?;
     output::print(|out| {
         writeln!(out, "Job {} of {}: {line}", job.id, job.spec.source.as_deref().unwrap_or("folders"))?;
         writeln!(out, "  asked for: {}", asked(job))?;
@@ -233,7 +234,7 @@ fn checkpoint_json(c: &Checkpoint) -> Value {
 }
 
 async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> Result<Exit, Failure> {
-    let goal = if wish == Control::Cancel { JobState::Cancelled } else { JobState::Paused };
+    let goal = control::goal(wish);
     if matches!(job.state, JobState::Finished | JobState::Cancelled) {
         return Err(Failure::usage(format!("job {} is {} already", job.id, state_text(job.state)), ""));
     }
@@ -245,11 +246,8 @@ async fn stop(global: &Global, catalog: &Catalog, job: &Job, wish: Control) -> R
             return done(global, &now);
         }
         // Whoever works on a job sees a wish at once and says so. When nobody does, nobody else will write the end.
-        if open::is_idle(catalog, job).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
-            if wish == Control::Cancel {
-                catalog.cancel_items(job.id).await?;
-            }
-            catalog.set_job_state(job.id, goal, None).await?;
+        if control::is_idle(catalog, job).await? || (now.state != JobState::Stopping && asked.elapsed() > SEEN) {
+            control::end_unattended(catalog, job, wish).await?;
         } else if asked.elapsed() > QUIET {
             return Err(Failure::new(
                 format!("job {} is told to stop and is still {}", job.id, state_text(now.state)),
@@ -288,7 +286,7 @@ async fn resume(global: &Global, config: &Config, catalog: &Catalog, job: &Job, 
         ));
     }
     migrate::port_is_free(global, config, catalog, detach).await?;
-    migrate::set_running(catalog, job).await?;
+    control::set_running(catalog, job).await?;
     migrate::carry_on(global, config, catalog, job.id, detach).await
 }
 
@@ -322,7 +320,7 @@ async fn retry(
         ));
     }
     super::log::say(&format!("{} to be tried again", count(again as u64, "study", "studies")));
-    migrate::set_running(catalog, job).await?;
+    control::set_running(catalog, job).await?;
     migrate::carry_on(global, config, catalog, job.id, detach).await
 }
 

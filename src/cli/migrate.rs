@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::follow::{Ended, Follow};
 use super::output::count;
 use super::{Exit, Failure, Global, dry_run, log, open, output, report};
-use crate::catalog::{Catalog, Control, Job, JobKind, JobSpec, JobState};
+use crate::catalog::{Catalog, Job, JobKind, JobSpec};
 use crate::config::Config;
 use crate::dicom::{Date, StudyInstanceUid};
 use crate::import::shown;
+use crate::job::control;
 use crate::job::report::{escape, is_gap, state_text};
 use crate::node::{self, DryRun};
 
@@ -123,17 +124,8 @@ pub(super) async fn find_or_create(catalog: &Catalog, spec: &JobSpec, new: bool)
         return Ok(job);
     };
     log::say(&format!("going on with job {}, which is {}; --new makes another", job.id, state_text(job.state)));
-    set_running(catalog, &job).await?;
+    control::set_running(catalog, &job).await?;
     Ok(job)
-}
-
-/// Says that a job is to be worked on, whatever it was before.
-pub(super) async fn set_running(catalog: &Catalog, job: &Job) -> Result<(), Failure> {
-    catalog.set_control(job.id, Control::Run).await?;
-    if job.state != JobState::Running {
-        catalog.set_job_state(job.id, JobState::Running, None).await?;
-    }
-    Ok(())
 }
 
 /// Sees, before anything is queued, that this process can receive, if it is to do the work.
@@ -144,7 +136,7 @@ pub(super) async fn port_is_free(
     detach: bool,
 ) -> Result<(), Failure> {
     let others =
-        open::is_held(catalog, node::WORKER_LEASE).await? || open::is_held(catalog, node::RECEIVER_LEASE).await?;
+        control::is_held(catalog, node::WORKER_LEASE).await? || control::is_held(catalog, node::RECEIVER_LEASE).await?;
     if detach || others {
         return Ok(());
     }
@@ -179,7 +171,7 @@ pub(super) async fn carry_on(
             Ended::Terminated => Ok(Exit::Terminated),
         };
     }
-    let by = if open::is_held(catalog, node::WORKER_LEASE).await? {
+    let by = if control::is_held(catalog, node::WORKER_LEASE).await? {
         "a worker is running and takes it up".to_owned()
     } else {
         format!("no worker is running; start one with `{}`", global.command("work"))

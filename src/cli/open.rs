@@ -5,8 +5,6 @@ use std::str::FromStr;
 use super::{Failure, Global};
 use crate::catalog::{Catalog, Job};
 use crate::config::{Config, Source};
-use crate::job::run_lease;
-use crate::node::{RECEIVER_LEASE, WORKER_LEASE};
 
 /// A job by its number, or the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,23 +95,4 @@ pub(super) fn source<'c>(config: &'c Config, name: &str) -> Result<&'c Source, F
         };
         Failure::usage(format!("there is no source `{name}`"), remedy)
     })
-}
-
-/// Whether no process works on the job.
-pub(super) async fn is_idle(catalog: &Catalog, job: &Job) -> Result<bool, Failure> {
-    for lease in [RECEIVER_LEASE, WORKER_LEASE, &run_lease(job.id)] {
-        if is_held(catalog, lease).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Whether a living process holds a lease. One that was killed is known to be gone, and what it held is freed.
-pub(super) async fn is_held(catalog: &Catalog, lease: &str) -> Result<bool, Failure> {
-    if catalog.holder(lease).await?.is_none() {
-        return Ok(false);
-    }
-    catalog.release_dead().await?;
-    Ok(catalog.holder(lease).await?.is_some())
 }

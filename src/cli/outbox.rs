@@ -6,6 +6,7 @@ use super::rescan::{operator, refused};
 use super::{Exit, Failure, Global, open, output};
 use crate::catalog::{Errand, ErrandState, OutboxEntry, OutboxFilter};
 use crate::dicom::StudyInstanceUid;
+use crate::job::control;
 use crate::job::report::{escape, local_time, timestamp};
 use crate::node::OUTBOX_LEASE;
 
@@ -93,7 +94,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let waits = entries.iter().any(|entry| entry.state == ErrandState::Waiting);
-    let unattended = waits && !open::is_held(&catalog, OUTBOX_LEASE).await?;
+    let unattended = waits && !control::is_held(&catalog, OUTBOX_LEASE).await?;
     output::print(|out| {
         for entry in &entries {
             writeln!(out, "{}", line(entry))?;

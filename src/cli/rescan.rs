@@ -10,6 +10,7 @@ use super::{Exit, Failure, Global, open, output};
 use crate::catalog::{Catalog, ErrandState, OutboxEntry};
 use crate::config::Operator;
 use crate::dicom::StudyInstanceUid;
+use crate::job::control;
 use crate::node::OUTBOX_LEASE;
 use crate::outbox;
 
@@ -68,7 +69,7 @@ async fn answered(catalog: &Catalog, id: i64) -> Result<(Option<OutboxEntry>, bo
     loop {
         let entry = catalog.outbox_entry(id).await?;
         let tried = |entry: &OutboxEntry| entry.state != ErrandState::Waiting || entry.attempts > 0;
-        let sends = open::is_held(catalog, OUTBOX_LEASE).await?;
+        let sends = control::is_held(catalog, OUTBOX_LEASE).await?;
         let patience = if sends { PATIENCE.0 } else { PATIENCE.1 };
         if entry.as_ref().is_none_or(tried) || begun.elapsed() > patience {
             return Ok((entry, sends));

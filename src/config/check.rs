@@ -13,7 +13,7 @@ use super::values::{
 };
 use super::{
     AnswerPolicy, Config, Content, HostPort, Hours, Minute, Node, NodeLimits, Peer, Receiver, Retrieve, Retry, Right,
-    Source, Storage, Timeouts, Verify, Web,
+    Source, Storage, Timeouts, Verify,
 };
 
 /// Reads everything. The result is only of use when the document has no problems.
@@ -34,7 +34,7 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
         content: content(root.section("content")),
         roles: privileges::roles(root.sections("role")),
         ai: root.table("ai").and_then(super::ai::ai),
-        web: web(root.section("web")),
+        web: super::console::web(root.section("web")),
     };
     root.finish();
     config
@@ -271,10 +271,4 @@ fn not_yet(s: &Section<'_>, key: &'static str) -> bool {
         );
     }
     on
-}
-
-fn web(s: Section<'_>) -> Web {
-    let web = Web { listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))) };
-    s.finish();
-    web
 }

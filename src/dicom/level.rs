@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The level of a query or a retrieve, (0008,0052).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum QueryLevel {
     /// PATIENT.
     Patient,

@@ -1,6 +1,5 @@
 //! The hospital's node as a process: it answers on what the catalog holds while others fill it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::job::Keeper;
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
 use crate::scp::{Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
-use crate::web::Web;
+use crate::web::{Accounts, Port, PortError, Web, first_account};
 
 /// How long associations have to finish the message in hand when the node stops.
 const FINISH: Duration = Duration::from_secs(30);
@@ -62,13 +61,16 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     announce(&listener, &config.borrow());
     auditing.begin();
     let console = Web {
+        config: config.clone(),
         catalog: node.catalog.clone(),
         store: node.store.clone(),
         meter: services.meter.clone(),
+        accounts: Accounts::default(),
+        audit: auditing.audit.clone(),
         worker_lease: WORKER_LEASE,
         closing: shutdown.clone(),
     };
-    background.spawn(hold_console(console, config.borrow().web.listen, stop_background.clone()));
+    background.spawn(hold_console(console, stop_background.clone()));
     background.spawn(deliver(services.clone(), shutdown.clone()));
     let outbox = Outbox::new(&services.catalog, &services.outlet, &config, &services.audit);
     let serving = tokio::spawn(services.serve(listener, shutdown.clone()));
@@ -116,15 +118,17 @@ fn announce(listener: &Bound, config: &Config) {
 }
 
 /// Answers on the console's port whenever it can be had. The hospital's nodes do not depend on it.
-async fn hold_console(console: Web, address: SocketAddr, stop: CancellationToken) {
+async fn hold_console(console: Web, stop: CancellationToken) {
     let mut told: Option<String> = None;
     while !stop.is_cancelled() {
-        let ended = match Web::bind(address).await {
-            Ok(listener) => {
+        let config = console.config.borrow().clone();
+        let ended = match Port::bind(&config).await {
+            Ok(port) => {
                 told = None;
-                let address = listener.local_addr().unwrap_or(address);
-                info!(%address, "metrics and health: http://{address}/metrics, /healthz, /readyz");
-                console.clone().serve(listener, stop.clone()).await
+                let address = port.address();
+                info!(%address, "the console: {address}/; metrics and health: {address}/metrics, /healthz, /readyz");
+                introduce(&console, &address).await;
+                console.clone().serve(port, stop.clone()).await.map_err(PortError::from)
             }
             Err(error) => Err(error),
         };
@@ -132,9 +136,9 @@ async fn hold_console(console: Web, address: SocketAddr, stop: CancellationToken
             let why = error.to_string();
             if told.as_ref() != Some(&why) {
                 warn!(
-                    %address, %error,
-                    "there are no metrics: the console cannot listen; end the program that holds the port (`ss -ltnp` \
-                     names it), or set another one in `[web] listen`. The node itself goes on"
+                    address = %config.web.listen, error = &error as &dyn std::error::Error,
+                    "the console cannot listen, and there are no metrics: end the program that holds the port (`ss -ltnp` \
+                     names it), mend `[web] tls`, or set another address in `[web] listen`. The node itself goes on"
                 );
                 told = Some(why);
             }
@@ -143,5 +147,17 @@ async fn hold_console(console: Web, address: SocketAddr, stop: CancellationToken
                 () = tokio::time::sleep(CONSOLE_PAUSE) => {}
             }
         }
+    }
+}
+
+/// Where there is no account yet, makes the first, and says its password where only whoever started this sees it.
+async fn introduce(console: &Web, address: &str) {
+    match first_account(&console.catalog).await {
+        Ok(None) => {}
+        Ok(Some((name, password))) => eprintln!(
+            "\nThe console has its first account. Sign in at {address}/ as `{name}` with the password\n\n    {password}\n\n\
+             It is shown this once, and good for choosing another one. `pacsferry user` makes more accounts.\n"
+        ),
+        Err(error) => warn!(error = &error as &dyn std::error::Error, "the first account of the console was not made"),
     }
 }

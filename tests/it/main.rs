@@ -12,6 +12,7 @@ mod audit;
 mod chaos;
 mod cli;
 mod commitment;
+mod console;
 mod demo;
 mod enumerate;
 mod full;

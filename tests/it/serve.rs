@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 
 use crate::support::peers::{Ferry, PATIENCE, Server, dcmsend, distinct, echo, get, listens, samples, send, until};
-use crate::support::running::Running;
+use crate::support::running::{Orphan, Running, worker_of};
 
 /// A `[[peer]]` on this machine.
 fn peer(ae_title: &str, from: &str, allow: &str) -> String {
@@ -118,26 +118,6 @@ fn a_second_node_on_the_port_says_so_and_a_taken_console_stops_nobody() {
     node.signal(rustix::process::Signal::TERM);
     assert_eq!(node.ends(PATIENCE), Some(0));
     drop(idle);
-}
-
-/// The process id of the worker that the node has started.
-fn worker_of(ferry: &Ferry) -> u32 {
-    until("a worker", PATIENCE, || {
-        let said = ferry.served();
-        let line = said.lines().find(|line| line.contains("started a worker"))?;
-        let pid: String = line.split("pid=").nth(1)?.chars().take_while(char::is_ascii_digit).collect();
-        pid.parse().ok()
-    })
-}
-
-/// A process that is ended with the test.
-struct Orphan(u32);
-
-impl Drop for Orphan {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap();
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
 }
 
 #[test]

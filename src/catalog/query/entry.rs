@@ -30,7 +30,7 @@ pub(super) struct Entry {
 }
 
 /// By what rows are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(in crate::catalog) enum By {
     /// Instances, series or studies with these UIDs.
     Uids(QueryLevel),

@@ -3,6 +3,8 @@
 
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
@@ -30,6 +32,71 @@ pub struct Cursor {
     done: bool,
     /// The id to go on with, by level.
     from: [i64; 4],
+}
+
+/// A cursor as it stands in an address.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct CursorText {
+    by: By,
+    start: Vec<Key>,
+    end: Option<String>,
+    uids: Vec<String>,
+    key: Vec<Key>,
+    done: bool,
+    from: [i64; 4],
+}
+
+/// Part of a key.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Number(i64),
+    Text(String),
+}
+
+impl Cursor {
+    /// For the address of the next page.
+    pub fn to_text(&self) -> String {
+        let keys = |values: &[Value]| {
+            let key = |value: &Value| match value {
+                Value::Integer(number) => Key::Number(*number),
+                Value::Text(text) => Key::Text(text.clone()),
+                _ => Key::Text(String::new()),
+            };
+            values.iter().map(key).collect()
+        };
+        let Cursor { entry, key, done, from } = self;
+        let text = CursorText {
+            by: entry.by,
+            start: keys(&entry.start),
+            end: entry.end.clone(),
+            uids: entry.uids.clone(),
+            key: keys(key),
+            done: *done,
+            from: *from,
+        };
+        serde_json::to_vec(&text).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
+    }
+
+    /// What [`Cursor::to_text`] wrote; `None` of anything else. Whoever changes it gets another page of the same query:
+    /// its parts are compared with, and nothing else.
+    pub fn parse(text: &str) -> Option<Cursor> {
+        let CursorText { by, start, end, uids, key, done, from } =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let values = |keys: Vec<Key>| -> Vec<Value> {
+            let value = |key| match key {
+                Key::Number(number) => Value::Integer(number),
+                Key::Text(text) => Value::Text(text),
+            };
+            keys.into_iter().map(value).collect()
+        };
+        let (start, key) = (values(start), values(key));
+        let columns = if matches!(by, By::Uids(_)) { 1 } else { by.key() };
+        if start.len() != columns || key.len() != columns {
+            return None;
+        }
+        Some(Cursor { entry: Entry { by, start, end, uids }, key, done, from })
+    }
 }
 
 /// Whether to go on.

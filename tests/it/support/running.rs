@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::peers::{Ferry, until};
+use super::peers::{Ferry, PATIENCE, until};
 
 /// A command that is under way. Dropping it kills it.
 pub(crate) struct Running {
@@ -71,5 +71,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// The process id of the worker that the node has started.
+pub(crate) fn worker_of(ferry: &Ferry) -> u32 {
+    until("a worker", PATIENCE, || {
+        let said = ferry.served();
+        let line = said.lines().find(|line| line.contains("started a worker"))?;
+        let pid: String = line.split("pid=").nth(1)?.chars().take_while(char::is_ascii_digit).collect();
+        pid.parse().ok()
+    })
+}
+
+/// A process that is ended with the test.
+pub(crate) struct Orphan(pub(crate) u32);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }

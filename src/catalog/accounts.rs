@@ -1,0 +1,234 @@
+//! Accounts of the console, their sessions, and tokens of programs.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::codes::now;
+use super::{Catalog, CatalogError};
+use crate::db::DbError;
+
+/// An account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub id: i64,
+    /// What it signs in as.
+    pub name: String,
+    /// The hash of its password, in the PHC string format.
+    pub password: String,
+    /// The names of its roles.
+    pub roles: Vec<String>,
+    /// Somebody else made the password: it is good for nothing but making another.
+    pub must_change: bool,
+    /// It may not sign in.
+    pub disabled: bool,
+    /// When it was made, in unix milliseconds.
+    pub created: i64,
+    /// When it signed in last.
+    pub signed_in: Option<i64>,
+}
+
+/// A hash can be guessed at: it belongs into no log.
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A session of a browser, or a token of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number.
+    pub id: i64,
+    /// Whose it is.
+    pub user: User,
+    /// What forms have to bring along; `None` for the token of a program.
+    pub csrf: Option<String>,
+}
+
+/// What a new session is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionKind {
+    /// Of a browser: what forms have to bring along.
+    Browser(String),
+    /// Of a program: what it is for.
+    Program(String),
+}
+
+impl Catalog {
+    /// All accounts, by name.
+    pub async fn users(&self) -> Result<Vec<User>, CatalogError> {
+        self.read(|c| {
+            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM users u ORDER BY u.name"))?;
+            let users = statement.query_map([], |row| user(row, 0))?.collect::<Result<_, _>>()?;
+            Ok(users)
+        })
+        .await
+    }
+
+    /// The account of this name.
+    pub async fn user(&self, name: &str) -> Result<Option<User>, CatalogError> {
+        let name = name.to_owned();
+        self.read(move |c| by_name(c, &name)).await
+    }
+
+    /// Makes an account. `false` when there is one of this name.
+    pub async fn add_user(
+        &self,
+        name: &str,
+        password: &str,
+        roles: &[String],
+        must_change: bool,
+    ) -> Result<bool, CatalogError> {
+        let (name, password, roles) = (name.to_owned(), password.to_owned(), roles.join("\n"));
+        self.write(move |tx| {
+            let added = tx
+                .prepare_cached(
+                    "INSERT INTO users (name, password, roles, must_change, created) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![name, password, roles, must_change, now()])?;
+            Ok(added == 1)
+        })
+        .await
+    }
+
+    /// Makes the first account; `false` when there is one already, whatever its name.
+    pub async fn add_first_user(&self, name: &str, password: &str, role: &str) -> Result<bool, CatalogError> {
+        let (name, password, role) = (name.to_owned(), password.to_owned(), role.to_owned());
+        self.write(move |tx| {
+            let added = tx
+                .prepare_cached(
+                    "INSERT INTO users (name, password, roles, must_change, created)
+                     SELECT ?1, ?2, ?3, 1, ?4 WHERE NOT EXISTS (SELECT 1 FROM users)",
+                )?
+                .execute(params![name, password, role, now()])?;
+            Ok(added == 1)
+        })
+        .await
+    }
+
+    /// Sets the password of an account, and ends its sessions and tokens.
+    pub async fn set_password(&self, user: i64, password: &str, must_change: bool) -> Result<(), CatalogError> {
+        let password = password.to_owned();
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE users SET password = ?2, must_change = ?3 WHERE id = ?1")?.execute(params![
+                user,
+                password,
+                must_change
+            ])?;
+            tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets the roles of an account, and whether it may sign in. One that may not has no session either.
+    pub async fn set_user(&self, user: i64, roles: &[String], disabled: bool) -> Result<(), CatalogError> {
+        let roles = roles.join("\n");
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE users SET roles = ?2, disabled = ?3 WHERE id = ?1")?
+                .execute(params![user, roles, disabled])?;
+            if disabled {
+                tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes an account away, with its sessions and tokens.
+    pub async fn remove_user(&self, user: i64) -> Result<(), CatalogError> {
+        self.write(move |tx| {
+            tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
+            tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Opens a session under the digest of a token, until a time (unix milliseconds). Those that have run out go.
+    pub async fn open_session(
+        &self,
+        user: i64,
+        token: [u8; 32],
+        kind: SessionKind,
+        expires: Option<i64>,
+    ) -> Result<(), CatalogError> {
+        self.write(move |tx| {
+            let now = now();
+            tx.prepare_cached("DELETE FROM sessions WHERE expires < ?1")?.execute([now])?;
+            let (csrf, label) = match kind {
+                SessionKind::Browser(csrf) => (Some(csrf), None),
+                SessionKind::Program(label) => (None, Some(label)),
+            };
+            tx.prepare_cached(
+                "INSERT INTO sessions (token, user, csrf, label, created, seen, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+            )?
+            .execute(params![token, user, csrf, label, now, expires])?;
+            tx.prepare_cached("UPDATE users SET signed_in = ?2 WHERE id = ?1")?.execute([user, now])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The session under the digest of a token, unless it has run out, was silent for longer than `idle` milliseconds, or
+    /// its account may not sign in. A token of a program is never too silent.
+    pub async fn session(&self, token: [u8; 32], idle: i64) -> Result<Option<Session>, CatalogError> {
+        let found = self
+            .read(move |c| {
+                let sql = format!(
+                    "SELECT {COLUMNS}, s.id, s.csrf, s.seen FROM sessions s JOIN users u ON u.id = s.user
+                     WHERE s.token = ?1 AND coalesce(s.expires > ?2, 1) AND (s.csrf IS NULL OR s.seen > ?2 - ?3)
+                        AND u.disabled = 0"
+                );
+                Ok(c.prepare_cached(&sql)?
+                    .query_row(params![token, now(), idle], |row| {
+                        let session = Session { user: user(row, 0)?, id: row.get(8)?, csrf: row.get(9)? };
+                        Ok((session, row.get::<_, i64>(10)?))
+                    })
+                    .optional()?)
+            })
+            .await?;
+        let Some((session, seen)) = found else { return Ok(None) };
+        // That it was used is written now and then only.
+        if now() - seen > idle / 10 {
+            let id = session.id;
+            self.write(move |tx| {
+                tx.prepare_cached("UPDATE sessions SET seen = ?2 WHERE id = ?1")?.execute([id, now()])?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(Some(session))
+    }
+
+    /// Ends a session.
+    pub async fn close_session(&self, id: i64) -> Result<(), CatalogError> {
+        self.write(move |tx| {
+            tx.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([id])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+const COLUMNS: &str = "u.id, u.name, u.password, u.roles, u.must_change, u.disabled, u.created, u.signed_in";
+
+fn by_name(c: &Connection, name: &str) -> Result<Option<User>, DbError> {
+    let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM users u WHERE u.name = ?1"))?;
+    Ok(statement.query_row([name], |row| user(row, 0)).optional()?)
+}
+
+fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
+    let roles: String = row.get(at + 3)?;
+    Ok(User {
+        id: row.get(at)?,
+        name: row.get(at + 1)?,
+        password: row.get(at + 2)?,
+        roles: roles.lines().map(str::to_owned).collect(),
+        must_change: row.get(at + 4)?,
+        disabled: row.get(at + 5)?,
+        created: row.get(at + 6)?,
+        signed_in: row.get(at + 7)?,
+    })
+}

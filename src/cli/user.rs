@@ -1,0 +1,227 @@
+//! `user`: accounts of the console.
+
+use std::io::{BufRead, IsTerminal, Read};
+
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, Global, log, open, output};
+use crate::catalog::{Catalog, SessionKind, User};
+use crate::config::{ADMINISTRATOR, Config};
+use crate::job::report::{escape, timestamp};
+use crate::web;
+
+/// The longest line that is taken for a password, in bytes.
+const LONGEST: u64 = 1024;
+
+/// Manage the accounts of the console
+///
+/// Somebody who holds the catalog's file holds the archive: whoever may run this command may make an administrator.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pacsferry user add anna --role clerks           prints a password that is good for one sign-in
+  pacsferry user set anna --role clerks --role operators
+  pacsferry user password anna                    a new one, when the old one is forgotten
+  pacsferry user token ris --for \"nightly report\" a token for a program: Authorization: Bearer …
+  pacsferry user list")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// All accounts
+    List,
+    /// Make an account
+    Add {
+        /// What the person signs in as
+        name: String,
+        /// A role: `administrator`, or the name of a [[role]]; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// Read the password from standard input, its first line, instead of making one
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// Set the roles of an account, or whether it may sign in
+    Set {
+        /// Whose
+        name: String,
+        /// Its roles from now on; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// It may not sign in any more
+        #[arg(long, conflicts_with = "enable")]
+        disable: bool,
+        /// It may sign in again
+        #[arg(long)]
+        enable: bool,
+    },
+    /// Make a new password for an account, and end its sessions
+    Password {
+        /// Whose
+        name: String,
+        /// Read it from standard input, its first line
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// Make a token with which a program may do what the account may do
+    Token {
+        /// Whose
+        name: String,
+        /// What it is for
+        #[arg(long = "for", value_name = "TEXT", default_value = "a program")]
+        label: String,
+    },
+    /// Take an account away
+    Remove {
+        /// Whose
+        name: String,
+    },
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
+    let config = global.load()?;
+    let catalog = open::catalog(global, &config)?;
+    match args.action {
+        Action::List => list(global, &catalog).await,
+        Action::Add { name, roles, stdin } => add(global, &config, &catalog, &name, &roles, stdin).await,
+        Action::Set { name, roles, disable, enable } => {
+            let user = the_user(global, &catalog, &name).await?;
+            check_roles(&config, &roles)?;
+            let roles = if roles.is_empty() { user.roles.clone() } else { roles };
+            catalog.set_user(user.id, &roles, disable || (user.disabled && !enable)).await?;
+            said(global, json!({ "user": name, "roles": roles }), &format!("{name} has the roles: {}", all(&roles)))
+        }
+        Action::Password { name, stdin } => {
+            let user = the_user(global, &catalog, &name).await?;
+            let (password, hash) = new_password(&name, stdin)?;
+            catalog.set_password(user.id, &hash, !stdin).await?;
+            tell_password(global, &name, password.as_deref(), "has a new password; its sessions and tokens have ended")
+        }
+        Action::Token { name, label } => {
+            let user = the_user(global, &catalog, &name).await?;
+            let (token, kept) = web::program_token().map_err(|error| Failure::new(error.to_string(), "try again"))?;
+            catalog.open_session(user.id, kept, SessionKind::Program(label), None).await?;
+            log::say("this is shown once; a new password of the account ends it");
+            said(global, json!({ "user": name, "token": token }), &token)
+        }
+        Action::Remove { name } => {
+            let user = the_user(global, &catalog, &name).await?;
+            catalog.remove_user(user.id).await?;
+            said(global, json!({ "removed": name }), &format!("{name} has no account any more"))
+        }
+    }
+}
+
+async fn list(global: &Global, catalog: &Catalog) -> Result<Exit, Failure> {
+    let users = catalog.users().await?;
+    if global.json {
+        let told = |user: &User| {
+            json!({
+                "user": user.name, "roles": user.roles, "disabled": user.disabled, "must_change": user.must_change,
+                "created": timestamp(user.created), "signed_in": user.signed_in.and_then(timestamp),
+            })
+        };
+        output::json(&Value::Array(users.iter().map(told).collect()))?;
+        return Ok(Exit::Done);
+    }
+    let row = |user: &User| {
+        let state = match (user.disabled, user.must_change) {
+            (true, _) => "may not sign in",
+            (_, true) => "has to choose a password",
+            _ => "",
+        };
+        let seen = user.signed_in.map_or("never".to_owned(), crate::job::report::local_time);
+        vec![escape::terminal(&user.name).into_owned(), all(&user.roles), seen, state.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = users.iter().map(row).collect();
+    output::print(|out| output::table(out, &["name", "roles", "signed in", ""], &rows))?;
+    Ok(Exit::Done)
+}
+
+async fn add(
+    global: &Global,
+    config: &Config,
+    catalog: &Catalog,
+    name: &str,
+    roles: &[String],
+    stdin: bool,
+) -> Result<Exit, Failure> {
+    let good = |c: char| c.is_alphanumeric() || "._-@".contains(c);
+    if name.is_empty() || name.chars().count() > 64 || !name.chars().all(good) {
+        return Err(Failure::usage(
+            format!("`{}` is no name for an account", escape::terminal(name)),
+            "letters, digits and . _ - @, 64 at most",
+        ));
+    }
+    check_roles(config, roles)?;
+    let (password, hash) = new_password(name, stdin)?;
+    if !catalog.add_user(name, &hash, roles, !stdin).await? {
+        let remedy = format!("`{}` sets its roles", global.command(&format!("user set {name} --role ROLE")));
+        return Err(Failure::usage(format!("there is an account {name} already"), remedy));
+    }
+    if roles.is_empty() {
+        log::say("without a role this account may do nothing: give it one with --role");
+    }
+    tell_password(global, name, password.as_deref(), "has an account")
+}
+
+fn check_roles(config: &Config, roles: &[String]) -> Result<(), Failure> {
+    let known: Vec<&str> =
+        config.roles.iter().map(|role| role.name.as_str()).chain(std::iter::once(ADMINISTRATOR)).collect();
+    match roles.iter().find(|role| !known.contains(&role.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(Failure::usage(
+            format!("there is no role `{}`", escape::terminal(unknown)),
+            format!("the roles are: {}; the configuration can have more as [[role]]", known.join(", ")),
+        )),
+    }
+}
+
+/// A password that was made, if one was, and its hash.
+fn new_password(name: &str, stdin: bool) -> Result<(Option<String>, String), Failure> {
+    let remedy = "take a longer one";
+    let failed = |error: web::AccountError| Failure::usage(error.to_string(), remedy);
+    if !stdin {
+        let password = web::password().map_err(failed)?;
+        let hash = web::hash(name, &password).map_err(failed)?;
+        return Ok((Some(password), hash));
+    }
+    if std::io::stdin().is_terminal() {
+        log::say("type the password (it is shown as you type), then Enter");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().take(LONGEST).read_line(&mut line)?;
+    let hash = web::hash(name, line.trim_end_matches(['\n', '\r'])).map_err(failed)?;
+    Ok((None, hash))
+}
+
+fn tell_password(global: &Global, name: &str, password: Option<&str>, what: &str) -> Result<Exit, Failure> {
+    let text = match password {
+        Some(password) => format!("{name} {what}; the password, good for choosing another one: {password}"),
+        None => format!("{name} {what}"),
+    };
+    said(global, json!({ "user": name, "password": password }), &text)
+}
+
+fn said(global: &Global, document: Value, text: &str) -> Result<Exit, Failure> {
+    if global.json {
+        output::json(&document)?;
+    } else {
+        output::print(|out| writeln!(out, "{text}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn all(roles: &[String]) -> String {
+    if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }
+}
+
+async fn the_user(global: &Global, catalog: &Catalog, name: &str) -> Result<User, Failure> {
+    catalog.user(name).await?.ok_or_else(|| {
+        let remedy = format!("`{}` lists them", global.command("user list"));
+        Failure::usage(format!("there is no account {}", escape::terminal(name)), remedy)
+    })
+}

@@ -1,0 +1,62 @@
+//! `[web]`: where the console listens, by what names it is called, and what its accounts may do.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::raw::Section;
+use super::values::{listen, non_empty};
+use super::{Config, Operator, Privilege, ServerTls};
+
+/// The role that has every privilege, whatever is configured.
+pub const ADMINISTRATOR: &str = "administrator";
+
+/// `[web]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Web {
+    /// Where the console listens.
+    pub listen: SocketAddr,
+    /// The host names that it is called by, beside addresses and `localhost`.
+    pub names: Vec<String>,
+    /// Makes it HTTPS.
+    pub tls: Option<ServerTls>,
+}
+
+impl Config {
+    /// What an account of the console with these roles may do.
+    pub fn account(&self, name: &str, roles: &[String]) -> Operator {
+        if roles.iter().any(|role| role == ADMINISTRATOR) {
+            return Operator::with_all(name);
+        }
+        let own = self.roles.iter().filter(|role| roles.contains(&role.name));
+        let privileges: BTreeSet<Privilege> = own.flat_map(|role| role.privileges.iter().copied()).collect();
+        Operator { name: name.to_owned(), privileges }
+    }
+}
+
+pub(super) fn web(s: Section<'_>) -> Web {
+    let web = Web {
+        listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+        names: s.texts("names", non_empty).unwrap_or_default(),
+        tls: super::tls::server(&s),
+    };
+    s.finish();
+    web
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn an_account_may_what_its_roles_say() {
+        let config = parse("[[role]]\nname = \"clerks\"\nprivileges = [\"view\", \"content\"]\n", None).unwrap();
+        let of = |roles: &[&str]| {
+            let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+            config.account("anna", &roles).privileges.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["clerks", "gone"]), [Privilege::View, Privilege::Content]);
+        assert_eq!(of(&[ADMINISTRATOR]), Privilege::ALL);
+        assert!(of(&[]).is_empty());
+    }
+}

@@ -1,0 +1,294 @@
+//! Who signs in: passwords (Argon2id, RFC 9106), sessions, and how often may be guessed.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Argon2, PasswordHash};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::Semaphore;
+
+use crate::catalog::{Catalog, CatalogError, Session, SessionKind, User};
+use crate::config::ADMINISTRATOR;
+
+/// A session ends after so much silence, in milliseconds ...
+const IDLE: i64 = 60 * 60 * 1000;
+/// ... and in any case after so long.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+/// The shortest password, and the longest, in characters and bytes.
+const SHORTEST_PASSWORD: usize = 12;
+const LONGEST_PASSWORD: usize = 256;
+/// Passwords that are hashed at one time: each takes 19 MiB.
+const AT_ONCE: usize = 2;
+/// Failures that cost nothing; each further one doubles the wait, up to the longest.
+const FREE_FAILURES: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// The most names and addresses whose failures are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// Why nobody was signed in, or no password was set.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Name or password are wrong; which of them is not told.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    /// There were too many failures.
+    #[error("there were too many attempts; try again in {} s", .0.as_secs() + 1)]
+    Wait(Duration),
+    /// A new password that is none.
+    #[error("a password has {SHORTEST_PASSWORD} characters or more, and is not the old one or the name")]
+    Weak,
+    /// The machine cannot.
+    #[error("the password cannot be hashed: {0}")]
+    Hash(String),
+    /// The catalog does not answer.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// The door.
+#[derive(Clone)]
+pub struct Accounts {
+    room: Arc<Semaphore>,
+    failures: Arc<Mutex<HashMap<Guesser, Failures>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Guesser {
+    Name(String),
+    Address(IpAddr),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    until: Instant,
+    last: Instant,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Accounts { room: Arc::new(Semaphore::new(AT_ONCE)), failures: Arc::default() }
+    }
+}
+
+impl Accounts {
+    /// Signs somebody in. The token is for the browser's cookie.
+    pub async fn sign_in(
+        &self,
+        catalog: &Catalog,
+        name: &str,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<(User, String), AccountError> {
+        let guessers = [Guesser::Name(name.to_lowercase()), Guesser::Address(from)];
+        self.may_guess(&guessers)?;
+        let user = catalog.user(name).await?.filter(|user| !user.disabled);
+        // One that does not exist takes as long as one that does.
+        let hash = user.as_ref().map_or_else(|| NOBODY.to_owned(), |user| user.password.clone());
+        let fits = password.len() <= LONGEST_PASSWORD && self.verify(password.to_owned(), hash).await?;
+        let Some(user) = user.filter(|_| fits) else {
+            self.failed(&guessers);
+            return Err(AccountError::Wrong);
+        };
+        self.succeeded(&guessers);
+        let token = self.open(catalog, &user).await?;
+        Ok((user, token))
+    }
+
+    /// Opens a session for somebody who has shown who he is.
+    async fn open(&self, catalog: &Catalog, user: &User) -> Result<String, AccountError> {
+        let (token, csrf) = (secret()?, secret()?);
+        let expires = crate::job::now() + i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX);
+        catalog.open_session(user.id, digest(&token), SessionKind::Browser(csrf), Some(expires)).await?;
+        Ok(token)
+    }
+
+    /// The session that belongs to a token, if it lives.
+    pub(super) async fn session(&self, catalog: &Catalog, token: &str) -> Result<Option<Session>, CatalogError> {
+        catalog.session(digest(token), IDLE).await
+    }
+
+    /// Sets a password that somebody chose for himself, and signs him in anew: his other sessions end.
+    pub async fn change(
+        &self,
+        catalog: &Catalog,
+        user: &User,
+        old: &str,
+        new: &str,
+        from: IpAddr,
+    ) -> Result<String, AccountError> {
+        let guessers = [Guesser::Name(user.name.to_lowercase()), Guesser::Address(from)];
+        self.may_guess(&guessers)?;
+        if !self.verify(old.to_owned(), user.password.clone()).await? {
+            self.failed(&guessers);
+            return Err(AccountError::Wrong);
+        }
+        if old == new {
+            return Err(AccountError::Weak);
+        }
+        catalog.set_password(user.id, &hash(&user.name, new)?, false).await?;
+        self.open(catalog, user).await
+    }
+
+    async fn verify(&self, password: String, hash: String) -> Result<bool, AccountError> {
+        let Ok(_room) = self.room.acquire().await else { return Ok(false) };
+        let work = move || {
+            let parsed = PasswordHash::new(&hash).map_err(|error| error.to_string())?;
+            Ok(Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
+        };
+        let verified = tokio::task::spawn_blocking(work).await;
+        verified.map_err(|error| AccountError::Hash(error.to_string()))?.map_err(AccountError::Hash)
+    }
+
+    fn may_guess(&self, guessers: &[Guesser]) -> Result<(), AccountError> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let wait =
+            guessers.iter().filter_map(|who| Some(failures.get(who)?.until.saturating_duration_since(now))).max();
+        match wait {
+            Some(wait) if !wait.is_zero() => Err(AccountError::Wait(wait)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, guessers: &[Guesser]) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if failures.len() > REMEMBERED {
+            failures.retain(|_, known| now.duration_since(known.last) < LONGEST_WAIT);
+        }
+        for guesser in guessers {
+            if failures.len() > REMEMBERED && !failures.contains_key(guesser) {
+                continue;
+            }
+            let known = failures.entry(guesser.clone()).or_insert(Failures { count: 0, until: now, last: now });
+            if now.duration_since(known.last) > LONGEST_WAIT {
+                known.count = 0;
+            }
+            (known.count, known.last) = (known.count.saturating_add(1), now);
+            if let Some(over) = known.count.checked_sub(FREE_FAILURES) {
+                known.until = now + FIRST_WAIT.saturating_mul(1 << over.min(16)).min(LONGEST_WAIT);
+            }
+        }
+    }
+
+    fn succeeded(&self, guessers: &[Guesser]) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|who, _| !guessers.contains(who));
+    }
+}
+
+/// The first account, with a password that is good for one sign-in; `None` when there is an account already.
+pub async fn first_account(catalog: &Catalog) -> Result<Option<(&'static str, String)>, AccountError> {
+    if !catalog.users().await?.is_empty() {
+        return Ok(None);
+    }
+    let password = password()?;
+    let name = "admin";
+    let made = catalog.add_first_user(name, &hash(name, &password)?, ADMINISTRATOR).await?;
+    Ok(made.then_some((name, password)))
+}
+
+/// A password that nobody guesses.
+pub fn password() -> Result<String, AccountError> {
+    Ok(secret()?.chars().filter(char::is_ascii_alphanumeric).take(20).collect())
+}
+
+/// A token for a program, and what of it is kept.
+pub fn program_token() -> Result<(String, [u8; 32]), AccountError> {
+    let token = secret()?;
+    let kept = digest(&token);
+    Ok((token, kept))
+}
+
+/// The hash of a new password. Takes some tenths of a second.
+pub fn hash(name: &str, password: &str) -> Result<String, AccountError> {
+    let length = password.chars().count();
+    if length < SHORTEST_PASSWORD || password.len() > LONGEST_PASSWORD || password.eq_ignore_ascii_case(name) {
+        return Err(AccountError::Weak);
+    }
+    let mut salt = [0; 16];
+    SystemRandom::new().fill(&mut salt).map_err(|_| AccountError::Hash("there are no random numbers".into()))?;
+    let failed = |error: argon2::password_hash::Error| AccountError::Hash(error.to_string());
+    let salt = SaltString::encode_b64(&salt).map_err(failed)?;
+    Ok(Argon2::default().hash_password(password.as_bytes(), &salt).map_err(failed)?.to_string())
+}
+
+/// 256 bits that nobody knows, as text.
+fn secret() -> Result<String, AccountError> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| AccountError::Hash("there are no random numbers".into()))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// What is kept of a token: it has 256 random bits, so that there is nothing to guess.
+fn digest(token: &str) -> [u8; 32] {
+    blake3::hash(token.as_bytes()).into()
+}
+
+/// The hash of no password, for accounts that do not exist.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn catalog() -> (tempfile::TempDir, Catalog) {
+        let temp = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&temp.path().join("catalog.db")).unwrap();
+        (temp, catalog)
+    }
+
+    #[tokio::test]
+    async fn the_first_account_is_made_once_and_its_password_has_to_be_changed() {
+        let (_temp, catalog) = catalog();
+        let (name, password) = first_account(&catalog).await.unwrap().unwrap();
+        assert!(first_account(&catalog).await.unwrap().is_none());
+        let accounts = Accounts::default();
+        let (user, token) = accounts.sign_in(&catalog, name, &password, HERE).await.unwrap();
+        assert!(user.must_change && user.roles == [ADMINISTRATOR]);
+        let session = accounts.session(&catalog, &token).await.unwrap().unwrap();
+        assert_eq!(session.user.name, name);
+        assert!(accounts.session(&catalog, "other").await.unwrap().is_none());
+        let weak = accounts.change(&catalog, &user, &password, "short", HERE).await;
+        assert!(matches!(weak, Err(AccountError::Weak)));
+        let new = accounts.change(&catalog, &user, &password, "correct horse battery", HERE).await.unwrap();
+        assert!(accounts.session(&catalog, &token).await.unwrap().is_none(), "the old session has ended");
+        assert!(!accounts.session(&catalog, &new).await.unwrap().unwrap().user.must_change);
+        assert!(matches!(accounts.sign_in(&catalog, name, &password, HERE).await, Err(AccountError::Wrong)));
+    }
+
+    #[tokio::test]
+    async fn guessing_is_slowed_down_by_name_and_by_address() {
+        let (_temp, catalog) = catalog();
+        let hash = hash("anna", "correct horse battery").unwrap();
+        assert!(catalog.add_user("anna", &hash, &[], false).await.unwrap());
+        assert!(!catalog.add_user("anna", &hash, &[], false).await.unwrap());
+        let accounts = Accounts::default();
+        for _ in 0..FREE_FAILURES {
+            let wrong = accounts.sign_in(&catalog, "anna", "no", HERE).await;
+            assert!(matches!(wrong, Err(AccountError::Wrong)));
+        }
+        let good = "correct horse battery";
+        let elsewhere: IpAddr = "10.0.0.1".parse().unwrap();
+        for (name, from) in [("anna", HERE), ("anna", elsewhere), ("bert", HERE)] {
+            assert!(matches!(accounts.sign_in(&catalog, name, good, from).await, Err(AccountError::Wait(_))));
+        }
+        assert!(matches!(accounts.sign_in(&catalog, "bert", good, elsewhere).await, Err(AccountError::Wrong)));
+        // Somebody who may not sign in has no session either.
+        let accounts = Accounts::default();
+        let (user, token) = accounts.sign_in(&catalog, "anna", good, HERE).await.unwrap();
+        catalog.set_user(user.id, &[], true).await.unwrap();
+        assert!(accounts.session(&catalog, &token).await.unwrap().is_none());
+        assert!(matches!(accounts.sign_in(&catalog, "anna", good, HERE).await, Err(AccountError::Wrong)));
+    }
+}

@@ -1,0 +1,100 @@
+// What pages do by themselves: follow a job while it runs, and ask before something is given up.
+
+const number = new Intl.NumberFormat();
+
+function bytes(value) {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value.toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`;
+}
+
+function duration(seconds) {
+  const days = Math.floor(seconds / 86400);
+  const hours = Math.floor((seconds % 86400) / 3600);
+  const minutes = Math.ceil((seconds % 3600) / 60);
+  if (days > 0) return `${days} d ${hours} h`;
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+}
+
+// The texts of a job's page, by the name of the element that shows them.
+function texts(job) {
+  const done = job.items.total - job.items.pending;
+  return {
+    state: job.state,
+    proven: number.format(job.items.proven),
+    total: number.format(job.items.total) + (job.enumerated ? "" : "+"),
+    fallout: number.format(job.items.partial + job.items.failed),
+    filed: number.format(job.objects.filed),
+    received: bytes(job.bytes),
+    rate: job.rate_bytes_per_second > 0 ? `${bytes(job.rate_bytes_per_second)}/s` : "–",
+    eta: job.eta_seconds == null ? "–" : duration(job.eta_seconds),
+    line: job.line ?? "",
+    message: job.message ?? "",
+    share: job.items.total > 0 ? `${Math.floor((100 * done) / job.items.total)} %` : "",
+  };
+}
+
+function follow(page) {
+  const title = document.title;
+  const icon = document.querySelector("link[rel=icon]");
+  let ended = page.dataset.rest === "true";
+  const events = new EventSource(page.dataset.events);
+  events.addEventListener("progress", (event) => {
+    const job = JSON.parse(event.data);
+    const shown = texts(job);
+    for (const [name, text] of Object.entries(shown)) {
+      const element = page.querySelector(`[data-show="${name}"]`);
+      if (element && element.textContent !== text) element.textContent = text;
+    }
+    const state = page.querySelector('[data-show="state"]');
+    if (state) state.className = `state ${job.state}`;
+    const bar = page.querySelector("progress");
+    if (bar) {
+      bar.max = Math.max(1, job.items.total);
+      bar.value = job.items.total - job.items.pending;
+    }
+    const rest = !["running", "stopping"].includes(job.state);
+    document.title = rest ? `${job.state}: ${title}` : `${shown.share} ${title}`;
+    if (icon) icon.href = rest ? "/assets/icon.svg" : disc(bar ? bar.value / bar.max : 0);
+    if (rest && !ended) {
+      if (window.Notification && Notification.permission === "granted") {
+        new Notification(title, { body: `${job.state}: ${shown.proven} of ${shown.total} proven` });
+      }
+      // The buttons and the list of what fell out are others now.
+      location.reload();
+    }
+    ended = rest;
+  });
+}
+
+// A disc that fills, for the tab.
+function disc(share) {
+  const turn = Math.min(0.999, share) * 2 * Math.PI;
+  const x = 16 + 12 * Math.sin(turn);
+  const y = 16 - 12 * Math.cos(turn);
+  const large = turn > Math.PI ? 1 : 0;
+  const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="14" fill="#9fd8ea"/><path d="M16 16V4A12 12 0 ${large} 1 ${x} ${y}z" fill="#0b5c7a"/></svg>`;
+  return `data:image/svg+xml,${encodeURIComponent(picture)}`;
+}
+
+const job = document.querySelector("[data-events]");
+if (job) follow(job);
+
+const notify = document.querySelector("[data-notify]");
+if (notify && window.Notification && Notification.permission === "default") {
+  notify.hidden = false;
+  notify.addEventListener("click", async () => {
+    await Notification.requestPermission();
+    notify.hidden = true;
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-ask]")) {
+  form.addEventListener("submit", (event) => {
+    if (!confirm(form.dataset.ask)) event.preventDefault();
+  });
+}

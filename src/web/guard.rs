@@ -1,0 +1,255 @@
+//! What every request passes before anything is done for it: the name that it was sent to, where it comes from, and who
+//! sends it.
+//!
+//! A page of another site can make a browser send requests here, or give itself a name that leads here. So the host must
+//! be one of ours; a request that changes something must come from a page of ours (`Origin`, `Sec-Fetch-Site`) and bring
+//! the session's token along; GET changes nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::de::DeserializeOwned;
+
+use super::Web;
+use super::answer::{Refused, SAFE};
+use crate::catalog::Session;
+use crate::config::{Config, Operator, Privilege};
+
+/// The cookie of a session. Browsers take one of this name from its own host only.
+pub(super) const COOKIE: &str = "__Host-pacsferry";
+/// Where programs put the token that forms have in a field.
+const CSRF_HEADER: &str = "x-csrf-token";
+/// The largest form.
+const LARGEST_FORM: usize = 256 * 1024;
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub(super) struct Signed {
+    /// Who it is, and what he may do now.
+    pub(super) operator: Operator,
+    /// The session.
+    pub(super) session: Arc<Session>,
+    /// What forms have to bring along; `None` for a program, which shows its token with each request.
+    pub(super) csrf: Option<String>,
+}
+
+/// A form of somebody who is signed in, which came from a page of ours.
+pub(super) struct Posted<T> {
+    pub(super) signed: Signed,
+    pub(super) form: T,
+}
+
+impl Signed {
+    fn new(session: Session, config: &Config) -> Signed {
+        let operator = config.account(&session.user.name, &session.user.roles);
+        Signed { operator, csrf: session.csrf.clone(), session: Arc::new(session) }
+    }
+
+    /// Refuses what this person may not do.
+    pub(super) fn must(&self, privilege: Privilege) -> Result<(), Refused> {
+        if self.operator.may(privilege) {
+            return Ok(());
+        }
+        Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            format!("{} has no privilege `{privilege}`", self.operator.name),
+            "an administrator can give a role that has it: `pacsferry user set`",
+        ))
+    }
+}
+
+/// The first of all: adds what every answer carries, refuses hosts that are not ours and requests from elsewhere, and
+/// finds out who asks.
+pub(super) async fn guard(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+    let for_program = request.uri().path().starts_with("/api/");
+    let mut response = match pass(&web, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    };
+    if for_program && let Some(refused) = response.extensions().get::<Arc<Refused>>() {
+        response = refused.json();
+    }
+    let headers = response.headers_mut();
+    for (name, value) in SAFE {
+        headers.entry(name).or_insert(value);
+    }
+    response
+}
+
+async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
+    let config = web.config.borrow().clone();
+    let host = host(request.headers(), request.uri());
+    if !host.is_some_and(|host| is_ours(host, &config)) {
+        return Err(Refused::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this is not the name of this console",
+            "use its address, or add the name to `[web] names` in the configuration",
+        ));
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && is_foreign(request.headers(), host) {
+        return Err(Refused::new(StatusCode::FORBIDDEN, "the request comes from a page of another site", ""));
+    }
+    if let Some(token) = token(request.headers())
+        && let Some(session) = web.accounts.session(&web.catalog, &token).await?
+    {
+        request.extensions_mut().insert(Signed::new(session, &config));
+    }
+    Ok(())
+}
+
+/// The host that a request was sent to, without its port.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let authority = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(uri.host())?;
+    Some(without_port(authority))
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// An address can be reached under no other site's name; a name has to be told.
+fn is_ours(host: &str, config: &Config) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+        || host.eq_ignore_ascii_case("localhost")
+        || config.web.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+/// Whether a browser says that a page of another site made it send this. Programs say nothing.
+fn is_foreign(headers: &HeaderMap, host: Option<&str>) -> bool {
+    let value = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = value("sec-fetch-site")
+        && !matches!(site, "same-origin" | "none")
+    {
+        return true;
+    }
+    value("origin").is_some_and(|origin| {
+        let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+        headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(host) != Some(authority)
+    })
+}
+
+/// What a browser or a program shows to be known by.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    });
+    bearer.or_else(|| {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+    })
+}
+
+/// Where those go who are not signed in.
+fn sign_in(parts: &Parts) -> Response {
+    if parts.uri.path().starts_with("/api/") {
+        return Refused::new(
+            StatusCode::UNAUTHORIZED,
+            "nobody is signed in",
+            "send a token: `Authorization: Bearer …`",
+        )
+        .into_response();
+    }
+    let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    let back = if parts.method == Method::GET { wanted } else { "/" };
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", back).finish();
+    Redirect::to(&format!("/sign-in?{query}")).into_response()
+}
+
+impl FromRequestParts<Arc<Web>> for Signed {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Web>) -> Result<Signed, Response> {
+        let Some(signed) = parts.extensions.get::<Signed>().cloned() else { return Err(sign_in(parts)) };
+        // A person has to choose a password first; a program has none.
+        if signed.csrf.is_some() && signed.session.user.must_change && parts.uri.path() != "/password" {
+            return Err(Redirect::to("/password").into_response());
+        }
+        Ok(signed)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Posted<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request<Body>, web: &Arc<Web>) -> Result<Posted<T>, Response> {
+        let (mut parts, body) = request.into_parts();
+        let signed = Signed::from_request_parts(&mut parts, web).await?;
+        let bad = |what: String| Refused::new(StatusCode::BAD_REQUEST, what, "").into_response();
+        let bytes = axum::body::to_bytes(body, LARGEST_FORM).await.map_err(|error| bad(error.to_string()))?;
+        let content = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_json = content.starts_with("application/json");
+        let shown = match parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()) {
+            Some(shown) => Some(shown.to_owned()),
+            None if is_json => None,
+            None => {
+                form_urlencoded::parse(&bytes).find(|(name, _)| name == "csrf").map(|(_, value)| value.into_owned())
+            }
+        };
+        if signed.csrf.is_some() && signed.csrf != shown {
+            let what = "the form is not of this session";
+            return Err(Refused::new(StatusCode::FORBIDDEN, what, "load the page again").into_response());
+        }
+        let form = if is_json {
+            serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?
+        } else {
+            serde_urlencoded::from_bytes(&bytes).map_err(|error| bad(error.to_string()))?
+        };
+        Ok(Posted { signed, form })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_hosts_of_ours_are_answered() {
+        let config = crate::config::parse("[web]\nnames = [\"pacs.hospital.example\"]\n", None).unwrap();
+        for ours in ["127.0.0.1", "[::1]", "localhost", "LOCALHOST", "10.1.2.3", "pacs.hospital.example"] {
+            assert!(is_ours(ours, &config), "{ours}");
+        }
+        for foreign in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            assert!(!is_ours(foreign, &config), "{foreign}");
+        }
+        assert_eq!(without_port("[::1]:80"), "[::1]");
+        assert_eq!(without_port("localhost:8080"), "localhost");
+        assert_eq!(without_port("localhost"), "localhost");
+    }
+
+    #[test]
+    fn a_page_of_another_site_changes_nothing() {
+        let foreign = |pairs: &[(&'static str, &str)]| is_foreign(&headers(pairs), None);
+        let host = ("host", "localhost:8080");
+        assert!(!foreign(&[host]), "a program");
+        assert!(!foreign(&[host, ("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]));
+        assert!(foreign(&[host, ("origin", "http://localhost:8081")]));
+        assert!(foreign(&[host, ("origin", "null")]));
+        assert!(foreign(&[host, ("sec-fetch-site", "cross-site")]));
+        assert!(foreign(&[host, ("sec-fetch-site", "same-site")]));
+    }
+
+    #[test]
+    fn a_token_is_taken_from_the_cookie_or_from_the_header() {
+        let of = |pairs: &[(&'static str, &str)]| token(&headers(pairs));
+        assert_eq!(of(&[("cookie", "a=b; __Host-pacsferry=xyz; c=d")]).as_deref(), Some("xyz"));
+        assert_eq!(of(&[("authorization", "Bearer xyz")]).as_deref(), Some("xyz"));
+        assert_eq!(of(&[("authorization", "Basic xyz")]), None);
+        assert_eq!(of(&[("cookie", "pacsferry=xyz")]), None);
+    }
+}

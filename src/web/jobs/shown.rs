@@ -1,0 +1,115 @@
+//! A job and what fell out of it, as people read it.
+
+use crate::catalog::{Catalog, Item, Job, Reason};
+use crate::config::units::{format_bytes, format_duration, format_rate};
+use crate::dicom::Date;
+use crate::import::shown;
+use crate::job::progress::{Progress, is_at_rest, is_waiting};
+use crate::job::report::state_text;
+use crate::web::answer::Refused;
+
+/// A job, ready to be shown.
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) of: String,
+    pub(super) state: &'static str,
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) more: bool,
+    pub(super) proven: u64,
+    pub(super) fallout: u64,
+    pub(super) filed: u64,
+    pub(super) received: String,
+    pub(super) rate: String,
+    pub(super) eta: String,
+    pub(super) at: String,
+    pub(super) message: String,
+}
+
+/// A study that is not proven.
+pub(super) struct Fallen {
+    pub(super) study: String,
+    pub(super) date: String,
+    pub(super) patient_id: String,
+    pub(super) state: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+}
+
+/// What is being done now: which study, how much of it has come, how fast.
+pub(super) async fn line(catalog: &Catalog, job: &Job, progress: &Progress) -> Result<String, Refused> {
+    if is_at_rest(job.state) {
+        return Ok(String::new());
+    }
+    let checkpoints = catalog.checkpoints(job.id, 8).await?;
+    let Some(open) = checkpoints.iter().find(|checkpoint| checkpoint.closed.is_none()) else {
+        return Ok(if job.enumerated { String::new() } else { "listing studies".to_owned() });
+    };
+    let Some(item) = catalog.item_of_study(job.id, &open.study_uid).await? else { return Ok(String::new()) };
+    let study = &item.study;
+    let modalities = if study.modalities.is_empty() { "study".to_owned() } else { study.modalities.replace('\\', "+") };
+    let of = study.instances.map_or(String::new(), |n| format!(" of {n}"));
+    let rate = if progress.rate > 0 { format!(", {}", format_rate(progress.rate)) } else { String::new() };
+    Ok(format!("{modalities} of {}, {}{of} objects{rate}", date(study.study_date), open.received))
+}
+
+pub(super) fn asked(job: &Job) -> Vec<String> {
+    let spec = &job.spec;
+    let mut asked = Vec::new();
+    asked.extend(spec.from.map(|day| format!("from {}", day.iso())));
+    asked.extend(spec.to.map(|day| format!("to {}", day.iso())));
+    if !spec.studies.is_empty() {
+        asked.push(format!("{} studies by their UIDs", spec.studies.len()));
+    }
+    if !spec.modalities.is_empty() {
+        asked.push(format!("modality {}", spec.modalities.join(", ")));
+    }
+    if let Some(import) = &spec.import {
+        asked.push(import.how.as_text().to_owned());
+        asked.extend(import.folders.iter().map(|folder| shown(folder)));
+    }
+    asked
+}
+
+fn day(text: &str) -> String {
+    date(Date::parse(text).ok())
+}
+
+fn date(day: Option<Date>) -> String {
+    day.map_or("no date".to_owned(), Date::iso)
+}
+
+impl Row {
+    pub(super) fn of(job: &Job, progress: &Progress) -> Row {
+        let items = &progress.totals.items;
+        Row {
+            id: job.id,
+            of: job.spec.source.clone().unwrap_or_else(|| "folders".to_owned()),
+            state: if is_waiting(job) { "waiting" } else { state_text(job.state) },
+            done: items.total - items.pending(),
+            total: items.total,
+            more: !job.enumerated,
+            proven: items.proven,
+            fallout: items.fallout(),
+            filed: progress.totals.objects.filed,
+            received: format_bytes(progress.totals.bytes),
+            rate: if progress.rate > 0 { format_rate(progress.rate) } else { "–".to_owned() },
+            eta: progress.eta.map_or("–".to_owned(), format_duration),
+            at: progress.newest_pending.as_deref().map_or("–".to_owned(), day),
+            message: job.message.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl Fallen {
+    pub(super) fn of(item: &Item) -> Fallen {
+        Fallen {
+            study: item.study.study_uid.to_string(),
+            date: date(item.study.study_date),
+            patient_id: item.study.patient_id.clone(),
+            state: item.state.as_text(),
+            reason: item.reason.map_or("", Reason::as_text),
+            detail: item.detail.clone(),
+        }
+    }
+}

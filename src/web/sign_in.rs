@@ -1,0 +1,166 @@
+//! Signing in and out, and changing one's password.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::Web;
+use super::accounts::AccountError;
+use super::answer::{Frame, Refused, page};
+use super::guard::{COOKIE, Posted, Signed};
+use super::listener::Peer;
+use crate::audit::{AuditEvent, AuditOutcome, Party};
+
+#[derive(Template)]
+#[template(path = "sign_in.html", config = "src/web/templates/askama.toml")]
+struct SignInPage<'a> {
+    next: &'a str,
+    name: &'a str,
+    trouble: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "password.html", config = "src/web/templates/askama.toml")]
+struct PasswordPage {
+    frame: Frame,
+    must: bool,
+    trouble: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SignIn {
+    name: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// A form that says nothing but that it was sent.
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Deserialize)]
+pub(super) struct NewPassword {
+    old: String,
+    new: String,
+    again: String,
+}
+
+pub(super) async fn show(Query(wanted): Query<Wanted>) -> Response {
+    page(&SignInPage { next: &wanted.next, name: "", trouble: None })
+}
+
+pub(super) async fn sign_in(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    Form(form): Form<SignIn>,
+) -> Response {
+    match web.accounts.sign_in(&web.catalog, &form.name, &form.password, address.ip()).await {
+        Ok((user, token)) => {
+            web.audit
+                .record(AuditEvent::Authentication { who: party(&user.name, address), outcome: AuditOutcome::Success });
+            let next = if user.must_change { "/password" } else { place(&form.next) };
+            (cookie(&token), Redirect::to(next)).into_response()
+        }
+        Err(error) => {
+            if matches!(error, AccountError::Wrong | AccountError::Wait(_)) {
+                let outcome = AuditOutcome::Minor(format!("could not sign in to the console: {error}"));
+                web.audit.record(AuditEvent::Authentication { who: party(&form.name, address), outcome });
+            }
+            let status = status(&error);
+            let shown = page(&SignInPage { next: &form.next, name: &form.name, trouble: Some(error.to_string()) });
+            (status, shown).into_response()
+        }
+    }
+}
+
+pub(super) async fn sign_out(State(web): State<Arc<Web>>, posted: Posted<Nothing>) -> Result<Response, Refused> {
+    web.catalog.close_session(posted.signed.session.id).await?;
+    Ok((cookie(""), Redirect::to("/sign-in")).into_response())
+}
+
+pub(super) async fn show_password(signed: Signed) -> Response {
+    page(&PasswordPage { must: signed.session.user.must_change, frame: Frame::of(&signed, "password"), trouble: None })
+}
+
+pub(super) async fn set_password(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    Posted { signed, form }: Posted<NewPassword>,
+) -> Response {
+    let user = &signed.session.user;
+    let (status, trouble) = if form.new != form.again {
+        (StatusCode::BAD_REQUEST, "the new password and its repetition differ".to_owned())
+    } else {
+        match web.accounts.change(&web.catalog, user, &form.old, &form.new, address.ip()).await {
+            Ok(token) => return (cookie(&token), Redirect::to("/")).into_response(),
+            Err(error) => (status(&error), error.to_string()),
+        }
+    };
+    let shown =
+        page(&PasswordPage { must: user.must_change, frame: Frame::of(&signed, "password"), trouble: Some(trouble) });
+    (status, shown).into_response()
+}
+
+fn status(error: &AccountError) -> StatusCode {
+    match error {
+        AccountError::Wrong => StatusCode::UNAUTHORIZED,
+        AccountError::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
+        AccountError::Weak => StatusCode::BAD_REQUEST,
+        AccountError::Hash(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        AccountError::Catalog(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn party(name: &str, address: SocketAddr) -> Party {
+    Party { name: name.chars().take(64).collect(), address: Some(address.ip()), user: None }
+}
+
+/// A place on this console, whatever somebody wrote into a link.
+fn place(next: &str) -> &str {
+    let inside = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    if inside { next } else { "/" }
+}
+
+/// The cookie of a session; an empty token takes it away. It ends with the browser, and in the catalog before that.
+fn cookie(token: &str) -> HeaderMap {
+    let gone = if token.is_empty() { "; Max-Age=0" } else { "" };
+    let text = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{gone}");
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(header::SET_COOKIE, value);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_elsewhere_after_signing_in() {
+        assert_eq!(place("/jobs/3?x=1"), "/jobs/3?x=1");
+        for elsewhere in ["", "//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"] {
+            assert_eq!(place(elsewhere), "/", "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_is_for_this_host_and_no_script() {
+        let value = cookie("abc")[header::SET_COOKIE].to_str().unwrap().to_owned();
+        assert_eq!(value, "__Host-pacsferry=abc; Path=/; Secure; HttpOnly; SameSite=Strict");
+        assert!(cookie("")[header::SET_COOKIE].to_str().unwrap().ends_with("Max-Age=0"));
+    }
+}

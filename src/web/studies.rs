@@ -1,0 +1,392 @@
+//! The studies that are held: query by example, a page at a time, and one study with its series.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query as Parameters, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Web;
+use super::answer::{Frame, Refused, document, page};
+use super::guard::Signed;
+use crate::catalog::{Attribute, CatalogError, Cursor, Options, Query};
+use crate::config::Privilege;
+use crate::dicom::{Date, QueryLevel};
+
+/// Rows of a page.
+const PAGE: usize = 50;
+/// Series that are shown of a study.
+const SERIES: usize = 5000;
+/// A filter that finds little reads on for so many pages of the catalog before it lets the person decide.
+const PATIENCE: usize = 50;
+
+/// What can be asked for, in the order of the columns: keyword, heading.
+const COLUMNS: &[(&str, &str)] = &[
+    ("PatientName", "Patient name"),
+    ("PatientID", "Patient ID"),
+    ("PatientBirthDate", "Birth date"),
+    ("AccessionNumber", "Accession number"),
+    ("StudyDate", "Study date"),
+    ("StudyDescription", "Description"),
+    ("ModalitiesInStudy", "Modality"),
+    ("ReferringPhysicianName", "Referring physician"),
+];
+/// What else a row tells.
+const MORE: &[&str] = &["StudyInstanceUID", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"];
+/// What is told of a series.
+const OF_SERIES: &[&str] = &[
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Modality",
+    "SeriesDescription",
+    "SeriesDate",
+    "BodyPartExamined",
+    "NumberOfSeriesRelatedInstances",
+];
+
+/// What a person, or a program, looks for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Filter {
+    #[serde(rename = "PatientName")]
+    patient_name: String,
+    #[serde(rename = "PatientID")]
+    patient_id: String,
+    #[serde(rename = "PatientBirthDate")]
+    birth_date: String,
+    #[serde(rename = "AccessionNumber")]
+    accession_number: String,
+    #[serde(rename = "StudyDate")]
+    study_date: String,
+    #[serde(rename = "StudyDescription")]
+    description: String,
+    #[serde(rename = "ModalitiesInStudy")]
+    modality: String,
+    #[serde(rename = "ReferringPhysicianName")]
+    referring: String,
+    /// Where a page before this one ended.
+    after: String,
+}
+
+/// A column head: what it is called, and what is asked for in it.
+struct Head {
+    keyword: &'static str,
+    title: &'static str,
+    value: String,
+}
+
+/// A study.
+struct Row {
+    uid: String,
+    cells: Vec<String>,
+    series: String,
+    instances: String,
+}
+
+#[derive(Template)]
+#[template(path = "studies.html", config = "src/web/templates/askama.toml")]
+struct StudiesPage {
+    frame: Frame,
+    heads: Vec<Head>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    filtered: bool,
+    later: bool,
+    trouble: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "study.html", config = "src/web/templates/askama.toml")]
+struct StudyPage {
+    frame: Frame,
+    facts: Vec<(&'static str, String)>,
+    uid: String,
+    series: Vec<Vec<String>>,
+    more: bool,
+}
+
+impl Filter {
+    fn values(&self) -> [&str; 8] {
+        [
+            &self.patient_name,
+            &self.patient_id,
+            &self.birth_date,
+            &self.accession_number,
+            &self.study_date,
+            &self.description,
+            &self.modality,
+            &self.referring,
+        ]
+    }
+
+    /// As DICOM asks: what people leave open is open at its end, and days may have hyphens.
+    fn keys(&self) -> Vec<(&'static str, String)> {
+        let keys = COLUMNS.iter().zip(self.values()).map(|((keyword, _), value)| {
+            let value = value.trim();
+            let asked = match *keyword {
+                "StudyDate" | "PatientBirthDate" => days(value),
+                "PatientName" | "ReferringPhysicianName" | "StudyDescription"
+                    if !value.is_empty() && !value.contains(['*', '?', '\\']) =>
+                {
+                    format!("{value}*")
+                }
+                "ModalitiesInStudy" => value.to_uppercase(),
+                _ => value.to_owned(),
+            };
+            (*keyword, asked)
+        });
+        keys.collect()
+    }
+
+    /// The address of a page that goes on from a place.
+    fn address(&self, after: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for ((keyword, _), value) in COLUMNS.iter().zip(self.values()).filter(|(_, value)| !value.is_empty()) {
+            query.append_pair(keyword, value);
+        }
+        query.append_pair("after", after);
+        format!("/studies?{}", query.finish())
+    }
+}
+
+/// `2024-01-31` is a day, `2024-01-01 - 2024-01-31` are many, `2024` is a year and `2024-01` a month.
+fn days(text: &str) -> String {
+    let day = |text: &str, last: bool| {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let rest = if last { "1231" } else { "0101" };
+        match digits.len() {
+            4 => format!("{digits}{rest}"),
+            6 if last => format!("{digits}31"),
+            6 => format!("{digits}01"),
+            _ => digits,
+        }
+    };
+    let span = text.split_once(" - ").or_else(|| text.split_once('–')).or_else(|| text.split_once(".."));
+    let dicom = text.bytes().filter(|byte| *byte == b'-').count() == 1 && text.len() > 7;
+    match span.or_else(|| if dicom { text.split_once('-') } else { None }) {
+        Some((from, to)) => format!("{}-{}", day(from, false), day(to, true)),
+        None if text.is_empty() => String::new(),
+        None if text.chars().filter(char::is_ascii_digit).count() == 8 => day(text, false),
+        None => format!("{}-{}", day(text, false), day(text, true)),
+    }
+}
+
+/// A query at a level that returns these attributes.
+fn query<'v>(
+    level: QueryLevel,
+    keys: impl IntoIterator<Item = (&'static str, &'v str)>,
+) -> Result<Arc<Query>, CatalogError> {
+    let known = |keyword: &str| Attribute::of(level).find(|attribute| attribute.keyword == keyword);
+    let keys = keys.into_iter().filter_map(|(keyword, value)| Some((known(keyword)?, value)));
+    Ok(Arc::new(Query::new(level, Options::default(), keys)?))
+}
+
+/// A page of studies, each with its values, and where the next one begins. `true` where it looked long and in vain.
+async fn look(web: &Web, filter: &Filter) -> Result<(Vec<Vec<String>>, Option<String>, bool), CatalogError> {
+    let keys = filter.keys();
+    let asked = keys.iter().map(|(keyword, value)| (*keyword, value.as_str()));
+    let query = query(QueryLevel::Study, asked.chain(MORE.iter().map(|keyword| (*keyword, ""))))?;
+    let mut from = Cursor::parse(&filter.after);
+    let mut rows = Vec::new();
+    for _ in 0..PATIENCE {
+        let page = web.catalog.search(&query, from, PAGE - rows.len()).await?;
+        rows.extend(page.rows.into_iter().map(|found| found.values));
+        from = page.next;
+        if from.is_none() || rows.len() >= PAGE {
+            return Ok((rows, from.map(|from| from.to_text()), false));
+        }
+    }
+    Ok((rows, from.map(|from| from.to_text()), true))
+}
+
+pub(super) async fn list(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    Parameters(filter): Parameters<Filter>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let (found, next, later, trouble) = match look(&web, &filter).await {
+        Ok((found, next, later)) => (found, next, later, None),
+        Err(CatalogError::Query(error)) => (Vec::new(), None, false, Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let rows = found.into_iter().map(|values| {
+        let mut cells: Vec<String> =
+            COLUMNS.iter().zip(&values).map(|(column, value)| shown(column.0, value)).collect();
+        let mut more = values.into_iter().skip(COLUMNS.len());
+        let mut more = || more.next().unwrap_or_default();
+        let (uid, series, instances) = (more(), more(), more());
+        if let Some(first) = cells.first_mut().filter(|name| name.is_empty()) {
+            *first = "(no name)".to_owned();
+        }
+        Row { uid, cells, series, instances }
+    });
+    let heads = COLUMNS.iter().zip(filter.values());
+    Ok(page(&StudiesPage {
+        rows: rows.collect(),
+        heads: heads.map(|((keyword, title), value)| Head { keyword, title, value: value.to_owned() }).collect(),
+        next: next.map(|next| filter.address(&next)),
+        filtered: filter.values().iter().any(|value| !value.is_empty()),
+        later,
+        trouble,
+        frame: Frame::of(&signed, "studies"),
+    }))
+}
+
+pub(super) async fn list_json(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    Parameters(filter): Parameters<Filter>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let (found, next, _) = look(&web, &filter).await.map_err(bad)?;
+    let keywords = || COLUMNS.iter().map(|(keyword, _)| *keyword).chain(MORE.iter().copied());
+    let studies: Vec<Value> = found.into_iter().map(|values| object(keywords(), values)).collect();
+    Ok(document(json!({ "studies": studies, "after": next })))
+}
+
+/// A study and its series.
+async fn read(web: &Web, uid: &str) -> Result<(Vec<String>, Vec<Vec<String>>, bool), Refused> {
+    let none = || Refused::missing(format!("study {uid} is not here"));
+    if uid.contains(['*', '?', '\\']) {
+        return Err(none());
+    }
+    let keys = COLUMNS
+        .iter()
+        .map(|(keyword, _)| (*keyword, ""))
+        .chain(MORE.iter().map(|keyword| (*keyword, if *keyword == "StudyInstanceUID" { uid } else { "" })));
+    let asked = query(QueryLevel::Study, keys).map_err(bad)?;
+    let page = web.catalog.search(&asked, None, 1).await?;
+    let study = page.rows.into_iter().next().ok_or_else(none)?.values;
+    let keys = OF_SERIES.iter().map(|keyword| (*keyword, "")).chain([("StudyInstanceUID", uid)]);
+    let asked = query(QueryLevel::Series, keys).map_err(bad)?;
+    let (mut series, mut from) = (Vec::new(), None);
+    loop {
+        let page = web.catalog.search(&asked, from, 500).await?;
+        series.extend(page.rows.into_iter().map(|found| {
+            let mut values = found.values;
+            values.truncate(OF_SERIES.len());
+            values
+        }));
+        from = page.next;
+        if from.is_none() || series.len() >= SERIES {
+            break;
+        }
+    }
+    let number = |values: &Vec<String>| values.get(1).and_then(|number| number.trim().parse::<i64>().ok());
+    series.sort_by_key(number);
+    Ok((study, series, from.is_some()))
+}
+
+pub(super) async fn show(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    Path(uid): Path<String>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let (study, series, more) = read(&web, &uid).await?;
+    let facts = COLUMNS.iter().zip(&study).map(|((keyword, title), value)| (*title, shown(keyword, value)));
+    let frame = Frame::of(&signed, "studies");
+    Ok(page(&StudyPage { frame, facts: facts.collect(), uid, series, more }))
+}
+
+pub(super) async fn show_json(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    Path(uid): Path<String>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let (study, series, _) = read(&web, &uid).await?;
+    let keywords = COLUMNS.iter().map(|(keyword, _)| *keyword).chain(MORE.iter().copied());
+    let mut told = object(keywords, study);
+    if let Value::Object(fields) = &mut told {
+        let series = series.into_iter().map(|values| object(OF_SERIES.iter().copied(), values));
+        fields.insert("series".into(), series.collect());
+    }
+    Ok(document(told))
+}
+
+fn object(keywords: impl Iterator<Item = &'static str>, values: Vec<String>) -> Value {
+    let fields: Map<String, Value> =
+        keywords.zip(values).map(|(keyword, value)| (keyword.to_owned(), Value::String(value))).collect();
+    Value::Object(fields)
+}
+
+fn bad(error: CatalogError) -> Refused {
+    match error {
+        CatalogError::Query(error) => Refused::new(StatusCode::BAD_REQUEST, error.to_string(), ""),
+        other => other.into(),
+    }
+}
+
+/// A value as people read it.
+fn shown(keyword: &str, value: &str) -> String {
+    let text = match keyword {
+        "PatientName" | "ReferringPhysicianName" => name(value),
+        "StudyDate" | "PatientBirthDate" => Date::parse(value).map_or_else(|_| value.to_owned(), Date::iso),
+        _ => value.replace('\\', ", "),
+    };
+    harmless(&text)
+}
+
+/// `Yamada^Tarou=山田^太郎` is `Yamada, Tarou = 山田, 太郎`.
+fn name(value: &str) -> String {
+    let group = |group: &str| {
+        let parts: Vec<&str> = group.split('^').filter(|part| !part.is_empty()).collect();
+        match parts.split_first() {
+            Some((family, rest)) if !rest.is_empty() => format!("{family}, {}", rest.join(" ")),
+            _ => parts.join(" "),
+        }
+    };
+    value.split('=').filter(|text| !text.is_empty()).map(group).collect::<Vec<_>>().join(" = ")
+}
+
+/// Without what turns the direction of a text round or hides in it.
+fn harmless(text: &str) -> String {
+    let bad = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+    };
+    text.chars().map(|c| if bad(c) { '\u{FFFD}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_written_as_people_do() {
+        for (text, key) in [
+            ("", ""),
+            ("2024-01-31", "20240131"),
+            ("20240131", "20240131"),
+            ("2024", "20240101-20241231"),
+            ("2024-02", "20240201-20240231"),
+            ("2024-01-01 - 2024-01-31", "20240101-20240131"),
+            ("2023..2024", "20230101-20241231"),
+            ("20240101-20240131", "20240101-20240131"),
+        ] {
+            assert_eq!(days(text), key, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_shown_as_people_read_them() {
+        assert_eq!(name("Yamada^Tarou=山田^太郎"), "Yamada, Tarou = 山田, 太郎");
+        assert_eq!(name("Doe^Jane^^Dr"), "Doe, Jane Dr");
+        assert_eq!(name("Doe"), "Doe");
+        assert_eq!(shown("PatientName", "a\u{202E}b"), "a\u{FFFD}b");
+        assert_eq!(shown("ModalitiesInStudy", "CT\\PT"), "CT, PT");
+    }
+
+    #[test]
+    fn an_address_brings_the_same_filter_back() {
+        let filter = Filter { patient_name: "Doe & Söhne".into(), ..Filter::default() };
+        let address = filter.address("x+y");
+        let back: Filter = serde_urlencoded::from_str(address.split_once('?').unwrap().1).unwrap();
+        assert_eq!((back.patient_name.as_str(), back.after.as_str()), ("Doe & Söhne", "x+y"));
+    }
+}

@@ -1,0 +1,305 @@
+//! The console: who is let in, what strangers can make it do, and a job that is driven by it alone.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use pacsferry::dataset::{Elements, write_part10_head};
+use pacsferry::dicom::{Encoding, tags, uids};
+use serde_json::Value;
+
+use crate::support::peers::{Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, listens, samples, until};
+use crate::support::running::{Orphan, worker_of};
+
+const PASSWORD: &str = "correct horse battery";
+const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
+
+/// A browser, or a program with a token.
+struct Browser {
+    port: u16,
+    /// The header by which it is known.
+    known: String,
+    csrf: String,
+}
+
+/// What a server answered.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Browser {
+    fn new(port: u16) -> Self {
+        until("the console", PATIENCE, || listens(port).then_some(()));
+        Browser { port, known: String::new(), csrf: String::new() }
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let host = if headers.contains("Host:") { String::new() } else { format!("Host: 127.0.0.1:{}\r\n", self.port) };
+        let length = if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let known = &self.known;
+        let request =
+            format!("{method} {path} HTTP/1.1\r\n{host}{known}{headers}{length}Connection: close\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", "")
+    }
+
+    fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let mut body = String::new();
+        for (name, value) in form.iter().chain([&("csrf", self.csrf.as_str())]) {
+            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            body += &format!("{name}={value}&");
+        }
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        self.send("POST", path, form, body.trim_end_matches('&'))
+    }
+
+    fn sign_in(&mut self, name: &str, password: &str) -> Answer {
+        let answer = self.post("/sign-in", &[("name", name), ("password", password)]);
+        self.keep(&answer);
+        answer
+    }
+
+    /// Signs in with a password that was made, and chooses another one.
+    fn begin(&mut self, name: &str, password: &str) {
+        assert_eq!(self.sign_in(name, password).header("location"), "/password");
+        assert_eq!(self.get("/jobs").header("location"), "/password", "nothing before that");
+        let chosen = [("old", password), ("new", PASSWORD), ("again", PASSWORD)];
+        let answer = self.post("/password", &chosen);
+        assert_eq!((answer.status, answer.header("location")), (303, "/"), "{}", answer.body);
+        self.keep(&answer);
+    }
+
+    /// Takes the cookie of an answer, and what forms have to bring along.
+    fn keep(&mut self, answer: &Answer) {
+        if answer.status != 303 {
+            return;
+        }
+        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+        self.known = format!("Cookie: {cookie}\r\n");
+        let page = self.get("/password").body;
+        let (_, rest) = page.split_once("name=\"csrf\" value=\"").unwrap();
+        self.csrf = rest.split('"').next().unwrap().to_owned();
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        // Chunked: the document is what stands between the braces or brackets.
+        let from = self.body.find(['{', '[']).unwrap_or_else(|| panic!("no JSON: {}", self.body));
+        let to = self.body.rfind(['}', ']']).unwrap();
+        serde_json::from_str(&self.body[from..=to]).unwrap()
+    }
+}
+
+/// The password of the first account, which is told once.
+fn first_password(ferry: &Ferry) -> String {
+    until("the first account", PATIENCE, || {
+        let log = ferry.served();
+        let (_, rest) = log.split_once("with the password\n\n")?;
+        let (line, _) = rest.split_once('\n')?;
+        Some(line.trim().to_owned())
+    })
+}
+
+/// A browser of an account with these roles.
+fn signed_in(ferry: &Ferry, name: &str, role: &str) -> Browser {
+    let made = ferry.json(&["user", "add", name, "--role", role, "--json"]);
+    let mut browser = Browser::new(ferry.web);
+    browser.begin(name, made["password"].as_str().unwrap());
+    browser
+}
+
+#[test]
+fn the_first_account_is_told_once_and_has_to_choose_a_password() {
+    let ferry = Ferry::new();
+    ferry.configure(&[]);
+    let node = ferry.serve();
+    let mut browser = Browser::new(ferry.web);
+    let away = browser.get("/studies?PatientName=Doe");
+    assert_eq!((away.status, away.header("location")), (303, "/sign-in?next=%2Fstudies%3FPatientName%3DDoe"));
+    assert_eq!(browser.get("/api/v1/jobs").status, 401);
+    let password = first_password(&ferry);
+    assert_eq!(browser.sign_in("admin", "not the password").status, 401);
+    browser.begin("admin", &password);
+    assert_eq!(browser.get("/jobs").status, 200);
+    assert_eq!(Browser::new(ferry.web).sign_in("admin", &password).status, 401, "it was good for once");
+    drop(node);
+    let _node = ferry.serve();
+    let mut again = Browser::new(ferry.web);
+    assert_eq!(again.sign_in("admin", PASSWORD).header("location"), "/");
+    assert!(!ferry.served().contains("with the password"), "there is an account now");
+    assert_eq!(browser.get("/jobs").status, 200, "a session survives the process");
+    assert_eq!(browser.post("/sign-out", &[]).status, 303);
+    assert_eq!(browser.get("/jobs").status, 303);
+    assert_eq!(again.get("/jobs").status, 200);
+    ferry.json(&["user", "set", "admin", "--disable", "--json"]);
+    assert_eq!(again.get("/jobs").status, 303, "who may not sign in has no session");
+}
+
+#[test]
+fn an_account_may_what_its_role_says() {
+    let ferry = Ferry::new();
+    ferry.configure_with(&[], ROLES);
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let unknown = ferry.run(&["user", "add", "eve", "--role", "reader"]);
+    assert!(unknown.code == 2 && unknown.err.contains("readers, administrator"), "{}", unknown.err);
+    let reader = signed_in(&ferry, "anna", "readers");
+    let page = reader.get("/jobs");
+    assert!(page.status == 200 && !page.body.contains("Start a migration"), "{}", page.body);
+    let refused = reader.post("/jobs", &[("source", "x")]);
+    assert!(refused.status == 403 && refused.body.contains("no privilege `operate`"), "{}", refused.body);
+    // The same as a program.
+    let token = ferry.json(&["user", "token", "anna", "--json"]);
+    let mut program = Browser::new(ferry.web);
+    program.known = format!("Authorization: Bearer {}\r\n", token["token"].as_str().unwrap());
+    assert_eq!(program.get("/api/v1/jobs").json(), Value::Array(vec![]));
+    let refused = program.send("POST", "/api/v1/jobs", "Content-Type: application/json\r\n", "{\"source\":\"x\"}");
+    assert_eq!((refused.status, refused.header("content-type")), (403, "application/problem+json"));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("anna"));
+    // A role that is taken away is gone at the next request.
+    ferry.configure(&[]);
+    until("the roles are read again", PATIENCE, || (reader.get("/jobs").status == 403).then_some(()));
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_turned_away() {
+    let ferry = Ferry::new();
+    ferry.configure_with(&[], ROLES);
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let body = format!("csrf={}", browser.csrf);
+    for (headers, status) in [
+        ("Origin: https://evil.example\r\n", 403),
+        ("Sec-Fetch-Site: cross-site\r\n", 403),
+        ("Origin: null\r\n", 403),
+        ("Host: evil.example\r\n", 421),
+    ] {
+        let answer = browser.send("POST", "/sign-out", &format!("{form}{headers}"), &body);
+        assert_eq!(answer.status, status, "{headers}");
+    }
+    assert_eq!(browser.send("GET", "/jobs", "Host: evil.example\r\n", "").status, 421, "a name that leads here");
+    for body in ["", "csrf=", "csrf=guessed"] {
+        assert_eq!(browser.send("POST", "/sign-out", form, body).status, 403, "{body}");
+    }
+    assert_eq!(browser.get("/sign-out").status, 405, "GET changes nothing");
+    let page = browser.get("/jobs");
+    assert_eq!(page.status, 200, "and she is still signed in");
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    for inline in ["<script>", "style=", " onclick", "javascript:"] {
+        assert!(!page.body.contains(inline), "{inline}");
+    }
+    // Guessing is slowed down.
+    let mut guesser = Browser::new(ferry.web);
+    let guessed = (0..20).map(|n| guesser.sign_in("anna", &format!("guess number {n}")).status);
+    assert!(guessed.collect::<Vec<_>>().contains(&429));
+}
+
+/// Files an object whose texts somebody chose who wishes harm.
+fn file_hostile(ferry: &Ferry) {
+    let mut elements = Elements::new();
+    elements
+        .put(tags::SPECIFIC_CHARACTER_SET, "ISO_IR 192")
+        .put(tags::SOP_CLASS_UID, CT)
+        .put(tags::SOP_INSTANCE_UID, "1.2.3.4");
+    elements
+        .put(tags::PATIENT_NAME, "<img src=x onerror=alert(1)>^\u{202E}txet")
+        .put(tags::PATIENT_ID, "\"><script>alert(2)</script>");
+    elements
+        .put(tags::STUDY_DESCRIPTION, "{{ 7 * 7 }} </td><h1>")
+        .put(tags::STUDY_DATE, "20240131")
+        .put(tags::MODALITY, "CT");
+    elements.put(tags::STUDY_INSTANCE_UID, "1.2.3").put(tags::SERIES_INSTANCE_UID, "1.2.3.5");
+    let mut bytes = write_part10_head(CT, "1.2.3.4", uids::EXPLICIT_LE, None);
+    bytes.extend(elements.write(Encoding::ExplicitLe));
+    let folder = ferry.folder().join("hostile");
+    std::fs::create_dir(&folder).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a file of the test")]
+    std::fs::write(folder.join("1.dcm"), bytes).unwrap();
+    let imported = ferry.run(&["import", "--copy", folder.to_str().unwrap()]);
+    assert_eq!(imported.code, 0, "{}", imported.err);
+}
+
+const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+
+#[test]
+fn hostile_texts_are_shown_as_texts() {
+    let ferry = Ferry::new();
+    ferry.configure(&[]);
+    file_hostile(&ferry);
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    for path in ["/studies", "/studies/1.2.3", "/studies?PatientName=%3Cscript%3E&StudyDate=%22%3E", "/studies?after=x"]
+    {
+        let page = browser.get(path);
+        assert_eq!(page.status, 200, "{path}");
+        for bad in ["<img src=x", "<img src =", "<script>", "</td><h1>", "\u{202E}"] {
+            assert!(!page.body.contains(bad), "{path}: {bad} in {}", page.body);
+        }
+    }
+    let page = browser.get("/studies").body;
+    assert!(page.contains("&#60;img src = x onerror = alert(1)&#62;") && page.contains("{{ 7 * 7 }}"), "{page}");
+    assert_eq!(browser.get("/studies?PatientName=%3Cimg").body.matches("<tr>").count(), 3, "one study, two heads");
+    let found = browser.get("/api/v1/studies?StudyDate=2024-01").json();
+    assert_eq!(found["studies"][0]["StudyInstanceUID"], "1.2.3");
+    assert_eq!(browser.get("/api/v1/studies/1.2.3").json()["series"][0]["SeriesInstanceUID"], "1.2.3.5");
+    assert_eq!(browser.get("/studies/1.2.4").status, 404);
+    assert!(browser.get("/studies?StudyDate=yesterday").body.contains("role=\"alert\""));
+}
+
+#[test]
+fn a_job_is_driven_by_the_console_alone_and_outlives_it() {
+    let samples = samples();
+    let distinct = distinct(&samples);
+    let ferry = Ferry::new();
+    let pacs = Dcmqrscp::start(&distinct, &[(Ferry::AE_TITLE, ferry.receiver)], None);
+    ferry.configure(&[Source {
+        name: "oldpacs",
+        ae_title: Dcmqrscp::AE_TITLE,
+        port: pacs.port,
+        keys: "attempts = 1\nsettle = \"1s\"",
+    }]);
+    let node: Server = ferry.serve_with_worker();
+    let worker = Orphan(worker_of(&ferry));
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let started = browser.post("/jobs", &[("source", "oldpacs"), ("from", ""), ("to", "")]);
+    assert_eq!((started.status, started.header("location")), (303, "/jobs/1"), "{}", started.body);
+    assert_eq!(browser.post("/jobs", &[("source", "nobody")]).status, 400);
+    assert!(browser.get("/jobs/1").body.contains("data-events=\"/jobs/1/events\""));
+    // The node dies, and with it the console; the worker goes on.
+    drop(node);
+    let _node = ferry.serve_with_worker();
+    let browser = Browser { port: ferry.web, known: browser.known, csrf: browser.csrf };
+    let state = until("the job is done", PATIENCE, || {
+        listens(ferry.web).then(|| browser.get("/api/v1/jobs/1").json()).filter(|job| job["state"] == "finished")
+    });
+    assert_eq!(state["items"]["pending"], 0, "{state}");
+    assert!(state["objects"]["filed"].as_u64().unwrap() > 0, "{state}");
+    let report = browser.get("/jobs/1/report/csv");
+    assert!(report.status == 200 && report.header("content-disposition").contains("pacsferry-job-1.csv"));
+    assert!(browser.get("/jobs/1/report/html").body.contains("<html"));
+    assert_eq!(browser.get("/jobs/2").status, 404);
+    drop(worker);
+}
