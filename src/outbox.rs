@@ -6,6 +6,7 @@
 //! errand runs at a time: none waits for another side that is slow or down.
 
 mod ask;
+mod findings;
 mod http;
 mod publish;
 mod rescan;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::outlet::Outlet;
 
 pub use ask::{AskError, ask_rescan, retry};
+pub use findings::findings;
 pub use http::{HttpError, reach};
 
 /// How often to look for errands whose time has come: they are put in by other processes.
