@@ -27,7 +27,7 @@ use crate::outlet::Outlet;
 
 pub use ask::{AskError, ask_rescan, retry};
 pub use findings::findings;
-pub use http::{HttpError, reach};
+pub use rescan::reach;
 
 /// How often to look for errands whose time has come: they are put in by other processes.
 const POLL: Duration = Duration::from_secs(1);

@@ -15,12 +15,13 @@ use crate::config::{Config, Retrieve, Right, Source, Verify};
 use crate::dicom::uids;
 use crate::job::control;
 use crate::node::{self, NODE_LEASE, RECEIVER_LEASE};
+use crate::outbox;
 use crate::scu::{self, EchoReport};
 use crate::store::Store;
 
 /// Read the configuration and try everything in it
 ///
-/// Folders, catalog, free space, certificates, ports, and C-ECHO to each source. Says what is wrong and how to mend it, and what to
+/// Folders, catalog, free space, certificates, ports, the AI platform, and C-ECHO to each source. Says what is wrong and how to mend it, and what to
 /// register at the old PACS.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pacsferry check\n  pacsferry check --peers\n  pacsferry check --json | jq .ok")]
@@ -49,6 +50,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     for source in &config.sources {
         one_source(&config, source, &mut checkup).await;
     }
+    platform(&config, &mut checkup).await;
     if args.peers {
         peers(&config, &mut checkup).await;
     }
@@ -251,6 +253,19 @@ async fn peers(config: &Config, checkup: &mut Checkup) {
                 );
             }
         }
+    }
+}
+
+/// Whether the AI platform is there. Nothing is asked of it.
+async fn platform(config: &Config, checkup: &mut Checkup) {
+    let Some(ai) = &config.ai else { return };
+    match outbox::reach(ai).await {
+        Ok(()) => checkup.good(format!("the AI platform listens at {}", ai.rescan_url)),
+        Err(error) => checkup.warn(
+            "ai.rescan_url",
+            error,
+            "see that the platform runs, and that `rescan_url`, `tls` and `token_file` are right; until then requests wait",
+        ),
     }
 }
 

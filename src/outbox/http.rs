@@ -34,7 +34,7 @@ pub(super) struct Answer {
 
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum HttpError {
+pub(super) enum HttpError {
     /// Nobody is there.
     #[error("cannot connect to {url}")]
     Connect {
@@ -91,7 +91,7 @@ pub(super) async fn post(
 }
 
 /// Connects to a server and says nothing: whether it is there, and who it should be.
-pub async fn reach(url: &HttpUrl, tls: Option<&Arc<ClientTls>>, limit: Duration) -> Result<(), HttpError> {
+pub(super) async fn reach(url: &HttpUrl, tls: Option<&Arc<ClientTls>>, limit: Duration) -> Result<(), HttpError> {
     match tokio::time::timeout(limit, connect(url, tls)).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(HttpError::TooSlow { url: url.clone(), limit }),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::{self, Answer, Post};
 use super::{Again, Outbox, Verdict, chain};
 use crate::catalog::{CatalogError, OutboxEntry};
-use crate::config::Config;
+use crate::config::{Ai, Config};
 use crate::dicom::StudyInstanceUid;
 
 /// The longest token, in bytes.
@@ -59,6 +59,12 @@ impl Outbox {
             Err(error) => Verdict::Again(Again { detail: chain(&error), after: None, whoever: true }),
         })
     }
+}
+
+/// Whether the platform can be called, and the token be read; nothing is asked of it.
+pub async fn reach(ai: &Ai) -> Result<(), String> {
+    ai.token_file.as_deref().map(bearer).transpose()?;
+    http::reach(&ai.rescan_url, ai.tls.as_ref(), ai.timeout).await.map_err(|error| chain(&error))
 }
 
 /// What an answer means. What the client did wrong is wrong the next time as well, save that it came too early or too

@@ -3,6 +3,7 @@
 
 use pacsferry::catalog::{Catalog, Departure, Errand, Selection};
 use pacsferry::dicom::StudyInstanceUid;
+use pacsferry::store::Store;
 use serde_json::Value;
 
 use crate::support::certificates::Authority;
@@ -54,6 +55,13 @@ fn a_platform_that_is_away_is_asked_when_it_comes_back_even_by_another_process()
     let port = free_port();
     let (ferry, sample) = scene(&ai(&format!("http://127.0.0.1:{port}/api/rescan?x=1"), ""));
     let study = sample.study.as_deref().unwrap();
+    let checked = ferry.run(&["check"]);
+    assert!(
+        checked.out.contains(&format!("cannot connect to http://127.0.0.1:{port}")),
+        "{}{}",
+        checked.out,
+        checked.err
+    );
     // Nobody sends: kept all the same, and said so.
     let done = ferry.run(&["rescan", study]);
     assert_eq!(done.code, 0, "{}{}", done.out, done.err);
@@ -321,4 +329,31 @@ fn what_left_by_move_and_by_get_is_in_the_retrieve_log_and_what_was_refused_is_n
     let second = until("the get is logged", PATIENCE, || rows(plain).into_iter().find(|row| row.instances == 2));
     assert_eq!((second.first, &second.peer), (first.first, &first.peer));
     assert!(second.last >= first.last && rows(plain).len() == 1);
+}
+
+#[test]
+fn findings_are_known_by_who_sent_them_or_by_what_their_headers_name() {
+    let ferry = Ferry::new();
+    ferry.configure_with(&[], &peer("SAMPLES", 104));
+    let samples = samples();
+    let study = samples.iter().find(|s| s.path.ends_with("CT_small.dcm")).unwrap();
+    let maker = "GE MEDICAL SYSTEMS";
+    let _node = ferry.serve();
+    assert_eq!(send(ferry.node, Ferry::NODE, &[study]), [0]);
+    let uid = StudyInstanceUid::new(study.study.as_deref().unwrap());
+    let store = Store::open(&ferry.storage(), 0).unwrap();
+    for (rule, found) in [
+        ("ae_title = \"SAMPLES\"".to_owned(), 1),
+        ("ae_title = \"AI\"".to_owned(), 0),
+        (format!("manufacturer = \"{}*\"", &maker[..4].to_lowercase()), 1),
+        (format!("manufacturer = \"{maker}\", sop_class = \"{}\"", study.sop_class), 1),
+        (format!("manufacturer = \"{maker}\", sop_class = \"1.2.840.10008.5.1.4.1.1.66.4\""), 0),
+        (format!("ae_title = \"SAMPLES\", algorithm = \"{maker}\""), 0),
+    ] {
+        let text = format!("[ai]\nrescan_url = \"http://127.0.0.1/\"\nfindings = [ {{ {rule} }} ]\n");
+        let ai = pacsferry::config::parse(&text, None).unwrap().ai.unwrap();
+        let findings =
+            in_catalog(&ferry, async |catalog| pacsferry::outbox::findings(&catalog, &store, &ai, &uid).await.unwrap());
+        assert_eq!(findings.len(), found, "{rule}");
+    }
 }

@@ -41,6 +41,13 @@ pub fn examine(config: &Config, now: SystemTime) -> Vec<Finding> {
             findings.secret(&place, path);
         }
     }
+    if let Some(ai) = &config.ai {
+        if let Some(tls) = &ai.tls {
+            findings.loaded("ai.tls", Connector::load(tls, &ai.rescan_url.address.host).err());
+            tls.own.iter().for_each(|own| findings.key_pair("ai.tls", own));
+        }
+        ai.token_file.iter().for_each(|path| findings.secret("ai.token_file", path));
+    }
     findings.found
 }
 
