@@ -12,6 +12,7 @@ mod checkpoints;
 mod claim;
 mod codes;
 mod commitment;
+mod corrections;
 mod departures;
 mod figures;
 mod files;
@@ -50,6 +51,11 @@ pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
+pub use corrections::{
+    Along, Busy, CorrectedInstance, Correction, CorrectionError, CorrectionFilter, CorrectionKind, CorrectionMode,
+    CorrectionState, NewCorrected, NewCorrection, ObjectFacts, PatientFacts, Role, SeriesFacts, StagedCorrection,
+    Stamp, StudyFacts, StudyLock,
+};
 pub use departures::{Departure, Left, ShownAs};
 pub use figures::Figures;
 pub use files::{FileRole, KnownFile};
@@ -98,6 +104,9 @@ pub enum CatalogError {
     /// The query makes no sense.
     #[error(transparent)]
     Query(#[from] InvalidQuery),
+    /// A correction cannot be made, or not be undone.
+    #[error(transparent)]
+    Correction(#[from] CorrectionError),
 }
 
 impl CatalogError {
@@ -110,7 +119,7 @@ impl CatalogError {
     pub fn disposition(&self) -> Disposition {
         match self {
             CatalogError::Db(error) => error.disposition(),
-            CatalogError::NoSuchJob(_) | CatalogError::OwnerTaken(_) | CatalogError::Query(_) => Disposition::GiveUp,
+            _ => Disposition::GiveUp,
         }
     }
 }
@@ -119,6 +128,8 @@ impl CatalogError {
 const FLAG_COLLISION: i64 = 1;
 /// Flag of a study: its instances name different patients.
 const FLAG_PATIENTS: i64 = 2;
+/// Flag of a study: it was migrated as a cardiovascular one, and is not to be corrected.
+const FLAG_CV_MIGRATED: i64 = 4;
 
 /// The numbered changes of the schema: append, never alter one that has been released.
 const MIGRATIONS: &[&str] = &[
@@ -128,6 +139,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/004_audit.sql"),
     include_str!("catalog/schema/005_queries.sql"),
     include_str!("catalog/schema/006_commitment.sql"),
+    include_str!("catalog/schema/007_corrections.sql"),
     include_str!("catalog/schema/008_outbox.sql"),
     include_str!("catalog/schema/009_accounts.sql"),
 ];

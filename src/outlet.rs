@@ -6,6 +6,7 @@
 
 mod buffers;
 mod pump;
+mod watch;
 
 use tokio::sync::mpsc;
 

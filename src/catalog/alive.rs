@@ -4,7 +4,7 @@
 use super::claim::release;
 use super::codes::now;
 use super::{Catalog, CatalogError};
-use crate::db::Locks;
+use crate::db::{DbError, Locks};
 
 /// The sign of life of an owner. Dropped, or with its process, it is gone.
 #[derive(Debug)]
@@ -60,3 +60,13 @@ impl Catalog {
 
 pub(super) const HOLDERS: &str =
     "SELECT owner FROM leases WHERE until > ?1 UNION SELECT owner FROM items WHERE owner IS NOT NULL";
+
+/// Whether an owner shows no sign of life. Nothing is held after that.
+pub(super) fn is_dead(locks: &Locks, owner: &str) -> Result<bool, DbError> {
+    let name = name_of(owner);
+    let dead = locks.try_lock(&name)?;
+    if dead {
+        locks.unlock(&name)?;
+    }
+    Ok(dead)
+}

@@ -23,7 +23,8 @@ pub struct Arrival {
 }
 
 impl Catalog {
-    /// The instances of a study that are filed, current ones and variants.
+    /// The instances that are filed as a study's, current ones and variants, by the UIDs that they were filed with: those
+    /// that were moved away since are among them, those that were moved here are not.
     pub async fn filed_of_study(
         &self,
         study: &StudyInstanceUid,
@@ -73,16 +74,31 @@ impl Catalog {
     }
 }
 
+/// An object of quarantine that was filed, or discarded, by a person is as good as filed where it belongs.
 pub(super) const FILED: &str =
     "SELECT se.uid, i.uid FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN instances i ON i.series = se.id
-     WHERE st.uid = ?1
+     WHERE st.uid = ?1 AND (i.home IS NULL OR i.home = i.series)
+     UNION ALL
+     SELECT se.uid, i.uid FROM studies st CROSS JOIN series se ON se.study = st.id
+        CROSS JOIN correction_instances ci ON ci.old_series = se.id CROSS JOIN instances i ON i.id = ci.instance
+     WHERE st.uid = ?1 AND ci.previous IS NULL AND i.home = se.id AND i.series <> se.id
+        AND NOT EXISTS (SELECT 1 FROM correction_instances e WHERE e.instance = ci.instance
+            AND e.correction < ci.correction AND e.previous IS NULL AND e.old_series = se.id)
+     UNION ALL
+     SELECT q.series_uid, q.uid FROM studies st CROSS JOIN quarantine q ON q.study = st.id
+     WHERE st.uid = ?1 AND q.correction IS NOT NULL
      UNION ALL
      SELECT se.uid, i.uid FROM studies st CROSS JOIN series se ON se.study = st.id CROSS JOIN copies c ON c.series = se.id
         CROSS JOIN instances i ON i.id = c.instance
-     WHERE st.uid = ?1 AND i.series <> c.series";
+     WHERE st.uid = ?1 AND coalesce(i.home, i.series) <> c.series";
 
-pub(super) const ARRIVALS: &str =
-    "SELECT coalesce(r.uid, i.uid, ''), r.outcome, r.at, r.item, it.state, i.id IS NOT NULL
+/// What came into quarantine and was taken out of it by a person since was moved.
+pub(super) const ARRIVALS: &str = "SELECT coalesce(r.uid, i.uid, ''),
+        CASE WHEN r.outcome IN (3, 5) AND EXISTS (SELECT 1 FROM quarantine q
+                WHERE q.uid = coalesce(r.uid, i.uid) AND q.study = st.id AND q.correction IS NOT NULL)
+            AND NOT EXISTS (SELECT 1 FROM quarantine q
+                WHERE q.uid = coalesce(r.uid, i.uid) AND q.study = st.id AND q.correction IS NULL)
+        THEN 4 ELSE r.outcome END, r.at, r.item, it.state, i.id IS NOT NULL
      FROM studies st CROSS JOIN sources s CROSS JOIN receipts r ON r.study = st.id AND r.source = s.id
         LEFT JOIN instances i ON i.id = r.instance LEFT JOIN items it ON it.id = r.item
      WHERE st.uid = ?1 AND s.name = ?2 ORDER BY r.n";

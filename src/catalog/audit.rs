@@ -1,6 +1,6 @@
 //! The audit trail: kept in the order in which it was written, sent up to a mark, forgotten after a while.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Catalog, CatalogError};
 use crate::db::DbError;
@@ -69,17 +69,7 @@ pub struct Forgotten {
 impl Catalog {
     /// Adds entries, all in one transaction that is on disk when this returns.
     pub async fn add_audit(&self, entries: Vec<NewAuditEntry>) -> Result<(), CatalogError> {
-        self.write(move |tx| {
-            let mut statement = tx.prepare_cached(
-                "INSERT INTO audit (at, event, outcome, who, what, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?;
-            for entry in &entries {
-                let NewAuditEntry { at, event, outcome, who, what, message } = entry;
-                statement.execute(params![at, event, outcome, who, what, message])?;
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |tx| add(tx, &entries)).await
     }
 
     /// Whom studies are about, one for each; nobody where the study is not known.
@@ -131,6 +121,16 @@ impl Catalog {
         })
         .await
     }
+}
+
+/// Adds entries in the transaction of what they tell.
+pub(super) fn add(tx: &Transaction<'_>, entries: &[NewAuditEntry]) -> Result<(), DbError> {
+    let mut statement = tx
+        .prepare_cached("INSERT INTO audit (at, event, outcome, who, what, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for NewAuditEntry { at, event, outcome, who, what, message } in entries {
+        statement.execute(params![at, event, outcome, who, what, message])?;
+    }
+    Ok(())
 }
 
 fn sent(c: &Connection) -> Result<i64, DbError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::codes::{millis, now, signed};
+use super::corrections::shown_as;
 use super::places::{Bytes, copy_bytes, instance_bytes};
 use super::{Catalog, CatalogError};
 use crate::db::DbError;
@@ -253,17 +254,22 @@ const OPEN: &str = "SELECT id, peer, transaction_uid, at, checked, attempts FROM
 const UNCHECKED: &str = "SELECT n, class, uid FROM commitment_instances
     WHERE commitment = ?1 AND reason IS NULL ORDER BY n LIMIT ?2";
 const RESULTS: &str = "SELECT class, uid, reason FROM commitment_instances WHERE commitment = ?1 ORDER BY n";
+/// Under the UID that it was filed with, be it shown with another one, or under the one that it is shown with.
 const HELD: &str = concat!(
     "SELECT cl.uid, st.uid, ",
     instance_bytes!(),
     " FROM instances i CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
         CROSS JOIN uids cl ON cl.id = i.class LEFT JOIN folders f ON f.id = i.link_folder
-      WHERE i.uid = ?1
+      WHERE i.id IN (SELECT id FROM instances WHERE uid = ?1 UNION ALL ",
+    shown_as!("?1"),
+    ")
       UNION ALL
       SELECT cl.uid, st.uid, ",
     copy_bytes!(),
     " FROM instances i CROSS JOIN copies c ON c.instance = i.id CROSS JOIN series se ON se.id = i.series
         CROSS JOIN studies st ON st.id = se.study CROSS JOIN uids cl ON cl.id = i.class
         LEFT JOIN folders f ON f.id = c.link_folder
-      WHERE i.uid = ?1"
+      WHERE i.id IN (SELECT id FROM instances WHERE uid = ?1 UNION ALL ",
+    shown_as!("?1"),
+    ")"
 );

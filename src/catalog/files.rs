@@ -116,7 +116,7 @@ pub(super) const FILES: &str = concat!(
         SELECT 2, q.id, q.uid, ",
     quarantine_bytes!(),
     "   FROM studies st CROSS JOIN quarantine q ON q.study = st.id
-        WHERE st.uid = ?1
+        WHERE st.uid = ?1 AND q.correction IS NULL
     ) WHERE (kind, id) > (?2, ?3) ORDER BY kind, id LIMIT ?4"
 );
 

@@ -12,7 +12,7 @@ use crate::store::{Digest, Filed, Link};
 /// A file that a row points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedFile {
-    /// Its UIDs.
+    /// Its UIDs, as it was filed.
     pub identity: Identity,
     /// The file.
     pub link: Link,
@@ -90,7 +90,7 @@ impl Catalog {
         Ok(self.db.read_blocking(|c| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut statement = c.prepare_cached(LINKS)?;
-            let rows = statement.query_map(params![study.as_str(), variant, id, limit], |row| link_of(row, study))?;
+            let rows = statement.query_map(params![study.as_str(), variant, id, limit], link_of)?;
             Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         })?)
     }
@@ -121,23 +121,18 @@ fn swap_one(tx: &Transaction<'_>, swap: &Swap) -> Result<bool, DbError> {
     Ok(true)
 }
 
-fn link_of(row: &Row<'_>, study: &StudyInstanceUid) -> rusqlite::Result<Option<LinkedFile>> {
+fn link_of(row: &Row<'_>) -> rusqlite::Result<Option<LinkedFile>> {
     let bytes = Bytes::read(row, 2)?;
     let Some(link) = bytes.place.linked().cloned() else { return Ok(None) };
-    linked(row, study, &bytes, link).map(Some)
+    linked(row, &bytes, link).map(Some)
 }
 
 /// Reads what follows, and precedes, the columns of the bytes.
-pub(super) fn linked(
-    row: &Row<'_>,
-    study: &StudyInstanceUid,
-    bytes: &Bytes,
-    link: Link,
-) -> rusqlite::Result<LinkedFile> {
+pub(super) fn linked(row: &Row<'_>, bytes: &Bytes, link: Link) -> rusqlite::Result<LinkedFile> {
     let uid = |at: usize| row.get_ref(Bytes::COLUMNS + 2 + at)?.as_str().map_err(rusqlite::Error::from);
     Ok(LinkedFile {
         identity: Identity {
-            study: study.clone(),
+            study: StudyInstanceUid::new(uid(4)?),
             series: SeriesInstanceUid::new(uid(1)?),
             instance: SopInstanceUid::new(uid(0)?),
             class: SopClassUid::new(uid(2)?),
@@ -161,16 +156,17 @@ pub(super) const LINKS: &str = concat!(
     "SELECT * FROM (
         SELECT 0 AS kind, i.id AS id, ",
     instance_bytes!(),
-    ", i.uid, se.uid, cl.uid, t.uid
+    ", i.uid, h.uid, cl.uid, t.uid, hs.uid
         FROM studies st CROSS JOIN series se ON se.study = st.id
             CROSS JOIN instances i ON i.series = se.id AND i.link_folder IS NOT NULL
+            CROSS JOIN series h ON h.id = coalesce(i.home, i.series) CROSS JOIN studies hs ON hs.id = h.study
             CROSS JOIN uids cl ON cl.id = i.class CROSS JOIN uids t ON t.id = i.transfer_syntax
             LEFT JOIN folders f ON f.id = i.link_folder
         WHERE st.uid = ?1
         UNION ALL
         SELECT 1, c.id, ",
     copy_bytes!(),
-    ", i.uid, se.uid, cl.uid, t.uid
+    ", i.uid, se.uid, cl.uid, t.uid, st.uid
         FROM studies st CROSS JOIN series se ON se.study = st.id
             CROSS JOIN copies c ON c.series = se.id AND c.link_folder IS NOT NULL
             CROSS JOIN instances i ON i.id = c.instance

@@ -4,6 +4,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::codes::{capped, now, signed};
+use super::corrections::{Awaited, counts};
 use super::items::LONGEST_TEXT;
 use super::places::{Bytes, copy_bytes, digest_blob, instance_bytes};
 use super::{Catalog, CatalogError, FileRole, ItemState, KnownFile, Reason};
@@ -23,7 +24,7 @@ pub enum Lost {
     Changed,
 }
 
-/// The instance of a lost file, as it stands in the catalog.
+/// The instance of a lost file, as it stands in the catalog: it is shown in `series`, the rest is where it was filed.
 struct Instance {
     id: i64,
     uid: String,
@@ -31,6 +32,7 @@ struct Instance {
     series_uid: String,
     study: i64,
     study_uid: String,
+    home: i64,
 }
 
 impl Catalog {
@@ -77,13 +79,14 @@ fn instance(
                 series_uid: row.get(Bytes::COLUMNS + 3)?,
                 study: row.get(Bytes::COLUMNS + 4)?,
                 study_uid: row.get(Bytes::COLUMNS + 5)?,
+                home: row.get(Bytes::COLUMNS + 6)?,
             };
             Ok((Bytes::read(row, 0)?, lost))
         })
         .optional()?;
     let Some((_, lost)) = found.filter(|(bytes, _)| is_of(bytes, file)) else { return Ok(Lost::Changed) };
     if let Some(aside) = aside {
-        keep(tx, file, lost.id, lost.series, aside, why, now)?;
+        keep(tx, file, lost.id, lost.home, aside, why, now)?;
     }
     let variant: Option<(i64, i64)> = tx
         .prepare_cached("SELECT id, series FROM copies WHERE instance = ?1 ORDER BY id LIMIT 1")?
@@ -93,6 +96,8 @@ fn instance(
         replace(tx, &lost, variant, series)?;
         return Ok(Lost::Replaced);
     }
+    // One that was moved goes where it was when it comes again.
+    Awaited::lost(tx, lost.id)?;
     // Rows that name it name its UID from now on: its number may come to be another one's.
     tx.prepare_cached(
         "UPDATE receipts SET instance = NULL, uid = ?2 WHERE instance = ?1
@@ -100,7 +105,7 @@ fn instance(
     )?
     .execute(params![lost.id, lost.uid, lost.study])?;
     tx.prepare_cached("DELETE FROM instances WHERE id = ?1")?.execute([lost.id])?;
-    count(tx, lost.series, -1)?;
+    counts::one(tx, lost.series, -1)?;
     Ok(Lost::Instance(reopen(tx, &lost, why, now)?))
 }
 
@@ -111,28 +116,17 @@ fn replace(tx: &Transaction<'_>, lost: &Instance, variant: i64, series: i64) -> 
     tx.prepare_cached(
         "UPDATE instances SET (series, transfer_syntax, place, length, file_size, digest, origin, at,
                 link_folder, link_name, link_modified) =
-            (SELECT series, transfer_syntax, place, length, file_size, digest, origin, at,
+            (SELECT iif(instances.home IS NULL, copies.series, instances.series), transfer_syntax, place, length, file_size, digest, origin, at,
                 link_folder, link_name, link_modified FROM copies WHERE id = ?2)
          WHERE id = ?1",
     )?
     .execute([lost.id, variant])?;
     tx.prepare_cached("DELETE FROM copies WHERE id = ?1")?.execute([variant])?;
-    if series != lost.series {
-        count(tx, lost.series, -1)?;
-        count(tx, series, 1)?;
+    // What was moved stays where it was moved to.
+    if series != lost.series && lost.home == lost.series {
+        counts::one(tx, lost.series, -1)?;
+        counts::one(tx, series, 1)?;
     }
-    Ok(())
-}
-
-/// Changes the kept counts of a series and its study.
-fn count(tx: &Transaction<'_>, series: i64, by: i64) -> Result<(), DbError> {
-    let (study, left): (i64, i64) = tx
-        .prepare_cached("UPDATE series SET instances = instances + ?2 WHERE id = ?1 RETURNING study, instances")?
-        .query_row([series, by], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let was_empty = left == by;
-    let of_series = if left == 0 { -1 } else { i64::from(was_empty) };
-    tx.prepare_cached("UPDATE studies SET instances = instances + ?2, series = series + ?3 WHERE id = ?1")?
-        .execute([study, by, of_series])?;
     Ok(())
 }
 
@@ -140,7 +134,7 @@ fn count(tx: &Transaction<'_>, series: i64, by: i64) -> Result<(), DbError> {
 fn reopen(tx: &Transaction<'_>, lost: &Instance, why: &str, now: i64) -> Result<Vec<i64>, DbError> {
     let left: i64 =
         tx.prepare_cached("SELECT instances FROM studies WHERE id = ?1")?.query_row([lost.study], |row| row.get(0))?;
-    let state = if left > 0 { ItemState::Partial } else { ItemState::Failed };
+    let state = if left > 0 || lost.home != lost.series { ItemState::Partial } else { ItemState::Failed };
     let items: Vec<(i64, i64)> = tx
         .prepare_cached("SELECT job, id FROM items WHERE study_uid = ?1 AND state IN (4, 5, 6) ORDER BY job")?
         .query_map([&lost.study_uid], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -230,8 +224,9 @@ fn keep(
 const INSTANCE: &str = concat!(
     "SELECT ",
     instance_bytes!(),
-    ", i.id, i.uid, se.id, se.uid, se.study, st.uid
-     FROM instances i CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
+    ", i.id, i.uid, i.series, h.uid, h.study, hs.uid, h.id
+     FROM instances i CROSS JOIN series se ON se.id = i.series
+        CROSS JOIN series h ON h.id = coalesce(i.home, i.series) CROSS JOIN studies hs ON hs.id = h.study
         LEFT JOIN folders f ON f.id = i.link_folder
      WHERE i.uid = ?1"
 );

@@ -7,7 +7,7 @@ use super::links::{self, LinkedFile, linked};
 use super::places::{Bytes, copy_bytes, folder_id, instance_bytes, quarantine_bytes};
 use super::{Catalog, CatalogError};
 use crate::db::DbError;
-use crate::dicom::{SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid};
+use crate::dicom::{SopClassUid, SopInstanceUid, TransferSyntaxUid};
 use crate::store::{Digest, Link, Place, RelativePath};
 
 /// An instance, or a variant of one, whose bytes are in the storage folder.
@@ -99,8 +99,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Option<StoredFile>> {
     let Place::Stored(place) = &bytes.place else { return Ok(None) };
     let offset = bytes.file_size.saturating_sub(bytes.length);
     let link = Link { path: place.as_str().into(), offset, size: bytes.file_size, modified: None };
-    let study = StudyInstanceUid::new(row.get_ref(Bytes::COLUMNS + 6)?.as_str()?);
-    let file = linked(row, &study, &bytes, link)?;
+    let file = linked(row, &bytes, link)?;
     Ok(Some(StoredFile { place: place.clone(), file }))
 }
 
@@ -125,8 +124,9 @@ fn quarantined(row: &Row<'_>) -> rusqlite::Result<Option<QuarantinedFile>> {
 const INSTANCES: &str = concat!(
     "SELECT 0, i.id, ",
     instance_bytes!(),
-    ", i.uid, se.uid, cl.uid, t.uid, st.uid
-     FROM instances i CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
+    ", i.uid, h.uid, cl.uid, t.uid, hs.uid
+     FROM instances i CROSS JOIN series se ON se.id = i.series
+        CROSS JOIN series h ON h.id = coalesce(i.home, i.series) CROSS JOIN studies hs ON hs.id = h.study
         CROSS JOIN uids cl ON cl.id = i.class CROSS JOIN uids t ON t.id = i.transfer_syntax
         LEFT JOIN folders f ON f.id = i.link_folder
      WHERE i.id > ?1 AND i.link_folder IS NULL ORDER BY i.id LIMIT ?2"

@@ -1,7 +1,7 @@
 //! Filed objects become rows: one transaction a batch, with receipts and counts.
 
 pub(super) mod batch;
-mod hierarchy;
+pub(super) mod hierarchy;
 mod names;
 pub(super) mod replace;
 pub(super) mod tally;
@@ -91,10 +91,14 @@ pub enum Recorded {
 pub struct Existing {
     /// The current one.
     pub current: Copy,
-    /// Study Instance UID.
+    /// The study that it was filed in.
     pub study: StudyInstanceUid,
-    /// Series Instance UID.
+    /// And the series.
     pub series: SeriesInstanceUid,
+    /// A person has moved or hidden it: what comes with the same pixel data is it, whatever else its header says.
+    pub moved: bool,
+    /// The UID is not the one that it was filed with, but one that a correction gave it: whatever comes is it.
+    pub renamed: bool,
     /// The variants that are kept beside it.
     pub variants: Vec<Copy>,
 }
@@ -180,10 +184,10 @@ impl Catalog {
 pub(super) const EXISTING: &str = concat!(
     "SELECT ",
     instance_bytes!(),
-    ", t.uid, i.id, st.uid, se.uid
-     FROM instances i CROSS JOIN uids t ON t.id = i.transfer_syntax
-     CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study
-     LEFT JOIN folders f ON f.id = i.link_folder WHERE i.uid = ?1"
+    ", t.uid, i.id, hs.uid, h.uid, i.home IS NOT NULL
+     FROM instances i CROSS JOIN uids t ON t.id = i.transfer_syntax CROSS JOIN series se ON se.id = i.series
+     CROSS JOIN series h ON h.id = coalesce(i.home, i.series) CROSS JOIN studies hs ON hs.id = h.study
+     LEFT JOIN folders f ON f.id = i.link_folder WHERE i.id = ?1"
 );
 pub(super) const VARIANTS: &str = concat!(
     "SELECT ",
@@ -193,18 +197,48 @@ pub(super) const VARIANTS: &str = concat!(
 );
 
 fn existing(c: &Connection, uid: &SopInstanceUid) -> Result<Option<Existing>, DbError> {
-    let found = c
-        .prepare_cached(EXISTING)?
-        .query_row([uid.as_str()], |row| {
-            let study = StudyInstanceUid::new(row.get_ref(Bytes::COLUMNS + 2)?.as_str()?);
-            let series = SeriesInstanceUid::new(row.get_ref(Bytes::COLUMNS + 3)?.as_str()?);
-            Ok((copy_of(row)?, row.get::<_, i64>(Bytes::COLUMNS + 1)?, study, series))
+    let Some(Named { instance, renamed, .. }) = named(c, uid.as_str())? else { return Ok(None) };
+    let variants = c.prepare_cached(VARIANTS)?.query_map([instance], copy_of)?.collect::<Result<_, _>>()?;
+    let existing = |row: &Row<'_>| {
+        Ok(Existing {
+            current: copy_of(row)?,
+            study: StudyInstanceUid::new(row.get_ref(Bytes::COLUMNS + 2)?.as_str()?),
+            series: SeriesInstanceUid::new(row.get_ref(Bytes::COLUMNS + 3)?.as_str()?),
+            variants,
+            moved: row.get(Bytes::COLUMNS + 4)?,
+            renamed,
         })
-        .optional()?;
-    let Some((current, id, study, series)) = found else { return Ok(None) };
-    let variants = c.prepare_cached(VARIANTS)?.query_map([id], copy_of)?.collect::<Result<_, _>>()?;
-    Ok(Some(Existing { current, study, series, variants }))
+    };
+    Ok(c.prepare_cached(EXISTING)?.query_row([instance], existing).optional()?)
 }
+
+/// What an arriving UID names.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    instance: i64,
+    /// It is not the UID that it was filed with.
+    renamed: bool,
+    /// What it names is shown elsewhere, or under another UID, or nowhere.
+    moved: bool,
+}
+
+/// The instance that was filed with a UID, or else the one that a correction gave it.
+fn named(c: &Connection, uid: &str) -> Result<Option<Named>, DbError> {
+    for (sql, renamed) in [(FILED_WITH, false), (GIVEN, true)] {
+        let named = |row: &Row<'_>| Ok(Named { instance: row.get(0)?, renamed, moved: row.get(1)? });
+        if let Some(named) = c.prepare_cached(sql)?.query_row([uid], named).optional()? {
+            return Ok(Some(named));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) const FILED_WITH: &str = "SELECT id, home IS NOT NULL FROM instances WHERE uid = ?1";
+/// The operation that is on the instance comes first, as the one by which it is shown.
+pub(super) const GIVEN: &str = "SELECT i.id, i.correction IS NOT ci.correction
+    FROM correction_instances ci CROSS JOIN corrections co ON co.id = ci.correction
+        CROSS JOIN instances i ON i.id = ci.instance
+    WHERE ci.new_uid = ?1 AND co.state <> 0 ORDER BY i.correction IS NOT ci.correction LIMIT 1";
 
 fn copy_of(row: &Row<'_>) -> rusqlite::Result<Copy> {
     let Bytes { place, digest, length, .. } = Bytes::read(row, 0)?;

@@ -1,13 +1,16 @@
 //! What a retrieve asks for: which instances these are, in order, and where the bytes of each are.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::codes::unsigned;
+use super::corrections::{Amendments, shown_as, shown_uid};
 use super::places::{Bytes, instance_bytes};
 use super::{Catalog, CatalogError, ShownAs};
+use crate::dataset::Amendment;
 use crate::db::DbError;
 use crate::dicom::{SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid};
 use crate::store::{Digest, Place};
@@ -42,12 +45,14 @@ pub struct Selected {
 pub struct HeldInstance {
     /// Its number in this catalog.
     pub id: i64,
-    /// Its study.
+    /// The study that it is shown in.
     pub study: StudyInstanceUid,
-    /// Its SOP Instance UID.
+    /// The SOP Instance UID that it is shown with.
     pub instance: SopInstanceUid,
     /// The identity under which it leaves.
     pub shown: ShownAs,
+    /// What is different in it when it leaves, to be applied in this order to what is stored.
+    pub amendments: Vec<Arc<Amendment>>,
     /// Its SOP class.
     pub class: SopClassUid,
     /// The transfer syntax that it is held in.
@@ -122,25 +127,34 @@ impl Catalog {
     pub async fn held(&self, ids: &[i64]) -> Result<Vec<HeldInstance>, CatalogError> {
         let ids = serde_json::Value::from(ids).to_string();
         self.read(move |c| {
-            let held = |row: &Row<'_>| {
-                let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
-                let Bytes { place, length, digest, .. } = Bytes::read(row, 7)?;
-                Ok(HeldInstance {
-                    id: row.get(0)?,
-                    study: StudyInstanceUid::new(text(1)?),
-                    instance: SopInstanceUid::new(text(2)?),
-                    class: SopClassUid::new(text(3)?),
-                    transfer_syntax: TransferSyntaxUid::new(text(4)?),
-                    shown: ShownAs { series: row.get(5)?, correction: row.get(6)? },
-                    place,
-                    length,
-                    digest,
-                })
-            };
-            Ok(c.prepare_cached(HELD)?.query_map([ids], held)?.collect::<Result<_, _>>()?)
+            let mut statement = c.prepare_cached(HELD)?;
+            let mut rows = statement.query([ids])?;
+            let (mut held, mut amendments) = (Vec::new(), Amendments::default());
+            while let Some(row) = rows.next()? {
+                held.push(held_instance(c, row, &mut amendments)?);
+            }
+            Ok(held)
         })
         .await
     }
+}
+
+fn held_instance(c: &Connection, row: &Row<'_>, amendments: &mut Amendments) -> Result<HeldInstance, DbError> {
+    let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
+    let Bytes { place, length, digest, .. } = Bytes::read(row, 8)?;
+    let (id, correction): (i64, Option<i64>) = (row.get(0)?, row.get(6)?);
+    Ok(HeldInstance {
+        id,
+        study: StudyInstanceUid::new(text(1)?),
+        instance: SopInstanceUid::new(text(2)?),
+        class: SopClassUid::new(text(3)?),
+        transfer_syntax: TransferSyntaxUid::new(text(4)?),
+        shown: ShownAs { series: row.get(5)?, correction: correction.unwrap_or(0) },
+        amendments: amendments.of(c, id, text(7)?, correction)?,
+        place,
+        length,
+        digest,
+    })
 }
 
 fn uid(c: &Connection, id: i64) -> Result<String, DbError> {
@@ -153,19 +167,25 @@ const KINDS: &str = "SELECT c.uid, t.uid, count(*)
     GROUP BY i.class, i.transfer_syntax";
 
 pub(super) const HELD: &str = concat!(
-    "SELECT i.id, st.uid, i.uid, c.uid, t.uid, i.series, 0, ",
+    "SELECT i.id, st.uid, ",
+    shown_uid!(),
+    ", c.uid, t.uid, i.series, i.correction, i.uid, ",
     instance_bytes!(),
     " FROM json_each(?1) j CROSS JOIN instances i ON i.id = j.value CROSS JOIN series se ON se.id = i.series
         CROSS JOIN studies st ON st.id = se.study CROSS JOIN uids c ON c.id = i.class
-        CROSS JOIN uids t ON t.id = i.transfer_syntax LEFT JOIN folders f ON f.id = i.link_folder"
+        CROSS JOIN uids t ON t.id = i.transfer_syntax LEFT JOIN folders f ON f.id = i.link_folder
+     WHERE se.instances > 0"
 );
 
 /// The narrowest list drives; the others are looked up for each of its rows.
 pub(super) fn statement(selection: &Selection, limit: usize) -> (String, Vec<Value>) {
     let Selection { patient_id, studies, series, instances } = selection;
     let from = if !instances.is_empty() {
-        "json_each(?4) j CROSS JOIN instances i ON i.uid = j.value CROSS JOIN series se ON se.id = i.series
-            CROSS JOIN studies st ON st.id = se.study"
+        concat!(
+            "json_each(?4) j CROSS JOIN instances i ON i.id IN (",
+            shown_as!("j.value"),
+            ") CROSS JOIN series se ON se.id = i.series CROSS JOIN studies st ON st.id = se.study"
+        )
     } else if !series.is_empty() {
         "json_each(?3) j CROSS JOIN series se ON se.uid = j.value CROSS JOIN studies st ON st.id = se.study
             CROSS JOIN instances i ON i.series = se.id"
@@ -182,11 +202,13 @@ pub(super) fn statement(selection: &Selection, limit: usize) -> (String, Vec<Val
         (false, Some(_)) => "EXISTS (SELECT 1 FROM patients p WHERE p.id = st.patient AND p.patient_id = ?1)",
         (false, None) => "?1 IS NULL",
     };
+    let shown = shown_uid!();
     let sql = format!(
         "SELECT i.id, i.class, i.transfer_syntax FROM {from} WHERE {patient}
             AND (?2 = '[]' OR st.uid IN (SELECT value FROM json_each(?2)))
             AND (?3 = '[]' OR se.uid IN (SELECT value FROM json_each(?3)))
-            AND (?4 = '[]' OR i.uid IN (SELECT value FROM json_each(?4)))
+            AND (?4 = '[]' OR {shown} IN (SELECT value FROM json_each(?4)))
+            AND se.instances > 0
         ORDER BY st.study_date DESC, st.study_time DESC, st.uid,
             CAST(se.number AS INTEGER), se.uid, CAST(i.number AS INTEGER), i.uid
         LIMIT ?5"

@@ -92,6 +92,9 @@ fn beside(
     let current = &existing.current;
     let copies = || std::iter::once(current).chain(&existing.variants);
     let discard = |of: &Copy| Decision::Settle(Destination::Discard { of: of.place.clone(), length: of.length });
+    if existing.renamed {
+        return Ok(discard(current));
+    }
     let restore = |of: &Copy| {
         let destination = if of.place == current.place { Destination::Image } else { Destination::Variant };
         Decision::Restore(of.place.clone(), destination)
@@ -129,6 +132,7 @@ fn beside(
             Decision::Settle(Destination::Variant)
         }
         Some(Verdict { likeness: Likeness::SameValues, .. }) => discard(current),
+        Some(Verdict { likeness: Likeness::SamePixels, .. }) if existing.moved => discard(current),
         Some(Verdict { likeness: Likeness::SamePixels, .. }) => Decision::Settle(Destination::Variant),
         Some(Verdict { likeness: Likeness::Different, .. }) => Decision::Settle(Destination::Collision),
     })

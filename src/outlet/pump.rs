@@ -1,14 +1,14 @@
 //! Reads one instance, on a thread that may wait for the disk and for the sender.
 
-use std::fs::File;
 use std::io::{self, Read};
 
 use tokio::sync::mpsc;
 
 use super::buffers::{Buffers, Piece};
+use super::watch::{Watch, watched};
 use super::{OutletError, can_convert};
 use crate::catalog::HeldInstance;
-use crate::dataset::{ReadError, convert, read_error};
+use crate::dataset::{ReadError, amend, convert, read_error};
 use crate::dicom::TransferSyntaxUid;
 use crate::store::{Digest, Store, StoreError};
 
@@ -51,27 +51,20 @@ impl Pump<'_> {
             let (mut reader, _) = self.reader()?;
             io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(error))?;
         }
-        let (mut reader, file) = self.reader()?;
+        let (mut reader, watch) = self.reader()?;
         let mut piece = self.fill(&mut reader)?;
-        let mut read = piece.len() as u64;
-        // What is not converted is what is stored, and its digest is known when the last piece leaves.
-        let mut hasher = (!converts && self.instance.digest.is_some()).then(blake3::Hasher::new);
-        if let Some(hasher) = &mut hasher {
-            hasher.update(&piece);
-        }
         loop {
             // Which piece is the last shows when there is no other.
             let next = self.fill(&mut reader)?;
-            read += next.len() as u64;
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&next);
-            }
             if next.is_empty() {
+                // What was converted has been compared already.
+                let (read, digest) = watch.end().map_err(|error| self.failed(error))?;
                 if !converts && read != self.instance.length {
                     return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
                 }
-                self.store.check_unchanged(&self.instance.place, &file).map_err(|source| self.store_error(source))?;
-                hasher.as_ref().map_or(Ok(()), |hasher| self.compare(hasher.finalize().into()))?;
+                let unchanged = self.store.check_unchanged(&self.instance.place, watch.file());
+                unchanged.map_err(|source| self.store_error(source))?;
+                digest.map_or(Ok(()), |digest| self.compare(digest))?;
                 piece.last = true;
             }
             let last = piece.last;
@@ -83,26 +76,28 @@ impl Pump<'_> {
     }
 
     /// The data set as it leaves: the file, and where they come, its corrections, and then its encoding.
-    fn reader(&self) -> Result<(Box<dyn Read + Send>, File), OutletError> {
+    fn reader(&self) -> Result<(Box<dyn Read + Send>, Watch), OutletError> {
         let instance = self.instance;
         let opened = self.store.open_data_set(&instance.place);
         let (file, length) = opened.map_err(|source| self.store_error(source))?;
         if length != instance.length {
             return Err(self.store_error(StoreError::Missing { place: instance.place.clone() }));
         }
-        let watched = file.try_clone().map_err(|error| self.failed(error))?;
-        let corrected = self.corrected(file.take(length));
-        let reader: Box<dyn Read + Send> = if instance.transfer_syntax == *self.to {
-            Box::new(corrected)
+        let hashes = instance.digest.is_some() && instance.transfer_syntax == *self.to;
+        let (stored, watch) = watched(file, length, hashes).map_err(|error| self.failed(error))?;
+        let corrected = self.corrected(stored)?;
+        let reader = if instance.transfer_syntax == *self.to {
+            corrected
         } else {
             convert(corrected, &instance.transfer_syntax, self.to).ok_or_else(|| self.unconvertible(None))?
         };
-        Ok((reader, watched))
+        Ok((reader, watch))
     }
 
-    /// Where corrections are applied: to what is stored, before it is converted. None are kept as yet.
-    fn corrected<R: Read>(&self, stored: R) -> R {
-        stored
+    /// Where corrections are applied: to what is stored, before it is converted.
+    fn corrected<R: Read + Send + 'static>(&self, stored: R) -> Result<Box<dyn Read + Send>, OutletError> {
+        let HeldInstance { transfer_syntax, amendments, .. } = self.instance;
+        amend(stored, transfer_syntax, amendments).map_err(|error| self.unconvertible(Some(error)))
     }
 
     /// Whether the bytes are those that were filed, where that is known.

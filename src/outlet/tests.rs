@@ -43,6 +43,7 @@ impl Site {
         std::fs::create_dir_all(self.path().parent().unwrap()).unwrap();
         std::fs::write(self.path(), bytes).unwrap();
         let held = HeldInstance {
+            amendments: Vec::new(),
             id: 1,
             study: StudyInstanceUid::new("1.2"),
             instance: SopInstanceUid::new("1.4"),

@@ -1,5 +1,6 @@
 //! Which attributes can be asked for, where they are, and how they are compared.
 
+use crate::catalog::corrections::shown_uid;
 use crate::dicom::{QueryLevel, Tag, tags};
 
 /// What an attribute is to a query (PS3.4 §C.2.2.1).
@@ -98,7 +99,7 @@ pub static ATTRIBUTES: &[Attribute] = &[
     attribute((tags::SERIES_TIME, "SeriesTime"), Series, b"TM", Optional, Time, "se.series_time"),
     attribute((tags::BODY_PART_EXAMINED, "BodyPartExamined"), Series, b"CS", Optional, Text, "se.body_part"),
     attribute((tags::NUMBER_OF_SERIES_RELATED_INSTANCES, "NumberOfSeriesRelatedInstances"), Series, b"IS", Optional, Number, "se.instances"),
-    attribute((tags::SOP_INSTANCE_UID, "SOPInstanceUID"), Image, b"UI", Unique, Uid, "i.uid"),
+    attribute((tags::SOP_INSTANCE_UID, "SOPInstanceUID"), Image, b"UI", Unique, Uid, shown_uid!()),
     attribute((tags::INSTANCE_NUMBER, "InstanceNumber"), Image, b"IS", Required, Number, "i.number"),
     attribute((tags::SOP_CLASS_UID, "SOPClassUID"), Image, b"UI", Optional, Uid, "c.uid"),
     attribute((tags::AVAILABLE_TRANSFER_SYNTAX_UID, "AvailableTransferSyntaxUID"), Image, b"UI", Optional, Uid, "t.uid"),

@@ -8,6 +8,7 @@ use super::attributes::columns;
 use super::matching::Matcher;
 use super::names::Name;
 use super::times::Days;
+use crate::catalog::corrections::shown_as;
 use crate::db::DbError;
 use crate::dicom::{QueryLevel, Tag, tags};
 
@@ -96,10 +97,11 @@ impl By {
             By::Uids(QueryLevel::Image) => format!(
                 "SELECT {patient}, {study}, {}, {} FROM instances i CROSS JOIN series se ON se.id = i.series
                  CROSS JOIN studies st ON st.id = se.study CROSS JOIN patients p ON p.id = st.patient
-                 {} WHERE i.uid = ?1",
+                 {} WHERE i.id IN ({}) AND se.instances > 0",
                 columns(QueryLevel::Series),
                 super::walk::instance_columns(),
                 super::walk::INSTANCE_JOINS,
+                shown_as!("?1"),
             ),
             // A series UID may stand in several studies.
             By::Uids(QueryLevel::Series) => format!(

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
 use super::hierarchy::Hierarchy;
 use super::names::{From, Names, text};
 use super::tally::Tally;
-use super::{NewInstance, Outcome, Recorded, replace};
+use super::{Named, NewInstance, Outcome, Recorded, named, replace};
 use crate::catalog::codes::signed;
+use crate::catalog::corrections::awaited;
 use crate::catalog::places::{Bytes, copy_bytes, digest_blob, instance_bytes, quarantine_bytes};
 use crate::db::DbError;
 use crate::failpoint;
@@ -44,7 +45,6 @@ struct Batch<'a> {
 
 /// A row that stands where a new one was to be.
 struct Standing {
-    id: i64,
     same_bytes: bool,
     same_place: bool,
     /// It came on the same association: the row is this very object, recorded before a crash.
@@ -69,23 +69,26 @@ impl Batch<'_> {
         let series = self.hierarchy.series(self.tx, study, &object.identity.series, header)?;
         let class = self.names.uid(self.tx, object.identity.class.as_str())?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
-        if let Some(instance) = replace::instance(self.tx, object, syntax)? {
-            self.receipt(object, from, study, Outcome::Duplicate, Some(instance))?;
-            return Ok(Recorded::Duplicate);
+        if replace::instance(self.tx, object, syntax)?.is_some() {
+            return self.repeated(object, from);
         }
+        if named(self.tx, uid)?.is_some_and(|named| named.renamed) {
+            return Ok(Recorded::Contested);
+        }
+        let awaited = awaited(self.tx, uid)?;
         let stands = self.names.stands(self.tx, &object.place)?;
-        let usual = stands.place.is_some_and(|place| self.hierarchy.is_usual(series, place, uid));
+        let usual = awaited.is_none() && stands.place.is_some_and(|place| self.hierarchy.is_usual(series, place, uid));
         let inserted = self
             .tx
             .prepare_cached(
                 "INSERT INTO instances (uid, series, class, transfer_syntax, number, rows, columns, frames, place,
-                    length, file_size, digest, origin, at, link_folder, link_name, link_modified)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                    length, file_size, digest, origin, at, link_folder, link_name, link_modified, home, correction)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
                  ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 uid,
-                series,
+                awaited.map_or(series, |awaited| awaited.series),
                 class,
                 syntax,
                 text(&header.instance_number),
@@ -101,10 +104,15 @@ impl Batch<'_> {
                 stands.folder,
                 stands.name,
                 stands.modified,
+                awaited.map(|awaited| awaited.home),
+                awaited.and_then(|awaited| awaited.correction),
             ])?;
         if inserted == 1 {
             let id = self.tx.last_insert_rowid();
-            self.hierarchy.filed(self.tx, study, series, object.identity.class.as_str(), header)?;
+            match awaited {
+                None => self.hierarchy.filed(self.tx, study, series, object.identity.class.as_str(), header)?,
+                Some(awaited) => awaited.came(self.tx, id, series)?,
+            }
             self.receipt(object, from, study, Outcome::New, Some(id))?;
             return Ok(Recorded::New);
         }
@@ -112,14 +120,16 @@ impl Batch<'_> {
         if !(standing.same_bytes && standing.same_place) {
             return Ok(Recorded::Contested);
         }
-        if !standing.same_arrival {
-            self.receipt(object, from, study, Outcome::Duplicate, Some(standing.id))?;
-        }
-        Ok(Recorded::Duplicate)
+        if standing.same_arrival { Ok(Recorded::Duplicate) } else { self.repeated(object, from) }
     }
 
     fn variant(&mut self, object: &NewInstance, from: From) -> Result<Recorded, DbError> {
-        let Some(instance) = self.instance(object)? else { return Ok(Recorded::Contested) };
+        let Some(Named { instance, renamed, .. }) = named(self.tx, object.identity.instance.as_str())? else {
+            return Ok(Recorded::Contested);
+        };
+        if renamed {
+            return Ok(Recorded::Contested);
+        }
         let study = self.hierarchy.study(self.tx, &object.identity.study)?;
         let series = self.hierarchy.series(self.tx, study, &object.identity.series, &object.header)?;
         let syntax = self.names.uid(self.tx, object.transfer_syntax.as_str())?;
@@ -194,8 +204,16 @@ impl Batch<'_> {
                 self.now,
             ])?;
         let outcome = if reason.is_some() { Outcome::Quarantined } else { Outcome::Collision };
+        let settled = "SELECT 1 FROM quarantine WHERE place = ?1 AND correction IS NOT NULL";
+        let place = object.place.stored().map(RelativePath::as_str);
+        if inserted == 0 && self.tx.prepare_cached(settled)?.exists([place])? {
+            // A person has said what is to become of it.
+            self.receipt(object, from, study, Outcome::AlreadyMoved, None)?;
+            return Ok(Recorded::AlreadyMoved);
+        }
         if inserted == 1 || !self.standing(QUARANTINED_AT, object, from)?.same_arrival {
-            let instance = if reason.is_none() { self.instance(object)? } else { None };
+            let named = named(self.tx, object.identity.instance.as_str())?;
+            let instance = if reason.is_none() { named.map(|named| named.instance) } else { None };
             self.receipt(object, from, study, outcome, instance)?;
             if let Some(instance) = instance {
                 self.hierarchy.collided(self.tx, study, instance)?;
@@ -206,19 +224,16 @@ impl Batch<'_> {
 
     /// An object whose values are filed already; it left no bytes of its own.
     fn repeated(&mut self, object: &NewInstance, from: From) -> Result<Recorded, DbError> {
-        let Some(instance) = self.instance(object)? else { return Ok(Recorded::Contested) };
+        let Some(Named { instance, moved, .. }) = named(self.tx, object.identity.instance.as_str())? else {
+            return Ok(Recorded::Contested);
+        };
         let study = self.hierarchy.study(self.tx, &object.identity.study)?;
-        self.receipt(object, from, study, Outcome::Duplicate, Some(instance))?;
-        Ok(Recorded::Duplicate)
-    }
-
-    /// The instance that is filed under the object's UID.
-    fn instance(&self, object: &NewInstance) -> Result<Option<i64>, DbError> {
-        Ok(self
-            .tx
-            .prepare_cached("SELECT id FROM instances WHERE uid = ?1")?
-            .query_row([object.identity.instance.as_str()], |row| row.get(0))
-            .optional()?)
+        let (outcome, recorded) = match moved {
+            true => (Outcome::AlreadyMoved, Recorded::AlreadyMoved),
+            false => (Outcome::Duplicate, Recorded::Duplicate),
+        };
+        self.receipt(object, from, study, outcome, Some(instance))?;
+        Ok(recorded)
     }
 
     fn standing_instance(&self, object: &NewInstance, from: From) -> Result<Standing, DbError> {
@@ -233,8 +248,8 @@ impl Batch<'_> {
         self.compare(row, object, from)
     }
 
-    fn compare(&self, row: (Bytes, i64, i64), object: &NewInstance, from: From) -> Result<Standing, DbError> {
-        let (bytes, id, origin) = row;
+    fn compare(&self, row: (Bytes, i64), object: &NewInstance, from: From) -> Result<Standing, DbError> {
+        let (bytes, origin) = row;
         let same_arrival = origin == from.origin
             || self
                 .tx
@@ -249,7 +264,7 @@ impl Batch<'_> {
             (Some(one), Some(other)) => one == other,
             _ => same_place && bytes.place.linked().is_some(),
         };
-        Ok(Standing { id, same_bytes, same_place, same_arrival })
+        Ok(Standing { same_bytes, same_place, same_arrival })
     }
 
     /// Writes down that it arrived, and counts it for the item that it came for.
@@ -324,17 +339,16 @@ pub(in crate::catalog) const NEXT_RECEIPT: &str =
 const INSTANCE_OF: &str = concat!(
     "SELECT ",
     instance_bytes!(),
-    ", i.id, i.origin FROM instances i CROSS JOIN series se ON se.id = i.series
+    ", i.origin FROM instances i CROSS JOIN series se ON se.id = i.series
      LEFT JOIN folders f ON f.id = i.link_folder WHERE i.uid = ?1"
 );
 const COPY_AT: &str = concat!(
     "SELECT ",
     copy_bytes!(),
-    ", c.id, c.origin FROM copies c LEFT JOIN folders f ON f.id = c.link_folder WHERE c.place = ?1"
+    ", c.origin FROM copies c LEFT JOIN folders f ON f.id = c.link_folder WHERE c.place = ?1"
 );
-const QUARANTINED_AT: &str =
-    concat!("SELECT ", quarantine_bytes!(), ", q.id, q.origin FROM quarantine q WHERE q.place = ?1");
+const QUARANTINED_AT: &str = concat!("SELECT ", quarantine_bytes!(), ", q.origin FROM quarantine q WHERE q.place = ?1");
 
-fn standing_row(row: &Row<'_>) -> rusqlite::Result<(Bytes, i64, i64)> {
-    Ok((Bytes::read(row, 0)?, row.get(Bytes::COLUMNS)?, row.get(Bytes::COLUMNS + 1)?))
+fn standing_row(row: &Row<'_>) -> rusqlite::Result<(Bytes, i64)> {
+    Ok((Bytes::read(row, 0)?, row.get(Bytes::COLUMNS)?))
 }

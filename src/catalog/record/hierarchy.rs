@@ -239,6 +239,12 @@ fn patient(known: &mut HashMap<[String; 5], i64>, tx: &Transaction<'_>, header: 
     Ok(id)
 }
 
+/// Lets a study be what a header says, before anything is shown in it.
+pub(in crate::catalog) fn describe_as(tx: &Transaction<'_>, study: i64, header: &Header) -> Result<(), DbError> {
+    let patient = patient(&mut HashMap::new(), tx, header)?;
+    describe(tx, study, patient, header)
+}
+
 /// The study is what its first filed instance says.
 fn describe(tx: &Transaction<'_>, study: i64, patient: i64, header: &Header) -> Result<(), DbError> {
     let physician = text(&header.referring_physician_name);

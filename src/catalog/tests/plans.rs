@@ -44,6 +44,13 @@ fn no_hot_query_scans_or_sorts() {
         links::STUDIES,
         record::EXISTING,
         record::VARIANTS,
+        record::FILED_WITH,
+        corrections::flip::ON,
+        corrections::flip::OFF,
+        corrections::flip::PLACES,
+        corrections::check::STAGED,
+        corrections::check::LATER,
+        corrections::amendments::STEP,
         batch::NEXT_RECEIPT,
         &page,
         &next_window,
@@ -116,7 +123,8 @@ fn queries_are_read_in_the_order_of_an_index_and_without_sorting() {
         (By::Accession.sql(), "SEARCH st USING INDEX studies_accession ((accession_number,rowid)>(?,?))"),
         (By::Uids(level).sql(), "SEARCH st USING INDEX sqlite_autoindex_studies_1 (uid=?)"),
         (By::Uids(QueryLevel::Series).sql(), "SEARCH se USING INDEX sqlite_autoindex_series_1 (uid=?)"),
-        (By::Uids(QueryLevel::Image).sql(), "SEARCH i USING INDEX sqlite_autoindex_instances_1 (uid=?)"),
+        // Filed with that UID, or given it by a correction.
+        (By::Uids(QueryLevel::Image).sql(), "SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"),
         (query::within(level).into(), "SEARCH st USING INDEX studies_patient (patient=? AND rowid>?)"),
         (query::within(QueryLevel::Series).into(), "SEARCH se USING INDEX series_study (study=? AND rowid>?)"),
         (query::within(QueryLevel::Image).into(), "SEARCH i USING INDEX instances_series (series=? AND rowid>?)"),
@@ -124,6 +132,10 @@ fn queries_are_read_in_the_order_of_an_index_and_without_sorting() {
         let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
         assert_eq!(steps[0], index, "{sql}");
         assert!(steps.iter().all(|step| is_flat(step)), "{steps:#?}");
+    }
+    let steps = catalog.db.read_blocking(|c| Ok(plan(c, &By::Uids(QueryLevel::Image).sql()))).unwrap();
+    for index in ["sqlite_autoindex_instances_1 (uid=?)", "correction_instances_new_uid (new_uid=?)"] {
+        assert!(steps.iter().any(|step| step.contains(index)), "{index} {steps:#?}");
     }
     for by in [By::PatientId, By::Name, By::Accession, By::Moment] {
         let steps = catalog.db.read_blocking(|c| Ok(plan(c, by.counting()))).unwrap();
