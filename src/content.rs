@@ -10,11 +10,19 @@
 mod age;
 mod amendment;
 mod attributes;
+pub mod document;
 mod header;
+pub mod keys;
+pub mod measurements;
 mod patient;
 mod plan;
+pub mod references;
 mod refusal;
+pub mod reports;
 mod request;
+#[cfg(test)]
+mod testing;
+pub mod uids;
 mod warning;
 
 use std::sync::Arc;
