@@ -2,6 +2,7 @@
 //! moved or deleted, no name decides what a file is, and no link is followed.
 
 mod archive;
+mod browse;
 mod dicomdir;
 mod identify;
 mod os;
@@ -12,6 +13,7 @@ mod zip;
 #[doc(hidden)]
 pub use archive::read_anything;
 pub use archive::{ArchiveKind, Unpacked, unpack};
+pub use browse::{BrowseError, Listing, browse};
 pub use os::{Folder, Kind, Look};
 pub use sift::{Candidate, Sieve, Sifted, words};
 

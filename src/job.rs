@@ -9,6 +9,7 @@ mod against_source;
 pub mod backoff;
 pub mod control;
 pub mod engine;
+pub mod folders;
 mod get;
 pub mod health;
 mod import;

@@ -8,6 +8,7 @@ mod accounts;
 mod answer;
 mod assets;
 mod download;
+mod folders;
 mod guard;
 mod jobs;
 mod listener;
@@ -120,10 +121,13 @@ impl Web {
             .route("/jobs/{id}", get(jobs::show).post(jobs::act))
             .route("/jobs/{id}/events", get(jobs::events))
             .route("/jobs/{id}/report/{form}", get(jobs::report))
+            .route("/folders", get(folders::list).post(folders::create))
             .route("/studies", get(studies::list))
             .route("/studies/{uid}", get(studies::show))
             .route("/api/v1/jobs", get(jobs::list_json).post(jobs::create_json))
             .route("/api/v1/jobs/{id}", get(jobs::show_json).post(jobs::act_json))
+            .route("/api/v1/folders", get(folders::list_json))
+            .route("/api/v1/imports", post(folders::create_json))
             .route("/api/v1/studies", get(studies::list_json))
             .route("/api/v1/studies/{uid}", get(studies::show_json))
             .fallback(async || Refused::missing("there is no such page"))

@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     drop(catalog);
     let stop = CancellationToken::new();
     let mut told = Told::default();
-    let done = until_stopped(&stop, node::adopt(config, &scope, &stop, &mut |step| told.take(step))).await?;
+    let done = Box::pin(until_stopped(&stop, node::adopt(config, &scope, &stop, &mut |step| told.take(step)))).await?;
     told.finish(global, done)
 }
 

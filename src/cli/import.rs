@@ -1,14 +1,14 @@
 //! `import`: makes a job of folders, or goes on with one, and follows it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::output::count;
 use super::{Exit, Failure, Global, dry_run, log, migrate, output};
 use crate::catalog::{ImportHow, ImportSpec, JobKind, JobSpec};
 use crate::config::Config;
 use crate::dicom::Date;
-use crate::import::{outermost, shown};
+use crate::job::folders;
 use crate::node::{self, DryRun};
 
 /// Take in folders of DICOM files, newest study first, and prove each study
@@ -74,8 +74,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             return Err(Failure::usage(what, "swap them"));
         }
     }
-    let folders = outermost(args.folders.iter().map(|folder| real(folder)).collect::<Result<_, _>>()?);
-    let how = how(&config, &args, &folders)?;
+    let (folders, how) = folders_of(&config, &args)?;
     let spec = JobSpec {
         kind: JobKind::Import,
         source: None,
@@ -100,51 +99,20 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     migrate::carry_on(global, &config, &node.catalog, job.id, args.detach).await
 }
 
-/// The absolute path of a folder that is there, without links.
-fn real(folder: &Path) -> Result<PathBuf, Failure> {
-    let name = shown(folder);
-    let real = folder.canonicalize().map_err(|error| {
-        Failure::usage(
-            format!("the folder {name} cannot be opened: {error}"),
-            "check its name, its permissions, and whether its disk is mounted",
-        )
-    })?;
-    if !real.is_dir() {
-        return Err(Failure::usage(format!("{name} is not a folder"), "name the folder that holds the files"));
-    }
-    Ok(real)
-}
-
-/// What becomes of the files. Those of the storage folder are in their place already.
-fn how(config: &Config, args: &Args, folders: &[PathBuf]) -> Result<ImportHow, Failure> {
-    let storage = config.storage.folder.canonicalize().unwrap_or_else(|_| config.storage.folder.clone());
-    let kept = ["incoming", "quarantine"].map(|part| storage.join(part));
-    if let Some(folder) = folders.iter().find(|folder| kept.iter().any(|kept| folder.starts_with(kept))) {
-        return Err(Failure::usage(
-            format!("{} is where the program keeps what it has not filed", shown(folder)),
-            "see `pacsferry quarantine list`; what is in incoming is seen to by the next worker",
-        ));
-    }
-    let inside = folders.iter().filter(|folder| folder.starts_with(&storage)).count();
-    if inside == folders.len() {
+/// The folders, and what becomes of the files.
+fn folders_of(config: &Config, args: &Args) -> Result<(Vec<PathBuf>, ImportHow), Failure> {
+    let how = match (args.copy, args.link, args.link_only) {
+        (true, ..) => Some(ImportHow::Copy),
+        (_, true, _) => Some(ImportHow::Link),
+        (.., true) => Some(ImportHow::LinkOnly),
+        _ => None,
+    };
+    let found = folders::folders_of(&config.storage.folder, &args.folders, how);
+    let (folders, how) = found.map_err(|error| Failure::usage(error.to_string(), error.remedy()))?;
+    if how == ImportHow::Own {
         log::say("the files lie in the storage folder already: nothing is copied, they only get their entries");
-        return Ok(ImportHow::Own);
     }
-    if inside > 0 {
-        return Err(Failure::usage(
-            "some of the folders lie in the storage folder and some do not",
-            "import them with two commands",
-        ));
-    }
-    match (args.copy, args.link, args.link_only) {
-        (true, ..) => Ok(ImportHow::Copy),
-        (_, true, _) => Ok(ImportHow::Link),
-        (.., true) => Ok(ImportHow::LinkOnly),
-        _ => Err(Failure::usage(
-            "say what is to become of the files",
-            "--copy copies them into the storage folder, --link leaves them where they are",
-        )),
-    }
+    Ok((folders, how))
 }
 
 async fn only_count(global: &Global, config: &Config, spec: &JobSpec) -> Result<Exit, Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::raw::Section;
 use super::values::{listen, non_empty};
@@ -17,6 +18,8 @@ pub struct Web {
     pub listen: SocketAddr,
     /// The host names that it is called by, beside addresses and `localhost`.
     pub names: Vec<String>,
+    /// Folders below which the console shows what there is to import.
+    pub browse: Vec<PathBuf>,
     /// Makes it HTTPS.
     pub tls: Option<ServerTls>,
 }
@@ -37,10 +40,16 @@ pub(super) fn web(s: Section<'_>) -> Web {
     let web = Web {
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         names: s.texts("names", non_empty).unwrap_or_default(),
+        browse: s.texts("browse", absolute).unwrap_or_default(),
         tls: super::tls::server(&s),
     };
     s.finish();
     web
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("write a whole path, from the / on".to_owned()) }
 }
 
 #[cfg(test)]

@@ -142,10 +142,6 @@ async fn begin(web: &Web, Posted { signed, form }: &Posted<NewJob>) -> Result<Jo
     if web.config.borrow().source(&form.source).is_none() {
         return Err(bad(format!("no [[source]] is called `{}`", form.source)));
     }
-    let day = |text: &str| match text.trim() {
-        "" => Ok(None),
-        text => text.parse::<Date>().map(Some).map_err(|_| bad(format!("`{text}` is no date: write YYYY-MM-DD"))),
-    };
     let (from, to) = (day(&form.from)?, day(&form.to)?);
     if from.zip(to).is_some_and(|(from, to)| from > to) {
         return Err(bad("the first day lies after the last".to_owned()));
@@ -160,6 +156,11 @@ async fn begin(web: &Web, Posted { signed, form }: &Posted<NewJob>) -> Result<Jo
         follow: None,
         import: None,
     };
+    take_up(web, signed, spec).await
+}
+
+/// The unfinished job that was asked for the same, or a new one, for the worker.
+pub(super) async fn take_up(web: &Web, signed: &Signed, spec: JobSpec) -> Result<Job, Refused> {
     let job = match web.catalog.unfinished_like(&spec).await? {
         Some(job) => job,
         None => web.catalog.create_job(&spec).await?,
@@ -167,6 +168,15 @@ async fn begin(web: &Web, Posted { signed, form }: &Posted<NewJob>) -> Result<Jo
     control::set_running(&web.catalog, &job).await?;
     tracing::info!(job = job.id, operator = signed.operator.name, "a job was started on the console");
     the_job(web, job.id).await
+}
+
+/// A day of a form; an empty one is none.
+pub(super) fn day(text: &str) -> Result<Option<Date>, Refused> {
+    let wrong = || Refused::new(StatusCode::BAD_REQUEST, format!("`{text}` is no date"), "write YYYY-MM-DD");
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse::<Date>().map(Some).map_err(|_| wrong()),
+    }
 }
 
 pub(super) async fn show(

@@ -215,6 +215,36 @@ fn what_comes_from_elsewhere_is_turned_away() {
     assert!(guessed.collect::<Vec<_>>().contains(&429));
 }
 
+#[test]
+fn a_folder_is_chosen_below_a_root_and_imported_by_the_worker() {
+    let ferry = Ferry::new();
+    let root = ferry.folder().join("disk");
+    std::fs::create_dir_all(root.join("ct")).unwrap();
+    std::fs::copy(&distinct(&samples())[0].path, root.join("ct/1.dcm")).unwrap();
+    ferry.configure(&[]);
+    let settings = ferry.folder().join("pacsferry.toml");
+    let browse = format!("[web]\nbrowse = [\"{}\"]\n", root.display());
+    let text = std::fs::read_to_string(&settings).unwrap().replace("[web]\n", &browse);
+    #[expect(clippy::disallowed_methods, reason = "the configuration of the test")]
+    std::fs::write(&settings, text).unwrap();
+    let node: Server = ferry.serve_with_worker();
+    let worker = Orphan(worker_of(&ferry));
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let page = browser.get(&format!("/folders?path={}", root.display()));
+    assert!(page.status == 200 && page.body.contains(">ct<"), "{}", page.body);
+    assert_eq!(browser.get("/folders?path=/etc").status, 403);
+    assert_eq!(browser.post("/folders", &[("folder", "/etc"), ("how", "copy")]).status, 403);
+    let folder = root.join("ct");
+    let started = browser.post("/folders", &[("folder", folder.to_str().unwrap()), ("how", "link"), ("hash", "yes")]);
+    assert_eq!((started.status, started.header("location")), (303, "/jobs/1"), "{}", started.body);
+    until("the import is done", PATIENCE, || {
+        (browser.get("/api/v1/jobs/1").json()["state"] == "finished").then_some(())
+    });
+    assert_eq!(ferry.filed().len(), 1);
+    drop((node, worker));
+}
+
 /// Files an object whose texts somebody chose who wishes harm.
 fn file_hostile(ferry: &Ferry) {
     let mut elements = Elements::new();
