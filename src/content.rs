@@ -5,24 +5,33 @@
 //! back. What is filed is never touched: an operation is a row with an [`Amendment`](crate::dataset::Amendment), which
 //! every way out applies. Whatever kills the process, either nothing has happened or all of it.
 
-#![expect(dead_code, reason = "the steps that use it follow")]
-
 mod age;
 mod amendment;
 mod attributes;
+mod commit;
 pub mod document;
+mod drafts;
+mod findings;
 mod header;
 pub mod keys;
+mod locks;
+mod look;
+mod measure;
 pub mod measurements;
 mod patient;
 mod plan;
+mod planner;
 pub mod references;
 mod refusal;
 pub mod reports;
 mod request;
+mod rewrite;
 #[cfg(test)]
 mod testing;
+mod told;
+mod turn;
 pub mod uids;
+mod undo;
 mod warning;
 
 use std::sync::Arc;
@@ -36,10 +45,12 @@ use crate::intake::{Intake, IntakeError};
 use crate::outlet::{Outlet, OutletError};
 use crate::store::{Store, StoreError};
 
+pub use commit::Done;
 pub use patient::{Difference, PatientSheet};
 pub use plan::{CopySheet, MeasurementSheet, Plan, ReferenceSheet, SeriesSheet, StudySheet};
 pub use refusal::Refusal;
 pub use request::{Kind, Mode, Request, To, What, Why};
+pub use undo::Undone;
 pub use warning::Warning;
 
 /// The engine. A clone is another handle on the same archive.
@@ -67,7 +78,7 @@ pub enum ContentError {
     Refused(Vec<Refusal>),
     /// The catalog.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(CatalogError),
     /// The storage folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,8 +107,20 @@ fn refused(refusals: &[Refusal]) -> String {
     }
 }
 
+impl From<CatalogError> for ContentError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Correction(error) => ContentError::Refused(vec![error.into()]),
+            error => ContentError::Catalog(error),
+        }
+    }
+}
+
 impl From<Refusal> for ContentError {
     fn from(refusal: Refusal) -> Self {
         ContentError::Refused(vec![refusal])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,14 @@
 //! The impact sheet: what an operation would do, what it brings with it, and what stands against it.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
+use super::rewrite::Draft;
 use super::{Difference, Kind, Mode, PatientSheet, Refusal, Request, Warning, Why};
-use crate::dicom::{SeriesInstanceUid, StudyInstanceUid};
+use crate::catalog::{ObjectFacts, Stamp};
+use crate::dataset::{Amendment, Header};
+use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 
 /// One side of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -126,6 +131,36 @@ pub struct Plan {
     /// What was asked for.
     #[serde(skip)]
     pub(super) request: Request,
+    /// What is done.
+    #[serde(skip)]
+    pub(super) work: Work,
+}
+
+/// What a plan knows that nobody is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    /// What is moved.
+    pub(super) objects: Vec<ObjectFacts>,
+    /// How both studies were when it was made.
+    pub(super) stamps: Vec<Stamp>,
+    /// Of whom and what the destination is, if it is new.
+    pub(super) describes: Option<Box<Header>>,
+    /// What moved objects have in another way.
+    pub(super) amendment: Amendment,
+    /// Whether the destination has exactly one order.
+    pub(super) order_is_known: bool,
+    /// The SOP Instance UIDs that objects get, by their numbers, where they do not keep their own.
+    pub(super) new_uids: HashMap<i64, SopInstanceUid>,
+    /// New UIDs of series, by the old ones, where they do not keep their own.
+    pub(super) new_series: HashMap<SeriesInstanceUid, SeriesInstanceUid>,
+    /// What is different in single objects.
+    pub(super) patches: HashMap<i64, Amendment>,
+    /// What is written.
+    pub(super) drafts: Vec<Draft>,
+    /// Objects that are shown nowhere from then on.
+    pub(super) hidden: Vec<i64>,
+    /// Studies that the AI platform is to scan again.
+    pub(super) rescan: Vec<StudyInstanceUid>,
 }
 
 impl Plan {
@@ -142,6 +177,12 @@ impl Plan {
     /// Where they go.
     pub fn destination(&self) -> StudyInstanceUid {
         StudyInstanceUid::new(&self.destination.uid)
+    }
+
+    /// The sheet as it is kept with the operation.
+    pub(super) fn to_json(&self) -> String {
+        // Nothing in it can fail to be written: no keys but texts, no numbers but whole ones.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// The series that are moved, by their old UIDs.

@@ -3,7 +3,9 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::config::{Operator, Privilege};
+use super::{Mode, Plan};
+use crate::catalog::{CorrectionError, CorrectionState, StudyFacts};
+use crate::config::{Config, Operator, Privilege};
 use crate::dicom::StudyInstanceUid;
 
 /// Why an operation is refused.
@@ -42,6 +44,17 @@ pub enum Refusal {
     Empty {
         /// Which.
         study: StudyInstanceUid,
+    },
+    /// Everything that is to be moved was made by the AI platform.
+    #[error("what is to be moved are findings of the AI platform, which it makes anew for the study where they belong")]
+    OnlyFindings,
+    /// References or measurements cannot be repaired.
+    #[error("instance {instance} cannot be made to follow: {why}")]
+    Tangled {
+        /// Which.
+        instance: String,
+        /// Why.
+        why: String,
     },
     /// More than one operation takes.
     #[error("{what} are more than the {limit} that one operation takes")]
@@ -165,6 +178,8 @@ impl Refusal {
             Refusal::Unknown { .. } => "unknown",
             Refusal::SeveralStudies { .. } => "several-studies",
             Refusal::Empty { .. } => "empty",
+            Refusal::OnlyFindings => "only-findings",
+            Refusal::Tangled { .. } => "tangled",
             Refusal::TooMany { .. } => "too-many",
             Refusal::SameStudy { .. } => "same-study",
             Refusal::NewStudy { .. } => "new-study",
@@ -198,6 +213,8 @@ impl Refusal {
                 "say which one is meant with `--from STUDY`, or move them one after the other"
             }
             Refusal::Empty { .. } => "look with `pacsferry find` where its objects are",
+            Refusal::OnlyFindings => "move the images that they were made of, or ask with `pacsferry rescan` for new ones",
+            Refusal::Tangled { .. } => "have it corrected where it was made",
             Refusal::TooMany { .. } => "do it in several operations",
             Refusal::SameStudy { .. } => "name another study as the destination",
             Refusal::NewStudy { .. } => "leave the UID out, and one is made",
@@ -232,6 +249,74 @@ impl Serialize for Refusal {
         out.serialize_field("message", &self.to_string())?;
         out.serialize_field("remedy", self.remedy())?;
         out.end()
+    }
+}
+
+/// What it takes to do what is planned.
+pub(super) fn needed(plan: &Plan) -> Vec<(Privilege, &'static str)> {
+    let has_left = plan.mode == Mode::Local && !plan.source.copies.is_empty();
+    let all = [
+        (true, Privilege::Content, "move objects between studies"),
+        (!plan.same_patient, Privilege::AcrossPatients, "move objects to another patient"),
+        (has_left && plan.request.force_local, Privilege::ForceLocal, "correct locally what others hold copies of"),
+    ];
+    all.into_iter().filter(|(needs, ..)| *needs).map(|(_, privilege, doing)| (privilege, doing)).collect()
+}
+
+/// What stands against changing a study.
+pub(super) fn of_study(facts: &StudyFacts, who: &Operator, config: &Config) -> Vec<Refusal> {
+    let study = || facts.uid.clone();
+    let mut refusals = Vec::new();
+    if let Some(lock) = &facts.lock {
+        match lock.is_manual() {
+            true if lock.owner == who.name => {}
+            true => refusals.push(locked(study(), &lock.owner, lock.since, &lock.reason)),
+            false => refusals.push(Refusal::Busy { study: study() }),
+        }
+    }
+    if let Some(busy) = facts.busy.first() {
+        let of = if busy.source.is_empty() { "an import".to_owned() } else { format!("from {}", busy.source) };
+        refusals.push(Refusal::Filing { study: study(), what: format!("job {} ({of})", busy.job) });
+    }
+    let cardiovascular = |name: &String| config.source(name).is_some_and(|source| source.cardiovascular);
+    if facts.cv_migrated || facts.sources.iter().any(cardiovascular) {
+        refusals.push(Refusal::Cardiovascular { study: study() });
+    }
+    refusals
+}
+
+fn locked(study: StudyInstanceUid, by: &str, since: i64, reason: &str) -> Refusal {
+    let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
+    let since = since.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    Refusal::Locked { study, by: by.to_owned(), since, reason: reason.to_owned() }
+}
+
+impl From<CorrectionError> for Refusal {
+    fn from(error: CorrectionError) -> Self {
+        match error {
+            CorrectionError::Unknown(id) => Refusal::NoSuchOperation(id),
+            CorrectionError::State { id, state } => Refusal::NotInForce {
+                operation: id,
+                why: match state {
+                    CorrectionState::Staged => "it has not been done yet",
+                    CorrectionState::Active => "it is in force",
+                    CorrectionState::Undone => "it has been undone already",
+                },
+            },
+            CorrectionError::Changed(study) => Refusal::Changed { what: format!("study {study} has changed") },
+            CorrectionError::Taken(objects) => {
+                Refusal::Changed { what: format!("another operation has changed {objects} of the objects") }
+            }
+            CorrectionError::NotFiled(documents) => {
+                Refusal::Changed { what: format!("{documents} documents that belong to it could not be filed") }
+            }
+            CorrectionError::BuiltOn { id, by } => Refusal::BuiltUpon { operation: id, later: by },
+            CorrectionError::Locked { study, owner, since, reason } => locked(study, &owner, since, &reason),
+            CorrectionError::NotLocked(study) => Refusal::NotLocked(study),
+            CorrectionError::NoSuchStudy(study) => {
+                Refusal::Unknown { level: "study", uid: study.to_string(), within: None }
+            }
+        }
     }
 }
 

@@ -78,6 +78,17 @@ pub struct Request {
     pub companions: bool,
 }
 
+impl Kind {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Reallocate => "reallocate",
+            Kind::Merge => "merge",
+            Kind::Split => "split",
+        }
+    }
+}
+
 impl Why {
     /// Reads `CODE` or `CODE:TEXT`.
     pub fn parse(text: &str) -> Why {

@@ -1,0 +1,61 @@
+//! Locks that people set: nobody else changes the study until they take them away.
+
+use super::{Content, ContentError, Refusal, Why, refusal, told};
+use crate::audit::{AuditOutcome, CorrectionAction};
+use crate::catalog::StudyLock;
+use crate::config::{Operator, Privilege};
+use crate::dicom::StudyInstanceUid;
+
+impl Content {
+    /// Locks a study until it is unlocked.
+    pub async fn lock(&self, study: &StudyInstanceUid, reason: &str, who: &Operator) -> Result<StudyLock, ContentError> {
+        let locked = self.try_lock(study, reason, who).await;
+        self.tell_of_lock(CorrectionAction::Lock, study, reason, who, locked).await
+    }
+
+    async fn try_lock(&self, study: &StudyInstanceUid, reason: &str, who: &Operator) -> Result<StudyLock, ContentError> {
+        refusal::check(who, Privilege::Content, "lock studies")?;
+        self.catalog.release_dead_locks().await?;
+        Ok(self.catalog.lock_study(study, &who.name, reason).await?)
+    }
+
+    /// Takes the lock of a study away; what it was.
+    pub async fn unlock(&self, study: &StudyInstanceUid, reason: &str, who: &Operator) -> Result<StudyLock, ContentError> {
+        let unlocked = self.try_unlock(study, who).await;
+        self.tell_of_lock(CorrectionAction::Unlock, study, reason, who, unlocked).await
+    }
+
+    async fn try_unlock(&self, study: &StudyInstanceUid, who: &Operator) -> Result<StudyLock, ContentError> {
+        refusal::check(who, Privilege::Content, "unlock studies")?;
+        self.catalog.release_dead_locks().await?;
+        let locks = self.catalog.study_locks().await?;
+        match locks.into_iter().find(|lock| lock.study == *study) {
+            None => return Err(Refusal::NotLocked(study.clone()).into()),
+            // It ends by itself, and takes its lock with it.
+            Some(lock) if !lock.is_manual() => return Err(Refusal::Busy { study: study.clone() }.into()),
+            Some(lock) if lock.owner != who.name => {
+                refusal::check(who, Privilege::Unlock, "take away the lock of somebody else")?;
+            }
+            Some(_) => {}
+        }
+        Ok(self.catalog.unlock_study(study).await?)
+    }
+
+    async fn tell_of_lock(
+        &self,
+        action: CorrectionAction,
+        study: &StudyInstanceUid,
+        reason: &str,
+        who: &Operator,
+        done: Result<StudyLock, ContentError>,
+    ) -> Result<StudyLock, ContentError> {
+        let outcome = match &done {
+            Ok(_) => AuditOutcome::Success,
+            Err(error @ ContentError::Refused(_)) => AuditOutcome::Minor(error.to_string()),
+            Err(_) => return done,
+        };
+        let why = Why { code: String::new(), text: reason.to_owned() };
+        self.audit.write(told::of_studies(action, None, vec![study.to_string()], &why, who, outcome)).await?;
+        done
+    }
+}

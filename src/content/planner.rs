@@ -1,0 +1,429 @@
+//! Makes a plan: finds what is meant, reads what both sides say of themselves, and collects what stands against it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use super::amendment::{Stamp, Target, only_order};
+use super::findings::{self, Findings};
+use super::look::{self, Side};
+use super::patient::{differences, differing};
+use super::plan::{CopySheet, Plan, SeriesSheet, StudySheet, Work};
+use super::refusal::{self, check};
+use super::rewrite::Rewriting;
+use super::{Content, ContentError, Kind, Mode, PatientSheet, Refusal, Request, To, Warning, What, Why, attributes};
+use crate::catalog::{Departure, ObjectFacts, Selection, StudyFacts};
+use crate::config::{Operator, Privilege};
+use crate::dataset::{Tree, UidKind};
+use crate::dicom::{SeriesInstanceUid, StudyInstanceUid, tags};
+
+/// The most objects that one operation moves.
+const MOST_OBJECTS: usize = 200_000;
+/// The most UIDs that a request names.
+const MOST_NAMED: usize = 10_000;
+/// A study into which something has come within this time is being filed into.
+const QUIET: Duration = Duration::from_secs(1);
+/// So long it is waited until that is over.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+impl Content {
+    /// Thinks an operation through: reads only. What stands against it is in the plan; an error is what keeps one from being
+    /// made at all.
+    pub async fn plan(&self, request: &Request, who: &Operator) -> Result<Plan, ContentError> {
+        if !who.may(Privilege::Content) {
+            check(who, Privilege::View, "see what an operation would do")?;
+        }
+        let objects = self.objects_of(request).await?;
+        let source_uid = one_study(&objects, request)?;
+        self.quiet(&source_uid).await?;
+        let source = self.known_study(&source_uid).await?;
+        let (to, destination) = self.destination(request, &source).await?;
+        let findings = findings::of(self, &source, destination.as_ref()).await?;
+        let objects = findings.spared(objects)?;
+        let planner = Planner { content: self, request, who, objects, findings, source, to, destination };
+        planner.plan().await
+    }
+
+    /// Waits until nothing comes any more, for a short while: an association that ends just now is none in the way.
+    async fn quiet(&self, study: &StudyInstanceUid) -> Result<(), ContentError> {
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let facts = self.catalog.study_facts(study).await?;
+            let Some(rest) = facts.and_then(|facts| rest_of_quiet(&facts)) else { return Ok(()) };
+            tokio::time::sleep(rest).await;
+        }
+        Ok(())
+    }
+
+    /// Everything that is to be moved, as it is shown.
+    async fn objects_of(&self, request: &Request) -> Result<Vec<ObjectFacts>, ContentError> {
+        if request.what.named() > MOST_NAMED {
+            return Err(Refusal::TooMany { what: "the UIDs that are named".into(), limit: MOST_NAMED }.into());
+        }
+        let mut selection = Selection { studies: request.from.iter().cloned().collect(), ..Selection::default() };
+        match &request.what {
+            What::Series(uids) => selection.series.clone_from(uids),
+            What::Instances(uids) => selection.instances.clone_from(uids),
+            What::Study(uid) => selection.studies = vec![uid.clone()],
+        }
+        let objects = look::objects(&self.catalog, &selection, MOST_OBJECTS).await?;
+        let missing = |level, uid: &str| Refusal::Unknown { level, uid: uid.to_owned(), within: request.from.clone() };
+        match &request.what {
+            What::Series(uids) => {
+                let found = |uid: &&SeriesInstanceUid| objects.iter().any(|object| object.series == **uid);
+                if let Some(uid) = uids.iter().find(|uid| !found(uid)) {
+                    return Err(missing("series", uid.as_str()).into());
+                }
+            }
+            What::Instances(uids) => {
+                let shown: HashSet<_> = objects.iter().map(|object| &object.shown).collect();
+                if let Some(uid) = uids.iter().find(|uid| !shown.contains(uid)) {
+                    return Err(missing("instance", uid.as_str()).into());
+                }
+            }
+            What::Study(uid) if objects.is_empty() => {
+                self.known_study(uid).await?;
+                return Err(Refusal::Empty { study: uid.clone() }.into());
+            }
+            What::Study(_) => {}
+        }
+        Ok(objects)
+    }
+
+    /// A study in which something is shown, or was.
+    pub(super) async fn known_study(&self, uid: &StudyInstanceUid) -> Result<StudyFacts, ContentError> {
+        let facts = self.catalog.study_facts(uid).await?;
+        let known = facts.filter(|facts| facts.instances > 0 || facts.patient.is_some());
+        let unknown = || Refusal::Unknown { level: "study", uid: uid.to_string(), within: None };
+        known.ok_or_else(|| unknown().into())
+    }
+
+    /// Where the objects go, and what is known of it; nothing is known of a new study.
+    async fn destination(
+        &self,
+        request: &Request,
+        source: &StudyFacts,
+    ) -> Result<(StudyInstanceUid, Option<StudyFacts>), ContentError> {
+        match &request.to {
+            To::Study(uid) if *uid == source.uid => Err(Refusal::SameStudy { study: uid.clone() }.into()),
+            To::Study(uid) => Ok((uid.clone(), Some(self.known_study(uid).await?))),
+            To::New(None) => Ok((new_study_uid(), None)),
+            To::New(Some(uid)) => {
+                let refuse = |why| Err(Refusal::NewStudy { uid: uid.to_string(), why }.into());
+                if !uid.is_conformant() {
+                    return refuse("it is no UID");
+                }
+                match self.catalog.study_facts(uid).await? {
+                    Some(facts) if facts.instances > 0 || facts.patient.is_some() => refuse("a study has it already"),
+                    _ => Ok((uid.clone(), None)),
+                }
+            }
+        }
+    }
+}
+
+fn rest_of_quiet(facts: &StudyFacts) -> Option<Duration> {
+    let since = facts.last_arrival.map(|last| jiff::Timestamp::now().as_millisecond().saturating_sub(last))?;
+    let since = Duration::from_millis(u64::try_from(since).unwrap_or(0));
+    QUIET.checked_sub(since).filter(|rest| !rest.is_zero())
+}
+
+/// A UID that nobody else has: 2.25 and the number of a random UUID (PS3.5 §B.2).
+fn new_study_uid() -> StudyInstanceUid {
+    let random = fastrand::u128(..);
+    let version = random & !(0xF << 76) | 0x4 << 76;
+    let variant = version & !(0x3 << 62) | 0x2 << 62;
+    StudyInstanceUid::new(&format!("2.25.{variant}"))
+}
+
+/// The study that all of the objects are in.
+fn one_study(objects: &[ObjectFacts], request: &Request) -> Result<StudyInstanceUid, Refusal> {
+    let mut studies: Vec<&StudyInstanceUid> = objects.iter().map(|object| &object.study).collect();
+    studies.sort();
+    studies.dedup();
+    match studies.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Refusal::Unknown { level: "object", uid: format!("{:?}", request.what), within: None }),
+        several => Err(Refusal::SeveralStudies {
+            studies: several.len(),
+            first: several.iter().take(5).map(ToString::to_string).collect(),
+        }),
+    }
+}
+
+struct Planner<'a> {
+    content: &'a Content,
+    request: &'a Request,
+    who: &'a Operator,
+    objects: Vec<ObjectFacts>,
+    findings: Findings,
+    source: StudyFacts,
+    to: StudyInstanceUid,
+    destination: Option<StudyFacts>,
+}
+
+impl Planner<'_> {
+    async fn plan(mut self) -> Result<Plan, ContentError> {
+        let Content { catalog, outlet, config, .. } = self.content;
+        let configured = if config.content.iocm { Mode::Iocm } else { Mode::Local };
+        let mode = self.request.mode.unwrap_or(configured);
+        let (stamp, name) = (self.stamp(), format!("{:032x}", fastrand::u128(..)));
+        let (from, to) = (self.source.uid.clone(), self.to.clone());
+        let rewriting = Rewriting { content: self.content, mode, name: &name, stamp: &stamp, from: &from, to: &to };
+        let mut staying = self.others_in(&self.source).await?;
+        let along = match self.request.companions {
+            true => rewriting.companions(&self.objects, &staying).await?,
+            false => Vec::new(),
+        };
+        let going: HashSet<i64> = along.iter().map(|object| object.id).collect();
+        staying.retain(|object| !going.contains(&object.id));
+        self.objects.extend(along);
+        let there = match &self.destination {
+            Some(facts) => self.others_in(facts).await?,
+            None => Vec::new(),
+        };
+        let moving = look::of_objects(catalog, outlet, &self.objects).await?;
+        let target = match &self.destination {
+            Some(facts) => look::of_study(catalog, outlet, facts).await?,
+            // A study of its own is that of the same patient, with the same order.
+            None => Side { source: look::Known::Shown, ..moving.clone() },
+        };
+        let (theirs, ours) = (PatientSheet::of(&target.header), PatientSheet::of(&moving.header));
+        let split = self.request.kind() == Kind::Split;
+        let same_patient = split || moving.headers.iter().all(|header| PatientSheet::of(header).is(&theirs));
+        let order = only_order(&target.headers).cloned();
+        let amended = Target { study: &self.to, header: &target.header, order: order.as_ref(), same_patient };
+        let mut amendment = amended.amendment(&stamp);
+        let rewritten = rewriting.rewrite(&self.objects, &staying, &there, &head(&moving.header), &self.reason()).await?;
+        for (old, new) in &rewritten.renamed {
+            amendment.uids.insert(UidKind::Instance, (**old).clone(), (**new).clone());
+        }
+        let age = amended.age();
+        let copies = self.copies().await?;
+        let mut plan = Plan {
+            kind: self.request.kind(),
+            mode,
+            why: self.request.why.clone(),
+            source: sheet(&self.source, ours),
+            destination: self.destination_sheet(theirs, &target.header).await?,
+            same_patient,
+            patient_differences: differences(&moving.header, &target.header),
+            study_differences: differing(attributes::STUDY, &moving.header, &target.header),
+            series: self.series(&rewritten.series),
+            objects: self.objects.len() as u64,
+            linked_files: self.objects.iter().filter(|object| object.linked).count() as u64,
+            references: rewritten.references,
+            measurements: rewritten.measurements,
+            warnings: rewritten.warnings,
+            refusals: Vec::new(),
+            request: self.request.clone(),
+            work: Work {
+                objects: self.objects.clone(),
+                stamps: self.stamps(),
+                describes: self.destination.is_none().then(|| Box::new(look::header_of(&moving.header))),
+                amendment,
+                order_is_known: order.is_some(),
+                new_uids: rewritten.uids,
+                new_series: rewritten.series,
+                patches: rewritten.patches,
+                drafts: rewritten.drafts,
+                hidden: self.findings.all().chain(rewritten.replaced).collect(),
+                rescan: Vec::new(),
+            },
+        };
+        plan.source.copies = copies;
+        let Findings { source: here, destination: there } = &self.findings;
+        (plan.source.findings, plan.destination.findings) = (here.len() as u64, there.len() as u64);
+        plan.source.objects_after = plan.source.objects.saturating_sub(plan.objects + plan.source.findings);
+        plan.destination.objects_after =
+            plan.destination.objects.saturating_sub(plan.destination.findings) + plan.objects;
+        if !self.findings.is_empty() {
+            let left = Some(&self.source.uid).filter(|_| plan.source.objects_after > 0);
+            plan.work.rescan = left.into_iter().chain([&self.to]).cloned().collect();
+        }
+        if !going.is_empty() {
+            plan.warnings.push(Warning::Companions { objects: going.len() });
+        }
+        self.warn(&mut plan, &moving, &target, age).await?;
+        self.refuse(&mut plan);
+        Ok(plan)
+    }
+
+    fn stamp(&self) -> Stamp {
+        let config = &self.content.config;
+        let charset = |source: &crate::config::Source| source.charset.clone();
+        let mut charsets: Vec<_> =
+            self.source.sources.iter().filter_map(|name| config.source(name)).filter_map(charset).collect();
+        charsets.dedup();
+        let kind = match self.request.kind() {
+            Kind::Reallocate => "Moved to another study",
+            Kind::Merge => "Merged into another study",
+            Kind::Split => "Moved to a study of its own",
+        };
+        Stamp {
+            system: config.node.ae_title.as_str().to_owned(),
+            description: kind.to_owned(),
+            at: jiff::Timestamp::now().as_millisecond(),
+            // Only where all of them agree on it.
+            default_charset: charsets.pop().filter(|_| charsets.is_empty()),
+        }
+    }
+
+    fn stamps(&self) -> Vec<crate::catalog::Stamp> {
+        let destination = self.destination.iter().map(|facts| facts.stamp.clone());
+        std::iter::once(self.source.stamp.clone()).chain(destination).collect()
+    }
+
+    /// What a study shows beside findings and what is moved.
+    async fn others_in(&self, facts: &StudyFacts) -> Result<Vec<ObjectFacts>, ContentError> {
+        let selection = Selection { studies: vec![facts.uid.clone()], ..Selection::default() };
+        let mut objects = look::objects(&self.content.catalog, &selection, MOST_OBJECTS).await?;
+        let apart: HashSet<i64> = self.objects.iter().map(|object| object.id).chain(self.findings.all()).collect();
+        objects.retain(|object| !apart.contains(&object.id));
+        Ok(objects)
+    }
+
+    /// Why, as a rejection note tells it.
+    fn reason(&self) -> String {
+        let Why { code, text } = &self.request.why;
+        if text.is_empty() { code.clone() } else { text.clone() }
+    }
+
+    /// What is moved, by series.
+    fn series(&self, new: &HashMap<SeriesInstanceUid, SeriesInstanceUid>) -> Vec<SeriesSheet> {
+        let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+        for object in &self.objects {
+            *counts.entry(object.series_id).or_default() += 1;
+        }
+        let of = |facts: &crate::catalog::SeriesFacts| {
+            counts.get(&facts.id).map(|objects| SeriesSheet {
+                uid: facts.uid.to_string(),
+                new_uid: new.get(&facts.uid).unwrap_or(&facts.uid).to_string(),
+                modality: facts.modality.clone(),
+                number: facts.number.clone(),
+                description: facts.description.clone(),
+                objects: *objects,
+                part: *objects < facts.instances,
+            })
+        };
+        self.source.series.iter().filter_map(of).collect()
+    }
+
+    /// Which nodes have copies of what is moved.
+    async fn copies(&self) -> Result<Vec<CopySheet>, ContentError> {
+        let mut series: Vec<i64> = self.objects.iter().map(|object| object.series_id).collect();
+        series.sort_unstable();
+        series.dedup();
+        Ok(self.copies_of(self.content.catalog.departures(&series).await?))
+    }
+
+    fn copies_of(&self, departures: Vec<Departure>) -> Vec<CopySheet> {
+        let mut copies: BTreeMap<String, CopySheet> = BTreeMap::new();
+        for Departure { peer, last, instances, .. } in departures {
+            let told = self.content.config.peers.iter().any(|known| known.ae_title.as_str() == peer && known.corrections);
+            let copy = copies.entry(peer.clone()).or_insert(CopySheet { node: peer, objects: 0, last, told });
+            copy.objects += instances;
+            copy.last = copy.last.max(last);
+        }
+        copies.into_values().collect()
+    }
+
+    async fn destination_sheet(&self, patient: PatientSheet, header: &Tree) -> Result<StudySheet, ContentError> {
+        let Some(facts) = &self.destination else {
+            let text = |tag| header.text(tag).unwrap_or_default().to_owned();
+            return Ok(StudySheet {
+                uid: self.to.to_string(),
+                exists: false,
+                patient,
+                date: text(tags::STUDY_DATE),
+                accession_number: text(tags::ACCESSION_NUMBER),
+                description: text(tags::STUDY_DESCRIPTION),
+                objects: 0,
+                objects_after: 0,
+                copies: Vec::new(),
+                findings: 0,
+            });
+        };
+        let mut sheet = sheet(facts, patient);
+        sheet.copies = self.copies_of(self.content.catalog.departures_of_study(&facts.uid).await?);
+        Ok(sheet)
+    }
+
+    async fn warn(&self, plan: &mut Plan, moving: &Side, target: &Side, age: Option<String>) -> Result<(), ContentError> {
+        let quarantined = self.content.catalog.quarantined_of_study(&self.source.uid).await?.len() as u64;
+        let patients: Vec<_> = moving.headers.iter().map(PatientSheet::of).collect();
+        let several = patients.iter().any(|one| patients.first().is_some_and(|first| !one.is(first) && one != first));
+        let had_order = moving.headers.iter().any(|header| attributes::ORDER.iter().any(|tag| header.contains(*tag)));
+        let untold = plan.source.copies.iter().filter(|copy| !copy.told).map(|copy| copy.node.clone()).collect();
+        let copies = Warning::Copies { nodes: plan.source.copies.len(), mode: plan.mode, untold };
+        let all = [
+            (!plan.same_patient, Warning::OtherPatient),
+            (!plan.same_patient, Warning::PatientStudyRemoved { age }),
+            (several, Warning::SeveralPatients),
+            (had_order && !plan.work.order_is_known, Warning::OrderRemoved),
+            (target.source == look::Known::Catalog, Warning::EmptyDestination),
+            (moving.signed > 0, Warning::Signed { objects: moving.signed }),
+            (plan.linked_files > 0, Warning::Linked { files: plan.linked_files }),
+            (!plan.source.copies.is_empty(), copies),
+            (plan.source.objects_after == 0, Warning::SourceEmptied),
+            (!self.findings.is_empty(), Warning::Findings { objects: self.findings.all().count() as u64 }),
+            (quarantined > 0, Warning::Quarantined { objects: quarantined }),
+        ];
+        plan.warnings.extend(all.into_iter().filter(|(is, _)| *is).map(|(_, warning)| warning));
+        Ok(())
+    }
+
+    /// Everything that stands against it.
+    fn refuse(&self, plan: &mut Plan) {
+        let mut refusals: Vec<Refusal> = refusal::needed(plan)
+            .into_iter()
+            .filter_map(|(privilege, doing)| check(self.who, privilege, doing).err())
+            .collect();
+        for facts in std::iter::once(&self.source).chain(&self.destination) {
+            refusals.extend(refusal::of_study(facts, self.who, &self.content.config));
+            if rest_of_quiet(facts).is_some() {
+                refusals.push(Refusal::Filing { study: facts.uid.clone(), what: "an association".into() });
+            }
+        }
+        if !plan.same_patient && !self.request.patient_confirmed {
+            refusals.push(Refusal::PatientNotConfirmed);
+        }
+        if plan.mode == Mode::Local && !plan.source.copies.is_empty() && !self.request.force_local {
+            refusals.push(Refusal::HasLeft { to: plan.source.copies.iter().map(|copy| copy.node.clone()).collect() });
+        }
+        let replaced = plan.references.iter().filter(|reference| reference.replaced).count();
+        let documents = plan.references.iter().filter(|reference| reference.replaced && reference.verified).count();
+        if documents > 0 && !self.request.documents_confirmed {
+            refusals.push(Refusal::DocumentsNotConfirmed { documents });
+        }
+        if replaced > 0 {
+            plan.warnings.push(Warning::Replaced { objects: replaced, documents });
+        }
+        plan.refusals = refusals;
+    }
+}
+
+/// What an object says of its patient and its study, and nothing else.
+fn head(header: &Tree) -> Tree {
+    let mut head = Tree::new();
+    for &tag in attributes::PATIENT.iter().chain(attributes::STUDY) {
+        if let Some(node) = header.get(tag) {
+            head.put(tag, node.clone());
+        }
+    }
+    head
+}
+
+fn sheet(facts: &StudyFacts, patient: PatientSheet) -> StudySheet {
+    StudySheet {
+        uid: facts.uid.to_string(),
+        exists: true,
+        patient,
+        date: facts.study_date.clone(),
+        accession_number: facts.accession_number.clone(),
+        description: facts.description.clone(),
+        objects: facts.instances,
+        objects_after: facts.instances,
+        copies: Vec::new(),
+        findings: 0,
+    }
+}

@@ -1,0 +1,85 @@
+//! Takes an operation back, as long as nothing was built on it.
+
+use serde::Serialize;
+
+use super::turn::Turn;
+use super::{Content, ContentError, Refusal, Warning, Why, refusal, told};
+use crate::audit::AuditOutcome;
+use crate::catalog::{Along, Correction, CorrectionMode, StagedCorrection};
+use crate::config::{Operator, Privilege};
+use crate::failpoint;
+
+/// What was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// The number of the operation.
+    pub operation: i64,
+    /// Objects that it had moved.
+    pub objects: u64,
+    /// The study that they are shown in again.
+    pub source: String,
+    /// The study that they were moved to.
+    pub destination: String,
+    /// What should be known.
+    pub warnings: Vec<Warning>,
+}
+
+impl Content {
+    /// Takes an operation back: everything it moved is shown as before.
+    pub async fn undo(&self, operation: i64, why: &Why, who: &Operator) -> Result<Undone, ContentError> {
+        let Some(correction) = self.catalog.correction(operation).await? else {
+            return Err(Refusal::NoSuchOperation(operation).into());
+        };
+        match self.try_undo(&correction, why, who).await {
+            Err(ContentError::Refused(refusals)) => {
+                let outcome = AuditOutcome::Minor(refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "));
+                self.audit.write(told::of_undo(&correction, why, who, outcome)).await?;
+                Err(ContentError::Refused(refusals))
+            }
+            other => other,
+        }
+    }
+
+    async fn try_undo(&self, correction: &Correction, why: &Why, who: &Operator) -> Result<Undone, ContentError> {
+        refusal::check(who, Privilege::Undo, "take an operation back")?;
+        let id = correction.id;
+        self.catalog.can_undo(id, &who.name).await?;
+        let studies = [correction.source.clone(), correction.destination.clone()];
+        let turn = Turn::take(&self.catalog, &studies, who, "undo").await?;
+        let undone = self.take_back(correction, why, who).await;
+        turn.end().await?;
+        undone?;
+        let told = correction.mode == CorrectionMode::Iocm;
+        Ok(Undone {
+            operation: id,
+            objects: correction.moved,
+            source: correction.source.to_string(),
+            destination: correction.destination.to_string(),
+            warnings: told.then_some(Warning::NoRevocation).into_iter().collect(),
+        })
+    }
+
+    async fn take_back(&self, correction: &Correction, why: &Why, who: &Operator) -> Result<(), ContentError> {
+        // Nobody else can have built on it since: both studies are locked.
+        self.catalog.can_undo(correction.id, &who.name).await?;
+        let told = told::of_undo(correction, why, who, AuditOutcome::Success);
+        let along = Along { audit: vec![self.audit.entry(told).await?], errands: Vec::new() };
+        Ok(self.catalog.undo_correction(correction.id, &who.name, along).await?)
+    }
+
+    /// Takes away what a process left that died before the flip: nobody has seen any of it.
+    pub async fn remove_leftovers(&self) -> Result<usize, ContentError> {
+        self.catalog.release_dead_locks().await?;
+        let dead = self.catalog.dead_staged().await?;
+        for staged in &dead {
+            self.withdraw(staged).await?;
+            tracing::info!(operation = staged.id, "removed what was staged by a process that is gone");
+        }
+        Ok(dead.len())
+    }
+
+    /// Takes away what was staged.
+    pub(super) async fn withdraw(&self, staged: &StagedCorrection) -> Result<(), ContentError> {
+        Ok(self.catalog.remove_staged(staged.id).await?)
+    }
+}
