@@ -11,6 +11,7 @@ mod awaited;
 pub(super) mod check;
 pub(super) mod counts;
 mod facts;
+mod filed;
 pub(super) mod flip;
 mod list;
 mod locks;

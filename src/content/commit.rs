@@ -37,7 +37,8 @@ impl Content {
     pub async fn commit(&self, plan: &Plan, who: &Operator) -> Result<Done, ContentError> {
         match self.try_commit(plan, who).await {
             Err(ContentError::Refused(refusals)) => {
-                let outcome = AuditOutcome::Minor(refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "));
+                let outcome =
+                    AuditOutcome::Minor(refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "));
                 self.audit.write(told::of_plan(plan, who, None, outcome)).await?;
                 Err(ContentError::Refused(refusals))
             }
@@ -47,7 +48,8 @@ impl Content {
 
     async fn try_commit(&self, plan: &Plan, who: &Operator) -> Result<Done, ContentError> {
         // The plan may have been made by somebody else.
-        let privileges = refusal::needed(plan).into_iter().filter_map(|(needs, what)| refusal::check(who, needs, what).err());
+        let privileges =
+            refusal::needed(plan).into_iter().filter_map(|(needs, what)| refusal::check(who, needs, what).err());
         let mut refusals: Vec<Refusal> = privileges.collect();
         refusals.extend(plan.refusals.iter().filter(|refusal| !matches!(refusal, Refusal::Privilege { .. })).cloned());
         if !refusals.is_empty() {
@@ -97,17 +99,15 @@ impl Content {
     /// Who has to be told what.
     async fn errands(&self, plan: &Plan, id: i64) -> Result<Vec<Errand>, ContentError> {
         let reason = format!("objects were moved ({})", plan.kind.as_str());
-        let rescan = plan.work.rescan.iter().map(|study| Errand::Rescan { study: study.clone(), reason: reason.clone() });
+        let rescan =
+            plan.work.rescan.iter().map(|study| Errand::Rescan { study: study.clone(), reason: reason.clone() });
         let mut errands: Vec<Errand> = rescan.collect();
         let told = plan.source.copies.iter().filter(|copy| plan.mode == Mode::Iocm && copy.told);
         let mut told = told.peekable();
         if told.peek().is_some() {
             let first = self.notes(plan, id).await?;
-            let publish = |peer: &str| Errand::Publish {
-                peer: peer.to_owned(),
-                study: plan.destination(),
-                first: first.clone(),
-            };
+            let publish =
+                |peer: &str| Errand::Publish { peer: peer.to_owned(), study: plan.destination(), first: first.clone() };
             errands.extend(told.map(|copy| publish(&copy.node)));
         }
         Ok(errands)

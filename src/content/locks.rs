@@ -8,19 +8,34 @@ use crate::dicom::StudyInstanceUid;
 
 impl Content {
     /// Locks a study until it is unlocked.
-    pub async fn lock(&self, study: &StudyInstanceUid, reason: &str, who: &Operator) -> Result<StudyLock, ContentError> {
+    pub async fn lock(
+        &self,
+        study: &StudyInstanceUid,
+        reason: &str,
+        who: &Operator,
+    ) -> Result<StudyLock, ContentError> {
         let locked = self.try_lock(study, reason, who).await;
         self.tell_of_lock(CorrectionAction::Lock, study, reason, who, locked).await
     }
 
-    async fn try_lock(&self, study: &StudyInstanceUid, reason: &str, who: &Operator) -> Result<StudyLock, ContentError> {
+    async fn try_lock(
+        &self,
+        study: &StudyInstanceUid,
+        reason: &str,
+        who: &Operator,
+    ) -> Result<StudyLock, ContentError> {
         refusal::check(who, Privilege::Content, "lock studies")?;
         self.catalog.release_dead_locks().await?;
         Ok(self.catalog.lock_study(study, &who.name, reason).await?)
     }
 
     /// Takes the lock of a study away; what it was.
-    pub async fn unlock(&self, study: &StudyInstanceUid, reason: &str, who: &Operator) -> Result<StudyLock, ContentError> {
+    pub async fn unlock(
+        &self,
+        study: &StudyInstanceUid,
+        reason: &str,
+        who: &Operator,
+    ) -> Result<StudyLock, ContentError> {
         let unlocked = self.try_unlock(study, who).await;
         self.tell_of_lock(CorrectionAction::Unlock, study, reason, who, unlocked).await
     }

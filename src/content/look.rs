@@ -73,11 +73,7 @@ pub(super) async fn of_objects(
 }
 
 /// What a study says of itself: its objects, else those that were filed in it, else what the catalog remembers.
-pub(super) async fn of_study(
-    catalog: &Catalog,
-    outlet: &Outlet,
-    facts: &StudyFacts,
-) -> Result<Side, ContentError> {
+pub(super) async fn of_study(catalog: &Catalog, outlet: &Outlet, facts: &StudyFacts) -> Result<Side, ContentError> {
     let selection = |series| Selection { studies: vec![facts.uid.clone()], series, ..Selection::default() };
     let mut ids = Vec::new();
     for series in facts.series.iter().take(MOST_HEADERS) {

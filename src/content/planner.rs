@@ -193,7 +193,8 @@ impl Planner<'_> {
         let order = only_order(&target.headers).cloned();
         let amended = Target { study: &self.to, header: &target.header, order: order.as_ref(), same_patient };
         let mut amendment = amended.amendment(&stamp);
-        let rewritten = rewriting.rewrite(&self.objects, &staying, &there, &head(&moving.header), &self.reason()).await?;
+        let rewritten =
+            rewriting.rewrite(&self.objects, &staying, &there, &head(&moving.header), &self.reason()).await?;
         for (old, new) in &rewritten.renamed {
             amendment.uids.insert(UidKind::Instance, (**old).clone(), (**new).clone());
         }
@@ -319,7 +320,8 @@ impl Planner<'_> {
     fn copies_of(&self, departures: Vec<Departure>) -> Vec<CopySheet> {
         let mut copies: BTreeMap<String, CopySheet> = BTreeMap::new();
         for Departure { peer, last, instances, .. } in departures {
-            let told = self.content.config.peers.iter().any(|known| known.ae_title.as_str() == peer && known.corrections);
+            let told =
+                self.content.config.peers.iter().any(|known| known.ae_title.as_str() == peer && known.corrections);
             let copy = copies.entry(peer.clone()).or_insert(CopySheet { node: peer, objects: 0, last, told });
             copy.objects += instances;
             copy.last = copy.last.max(last);
@@ -348,7 +350,13 @@ impl Planner<'_> {
         Ok(sheet)
     }
 
-    async fn warn(&self, plan: &mut Plan, moving: &Side, target: &Side, age: Option<String>) -> Result<(), ContentError> {
+    async fn warn(
+        &self,
+        plan: &mut Plan,
+        moving: &Side,
+        target: &Side,
+        age: Option<String>,
+    ) -> Result<(), ContentError> {
         let quarantined = self.content.catalog.quarantined_of_study(&self.source.uid).await?.len() as u64;
         let patients: Vec<_> = moving.headers.iter().map(PatientSheet::of).collect();
         let several = patients.iter().any(|one| patients.first().is_some_and(|first| !one.is(first) && one != first));

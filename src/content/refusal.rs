@@ -213,7 +213,9 @@ impl Refusal {
                 "say which one is meant with `--from STUDY`, or move them one after the other"
             }
             Refusal::Empty { .. } => "look with `pacsferry find` where its objects are",
-            Refusal::OnlyFindings => "move the images that they were made of, or ask with `pacsferry rescan` for new ones",
+            Refusal::OnlyFindings => {
+                "move the images that they were made of, or ask with `pacsferry rescan` for new ones"
+            }
             Refusal::Tangled { .. } => "have it corrected where it was made",
             Refusal::TooMany { .. } => "do it in several operations",
             Refusal::SameStudy { .. } => "name another study as the destination",

@@ -34,7 +34,7 @@ pub(super) enum Draft {
         /// The UID of the new one.
         uid: SopInstanceUid,
         /// What is different in it.
-        amendment: Amendment,
+        amendment: Box<Amendment>,
     },
 }
 
@@ -152,7 +152,9 @@ impl Rewriting<'_> {
     fn name_anew(&self, moved: &[ObjectFacts], done: &mut Rewritten) -> Result<(), ContentError> {
         let anew = self.mode == Mode::Iocm;
         if anew && moved.len() > MOST_RENAMED {
-            return Err(Refusal::TooMany { what: "the objects that would get new UIDs".into(), limit: MOST_RENAMED }.into());
+            return Err(
+                Refusal::TooMany { what: "the objects that would get new UIDs".into(), limit: MOST_RENAMED }.into()
+            );
         }
         for object in moved {
             let (mut uid, mut series) = (object.shown.clone(), object.series.clone());
@@ -200,7 +202,8 @@ impl Rewriting<'_> {
             if !left.is_empty() {
                 done.warnings.push(Warning::ReferencedFromOutside { objects: left.len() });
             }
-            done.references.extend(left.iter().map(|one| sheet(&one.object, &one.modality, false, false, Seal::default())));
+            done.references
+                .extend(left.iter().map(|one| sheet(&one.object, &one.modality, false, false, Seal::default())));
             return Ok(Vec::new());
         }
         for one in &left {
@@ -218,7 +221,8 @@ impl Rewriting<'_> {
         for Referring { object, .. } in &referring {
             let tree = self.read(object).await?;
             let owner = Owner { before: self.from, after: self.to };
-            let Some(repaired) = repair(&tree, owner, &done.moves).map_err(|error| self.tangled(object, &error))? else {
+            let Some(repaired) = repair(&tree, owner, &done.moves).map_err(|error| self.tangled(object, &error))?
+            else {
                 continue;
             };
             done.references.push(sheet(object, &modality(&tree), true, false, Seal::of(&tree)));
@@ -258,7 +262,7 @@ impl Rewriting<'_> {
             let (put, remove) = difference(old, &document.tree);
             let mut amendment = Amendment { put, remove, ..Amendment::default() };
             amendment.uids.insert(UidKind::Instance, (*object.shown).clone(), (*uid).clone());
-            Draft::Version { of: object.id, uid, amendment }
+            Draft::Version { of: object.id, uid, amendment: Box::new(amendment) }
         } else {
             Draft::Document(Box::new(document))
         });

@@ -31,7 +31,14 @@ pub(super) fn of_plan(plan: &Plan, who: &Operator, number: Option<i64>, outcome:
 /// Somebody took an operation back, or was not let.
 pub(super) fn of_undo(correction: &Correction, why: &Why, who: &Operator, outcome: AuditOutcome) -> AuditEvent {
     let studies = [&correction.destination, &correction.source];
-    of_studies(CorrectionAction::Undo, Some(correction.id), studies.map(ToString::to_string).to_vec(), why, who, outcome)
+    of_studies(
+        CorrectionAction::Undo,
+        Some(correction.id),
+        studies.map(ToString::to_string).to_vec(),
+        why,
+        who,
+        outcome,
+    )
 }
 
 /// Somebody did something with studies, or was not let.

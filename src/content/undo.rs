@@ -32,7 +32,8 @@ impl Content {
         };
         match self.try_undo(&correction, why, who).await {
             Err(ContentError::Refused(refusals)) => {
-                let outcome = AuditOutcome::Minor(refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "));
+                let outcome =
+                    AuditOutcome::Minor(refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "));
                 self.audit.write(told::of_undo(&correction, why, who, outcome)).await?;
                 Err(ContentError::Refused(refusals))
             }
@@ -64,6 +65,7 @@ impl Content {
         self.catalog.can_undo(correction.id, &who.name).await?;
         let told = told::of_undo(correction, why, who, AuditOutcome::Success);
         let along = Along { audit: vec![self.audit.entry(told).await?], errands: Vec::new() };
+        failpoint!("content-undoing");
         Ok(self.catalog.undo_correction(correction.id, &who.name, along).await?)
     }
 
