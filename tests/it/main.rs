@@ -14,6 +14,7 @@ mod cli;
 mod commitment;
 mod console;
 mod demo;
+mod documents;
 mod enumerate;
 mod full;
 mod headers;

@@ -25,6 +25,7 @@ pub(crate) use dcmtk::{DCMTK_SYNTAXES, Dcmqrscp, Storescp, dcmsend, echo, get_st
 pub(crate) use ferry::{Ferry, Finished, Source, files_below, string};
 pub(crate) use find::{Answers, Question, findscu, hospital};
 pub(crate) use orthanc::Orthanc;
+pub(crate) use samples::script as python;
 pub(crate) use samples::{
     Sample, data_set_digest, different_to_pydicom, distinct, pynetdicom_retrieves, samples, send, sop_instance,
 };

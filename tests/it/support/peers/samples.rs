@@ -134,7 +134,7 @@ fn python<const N: usize>(arguments: [&str; N]) -> Command {
 }
 
 /// The Python of the tests, with a script beside this file.
-pub(super) fn script(name: &str) -> Command {
+pub(crate) fn script(name: &str) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = std::env::var_os("PACSFERRY_SAMPLES").map_or_else(|| root.join(".venv"), PathBuf::from);
     let interpreter = venv.join("bin/python");
