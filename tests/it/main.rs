@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and writes what it likes into its temporary folder"
 )]
 
+mod amended;
 mod audit;
 mod chaos;
 mod cli;

@@ -27,7 +27,8 @@ pub(crate) use find::{Answers, Question, findscu, hospital};
 pub(crate) use orthanc::Orthanc;
 pub(crate) use samples::script as python;
 pub(crate) use samples::{
-    Sample, data_set_digest, different_to_pydicom, distinct, pynetdicom_retrieves, samples, send, sop_instance,
+    Changes, Sample, changes_to_pydicom, data_set_digest, different_to_pydicom, distinct, pynetdicom_retrieves,
+    samples, send, sop_instance,
 };
 pub(crate) use tls::{dcmtk_tls, echo_by};
 

@@ -1,5 +1,5 @@
-"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire, `different` compares,
-`retrieve` fetches.
+"""pydicom's and pynetdicom's sample files: `samples` lists them, `send` puts them on the wire, `different` and `changes`
+compare, `retrieve` fetches.
 
 Both speak JSON on standard output; see samples.rs, which calls this.
 """
@@ -24,6 +24,8 @@ def main():
         answer = samples()
     elif sys.argv[1] == "retrieve":
         answer = retrieve(json.loads(Path(sys.argv[2]).read_text()))
+    elif sys.argv[1] == "changes":
+        answer = [changes(one, other) for one, other in json.loads(Path(sys.argv[2]).read_text())]
     elif sys.argv[1] == "different":
         pairs = json.loads(Path(sys.argv[2]).read_text())
         answer = [what for one, other in pairs if (what := different(one, other))]
@@ -165,6 +167,19 @@ def different(one, other):
         if first.get(key) != second.get(key):
             return f"{one}: {key}: {str(first.get(key))[:80]} is now {str(second.get(key))[:80]}"
     return None
+
+
+def changes(one, other):
+    """Where two files differ, and what the second one tells of the first in Original Attributes Sequence."""
+    try:
+        before, after = pydicom.dcmread(one), pydicom.dcmread(other)
+    except Exception as error:
+        return {"paths": [[str(error)]], "told": {}, "now": {}}
+    first, second = values(before), values(after)
+    found = sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+    originals = after.get("OriginalAttributesSequence")
+    told = originals[-1].ModifiedAttributesSequence[0] if originals else pydicom.Dataset()
+    return {"paths": [[str(part) for part in key] for key in found], "told": texts(told), "now": texts(after)}
 
 
 def values(data, path=(), found=None):

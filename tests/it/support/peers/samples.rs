@@ -104,6 +104,28 @@ pub(crate) fn different_to_pydicom(pairs: &[(&PathBuf, &PathBuf)]) -> Vec<String
     serde_json::from_slice(&done.stdout).expect("a list of differences")
 }
 
+/// How a file differs from the one that it was made of.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Changes {
+    /// The elements that differ: tags, and the numbers of items in which they are.
+    pub(crate) paths: Vec<Vec<String>>,
+    /// Attributes of the last item of Original Attributes Sequence, by keyword.
+    pub(crate) told: BTreeMap<String, String>,
+    /// Attributes of the file itself.
+    pub(crate) now: BTreeMap<String, String>,
+}
+
+/// What pydicom finds changed in the second file of each pair.
+pub(crate) fn changes_to_pydicom(pairs: &[(PathBuf, PathBuf)]) -> Vec<Changes> {
+    let mut list = tempfile::NamedTempFile::new().expect("a temporary file");
+    list.write_all(&serde_json::to_vec(pairs).expect("a list of pairs")).expect("a list on disk");
+    let mut command = python(["changes"]);
+    command.arg(list.path());
+    let done = finish(command, PATIENCE * 2);
+    assert!(done.status.success(), "pydicom: {}", text(&done.stderr));
+    serde_json::from_slice(&done.stdout).expect("a list of changes")
+}
+
 /// BLAKE3 of the data set of a Part 10 file.
 pub(crate) fn data_set_digest(path: &Path) -> String {
     let (_, data) = halves(path);
