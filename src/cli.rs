@@ -6,6 +6,8 @@ mod audit;
 mod backup;
 mod check;
 mod checkup;
+mod content;
+mod corrections;
 mod demo;
 mod dry_run;
 mod echo;
@@ -25,12 +27,14 @@ mod outbox;
 mod output;
 mod passcode;
 mod quarantine;
+mod reallocate;
 mod relocate;
 mod remedy;
 mod report;
 mod rescan;
 mod scope;
 mod serve;
+mod sheet;
 mod signals;
 mod slot;
 #[cfg(test)]
@@ -57,6 +61,7 @@ Examples:
   pacsferry migrate oldpacs              carry it over, newest first
   pacsferry import /mnt/usb --copy       take in a folder of files
   pacsferry report last --failed         what did not come, and why
+  pacsferry reallocate SERIES --to STUDY --dry-run    what a move to another study would mean
 
 Exit codes:
   0  done, and proven     1  failed     2  usage or configuration
@@ -116,6 +121,13 @@ enum Command {
     Jobs(jobs::Args),
     Job(job::Args),
     Report(report::Args),
+    Reallocate(reallocate::ReallocateArgs),
+    Merge(reallocate::MergeArgs),
+    Split(reallocate::SplitArgs),
+    Undo(corrections::UndoArgs),
+    Corrections(corrections::ListArgs),
+    Lock(corrections::LockArgs),
+    Unlock(corrections::UnlockArgs),
     Quarantine(quarantine::Args),
     Rescan(rescan::Args),
     Outbox(outbox::Args),
@@ -184,6 +196,13 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Jobs(args) => jobs::run(global, args).await,
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,
+        Command::Reallocate(args) => Box::pin(reallocate::reallocate(global, args)).await,
+        Command::Merge(args) => Box::pin(reallocate::merge(global, args)).await,
+        Command::Split(args) => Box::pin(reallocate::split(global, args)).await,
+        Command::Undo(args) => Box::pin(corrections::undo(global, args)).await,
+        Command::Corrections(args) => corrections::list(global, args).await,
+        Command::Lock(args) => Box::pin(corrections::lock(global, args)).await,
+        Command::Unlock(args) => Box::pin(corrections::unlock(global, args)).await,
         Command::Quarantine(args) => quarantine::run(global, args).await,
         Command::Rescan(args) => rescan::run(global, args).await,
         Command::Outbox(args) => outbox::run(global, args).await,

@@ -330,6 +330,26 @@ class Node(Server):
         return [self.binary, "serve", "--no-worker", "--config", str(self.folder / "pacsferry.toml")]
 
 
+class Corrected(Node):
+    """The same, where every object was moved to another study and patient: what leaves is rewritten."""
+
+    def register(self, files):
+        super().register(files)
+        config = ["--config", str(self.folder / "pacsferry.toml")]
+        rows = json.loads(run([self.binary, "find", "catalog", "--level", "series", "--json", *config], 600))
+        series = {}
+        for row in rows:
+            series.setdefault(row["StudyInstanceUID"], []).append(row["SeriesInstanceUID"])
+        studies = sorted(series)
+        # Two studies change places, so that each still has as many objects as before; of an odd number three do.
+        places = [studies[n:n + 2] for n in range(0, len(studies) - len(studies) % 2, 2)]
+        if len(studies) % 2 and places:
+            places[-1].append(studies[-1])
+        for group in places:
+            for study, other in zip(group, group[1:] + group[:1]):
+                run([self.binary, "reallocate", *series[study], "--to", other, "--confirm-patient", *config], 600)
+
+
 def count_files(folder):
     return sum(len(files) for _, _, files in os.walk(folder))
 

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::{Exit, Failure, output};
 use crate::catalog::{ATTRIBUTES, Attribute, Compared, KeyType};
 
-/// Show the manual: how to migrate, how to import folders, how to serve the hospital, what to do about fallout, the conformance statement
+/// Show the manual: how to migrate, how to import folders, how to serve the hospital, how to move series, what to do about fallout, the conformance statement
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  pacsferry guide\n  pacsferry guide import\n  pacsferry guide serve\n  pacsferry guide fallout\n  pacsferry guide config > pacsferry.toml"
@@ -30,6 +30,8 @@ enum Topic {
     Serve,
     /// The console: jobs and studies in a browser, accounts, and JSON for programs
     Console,
+    /// Moving a series to another study, and taking it back
+    Reallocate,
     /// The audit trail: what is in it, how to read it, how to send it to a collector
     Audit,
     /// TLS, certificates and users: how to make them, and what to give to whom
@@ -50,6 +52,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
         Topic::Serve => include_str!("../guide/serve.md").to_owned(),
         Topic::Console => include_str!("../guide/console.md").to_owned(),
+        Topic::Reallocate => include_str!("../guide/reallocate.md").to_owned(),
         Topic::Audit => include_str!("../guide/audit.md").to_owned(),
         Topic::Tls => include_str!("../guide/tls.md").to_owned(),
         Topic::Fallout => fallout(),

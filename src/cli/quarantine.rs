@@ -24,7 +24,7 @@ Examples:
   pacsferry quarantine show 1.2.840.1.2.3.4      this object, and the filed one with the same UID")]
 pub(super) struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -42,8 +42,8 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
     let uid = match &args.action {
-        Action::List => None,
-        Action::Show { uid } => Some(uid.as_str()),
+        None | Some(Action::List) => None,
+        Some(Action::Show { uid }) => Some(uid.as_str()),
     };
     let mut position = 0;
     let mut found: u64 = 0;
@@ -109,6 +109,7 @@ fn path(config: &Config, object: &Quarantined) -> String {
 
 fn document(config: &Config, object: &Quarantined, filed: Option<&Value>) -> Value {
     json!({
+        "number": object.position,
         "sop_instance_uid": object.instance.as_str(),
         "series_uid": object.series.as_str(),
         "study_uid": object.study.as_str(),
@@ -124,7 +125,7 @@ fn document(config: &Config, object: &Quarantined, filed: Option<&Value>) -> Val
 
 fn text(config: &Config, object: &Quarantined, filed: Option<&Value>, out: &mut dyn Write) -> std::io::Result<()> {
     let known = |uid: &str| if uid.is_empty() { "unknown".to_owned() } else { escape::terminal(uid).into_owned() };
-    writeln!(out, "{}", known(object.instance.as_str()))?;
+    writeln!(out, "{}  {}", object.position, known(object.instance.as_str()))?;
     writeln!(out, "  why     {}", escape::terminal(object.why()))?;
     writeln!(out, "  study   {}", known(object.study.as_str()))?;
     writeln!(out, "  series  {}", known(object.series.as_str()))?;

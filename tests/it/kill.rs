@@ -20,12 +20,12 @@ use crate::support::peers::{Ferry, PATIENCE, Source};
 /// Threads that each drive a process of their own: mostly they wait for a dead one's leases to run out.
 const DRIVERS: usize = 4;
 
-/// Steps that only files of folders take.
-const OF_FOLDERS: [&str; 4] = ["copy", "list", "adopt", "relocate"];
+/// Steps that only files of folders take, and corrections.
+const NOT_OF_MIGRATIONS: [&str; 7] = ["copy", "list", "adopt", "relocate", "content", "correction", "outbox"];
 
 /// What a fail point is a part of.
 pub(crate) fn step(point: &str) -> &str {
-    point.split_once('-').map_or("", |(step, _)| step)
+    point.split_once(['-', '.']).map_or("", |(step, _)| step)
 }
 
 /// Every fail point of the program, read from its source, so that none is forgotten.
@@ -90,7 +90,7 @@ fn assert_whole(ferry: &Ferry, wanted: &BTreeMap<String, String>, when: &str) {
 
 #[test]
 fn a_migration_goes_on_after_a_kill_at_any_point() {
-    let points = fail_points().into_iter().filter(|point| !OF_FOLDERS.contains(&step(point)));
+    let points = fail_points().into_iter().filter(|point| !NOT_OF_MIGRATIONS.contains(&step(point)));
     let cases = points.flat_map(|point| [1, 4].map(|pass| format!("{point}:{pass}")));
     let survived = Mutex::new(BTreeSet::new());
     each(cases, |point| {
