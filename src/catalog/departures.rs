@@ -1,10 +1,10 @@
 //! The retrieve log: which nodes got objects of which series, and under which identity. A row stands for all that a node
 //! got of a series.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::codes::{signed, unsigned};
-use super::{Catalog, CatalogError};
+use super::{Catalog, CatalogError, Errand, outbox};
 use crate::db::DbError;
 use crate::dicom::{SeriesInstanceUid, StudyInstanceUid};
 
@@ -31,6 +31,8 @@ pub struct Left {
     pub last: i64,
     /// How many.
     pub instances: u64,
+    /// Whether the node is told of corrections.
+    pub corrected: bool,
 }
 
 /// That a node got objects of a series.
@@ -53,12 +55,17 @@ pub struct Departure {
 }
 
 impl Catalog {
-    /// Notes what nodes have taken.
+    /// Notes what nodes have taken. A retrieve that ends with the snapshot it began with may bring a node what has been
+    /// corrected meanwhile: one that is told of corrections is told of this one then.
     pub async fn add_departures(&self, left: Vec<Left>) -> Result<(), CatalogError> {
         self.write(move |tx| {
             let mut statement = tx.prepare_cached(ADD)?;
-            for Left { peer, shown, first, last, instances } in &left {
+            for left in &left {
+                let Left { peer, shown, first, last, instances, .. } = left;
                 statement.execute(params![shown.series, peer, shown.correction, first, last, signed(*instances)])?;
+                if left.corrected {
+                    tell(tx, left)?;
+                }
             }
             Ok(())
         })
@@ -82,6 +89,18 @@ impl Catalog {
         })
         .await
     }
+}
+
+/// Puts into the outbox what the node has to be told of operations that emptied the series before it took the last object.
+fn tell(tx: &Transaction<'_>, left: &Left) -> Result<(), DbError> {
+    let since = |row: &Row<'_>| Ok((row.get(0)?, StudyInstanceUid::new(row.get_ref(1)?.as_str()?)));
+    let parameters = params![left.shown.series, left.last, left.peer];
+    let operations = tx.prepare_cached(MISSED)?.query_map(parameters, since)?.collect::<Result<Vec<(i64, _)>, _>>()?;
+    for (operation, study) in operations {
+        let errand = Errand::Publish { peer: left.peer.clone(), study, first: Vec::new() };
+        outbox::put(tx, Some(operation), &[errand])?;
+    }
+    Ok(())
 }
 
 /// The same as [`Catalog::departures`], within a read or a transaction.
@@ -110,3 +129,11 @@ pub(super) const OF_SERIES: &str = "SELECT d.peer, st.uid, se.uid, d.series, d.c
      FROM json_each(?1) j CROSS JOIN departures d ON d.series = j.value
         CROSS JOIN series se ON se.id = d.series CROSS JOIN studies st ON st.id = se.study
      ORDER BY d.last DESC, d.peer, d.series, d.correction";
+
+/// IOCM operations that are in force, moved all that was in the series before the node took its last object, and that the
+/// node was not told of since.
+pub(super) const MISSED: &str = "SELECT DISTINCT co.id, st.uid
+     FROM series se CROSS JOIN correction_instances ci ON ci.old_series = se.id
+        CROSS JOIN corrections co ON co.id = ci.correction CROSS JOIN studies st ON st.id = co.destination
+     WHERE se.id = ?1 AND se.instances = 0 AND ci.role = 0 AND co.state = 1 AND co.mode = 1 AND co.at <= ?2
+        AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.operation = co.id AND o.kind = 1 AND o.lane = ?3 AND (o.state <> 1 OR o.ended >= ?2))";

@@ -1,7 +1,7 @@
 //! The outbox: what others have to be told, kept until they know. Rows are put in with what they follow from, in one
 //! transaction, and outlive every process.
 
-mod sending;
+pub(super) mod sending;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row, Transaction, params};

@@ -4,6 +4,9 @@
 //! Texts stay in the character set of the object where that can carry what is put into it; else the whole object, items
 //! with a character set of their own too, becomes ISO_IR 192. Digital signatures go, since they would be wrong, and so
 //! do group lengths; sequences in which something may change get undefined lengths.
+//!
+//! Original Attributes Sequence tells what was there before: every element of the data set itself that is replaced or
+//! removed and stands before that sequence, those whole in which a UID is replaced; a megabyte in all.
 
 mod bytes;
 mod plan;

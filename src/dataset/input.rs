@@ -42,7 +42,7 @@ impl<R: Read> Input<R> {
             self.window.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-            while self.end < want.min(WINDOW) {
+            while self.end < want.min(self.window.len()) {
                 let Some(free) = self.window.get_mut(self.end..) else {
                     break;
                 };
@@ -55,6 +55,20 @@ impl<R: Read> Input<R> {
             }
         }
         Ok(self.window.get(self.start..self.end).unwrap_or_default())
+    }
+
+    /// The bytes ahead: at least `want`, for which the window grows, fewer only where the reader ends.
+    pub(super) fn far_ahead(&mut self, want: usize) -> Result<&[u8], ReadError> {
+        if self.window.len() < want {
+            let mut larger = vec![0; want];
+            let ahead = self.window.get(self.start..self.end).unwrap_or_default();
+            if let Some(front) = larger.get_mut(..ahead.len()) {
+                front.copy_from_slice(ahead);
+            }
+            (self.start, self.end) = (0, ahead.len());
+            self.window = larger.into_boxed_slice();
+        }
+        self.ahead(want)
     }
 
     /// Moves on by `n` bytes that were seen ahead.

@@ -67,6 +67,12 @@ pub(super) fn of(tag: Tag) -> Option<Vr> {
     <[u8; 2]>::try_from(vr.to_string().as_bytes()).ok()
 }
 
+/// What somebody on the way did not know and wrote as UN is what the dictionary says, where that is one thing.
+pub(super) fn known(tag: Tag, vr: Vr) -> Vr {
+    let known = of(tag).filter(|known| vr == *b"UN" && *known != *b"SQ" && !is_ambiguous(tag));
+    known.unwrap_or(vr)
+}
+
 /// Whether the dictionary leaves a choice of VRs, of which [`of`] says one.
 pub(super) fn is_ambiguous(tag: Tag) -> bool {
     StandardDataDictionary.by_tag(tag).is_some_and(|entry| entry.vr().exact().is_none())

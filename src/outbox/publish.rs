@@ -188,7 +188,7 @@ impl<'a> Delivery<'a> {
         let peer = self.target.called.to_string();
         let left = taken.into_iter().map(|(shown, (instances, first, last))| {
             let peer = peer.clone();
-            Left { peer, shown, first, last, instances }
+            Left { peer, shown, first, last, instances, corrected: false }
         });
         catalog.add_departures(left.collect()).await.map_err(Halt::Catalog)?;
         Ok((sent, refused))

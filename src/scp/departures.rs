@@ -30,9 +30,9 @@ impl Departures {
         (Departures(sender), record(catalog, batches, stop))
     }
 
-    /// What one node takes in one retrieve.
-    pub(super) fn to(&self, peer: &str) -> Leaving {
-        Leaving { log: self.clone(), peer: peer.to_owned(), series: BTreeMap::new(), told: None }
+    /// What one node takes in one retrieve; whether it is told of corrections.
+    pub(super) fn to(&self, peer: &str, corrected: bool) -> Leaving {
+        Leaving { log: self.clone(), peer: peer.to_owned(), corrected, series: BTreeMap::new(), told: None }
     }
 }
 
@@ -41,6 +41,7 @@ impl Departures {
 pub(super) struct Leaving {
     log: Departures,
     peer: String,
+    corrected: bool,
     series: BTreeMap<ShownAs, Left>,
     told: Option<Instant>,
 }
@@ -49,8 +50,8 @@ impl Leaving {
     /// The node has taken an object.
     pub(super) fn taken(&mut self, shown: ShownAs) {
         let now = jiff::Timestamp::now().as_millisecond();
-        let peer = &self.peer;
-        let new = || Left { peer: peer.clone(), shown, first: now, last: now, instances: 0 };
+        let (peer, corrected) = (&self.peer, self.corrected);
+        let new = || Left { peer: peer.clone(), shown, first: now, last: now, instances: 0, corrected };
         let left = self.series.entry(shown).or_insert_with(new);
         left.last = now;
         left.instances += 1;
@@ -150,7 +151,7 @@ mod tests {
     fn what_one_node_took_of_one_series_is_one_row() {
         let left = |peer: &str, series, at, instances| {
             let shown = ShownAs { series, correction: 0 };
-            Left { peer: peer.to_owned(), shown, first: at, last: at, instances }
+            Left { peer: peer.to_owned(), shown, first: at, last: at, instances, corrected: false }
         };
         let rows = merged(
             [vec![left("A", 1, 5, 2), left("A", 2, 5, 1)], vec![left("A", 1, 9, 3), left("B", 1, 1, 1)]].into_iter(),

@@ -1,5 +1,6 @@
 //! What the sender of the outbox asks and remembers.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
@@ -26,11 +27,8 @@ impl Catalog {
     /// Entries whose time has come, the longest waiting first.
     pub async fn due_errands(&self, limit: usize) -> Result<Vec<OutboxEntry>, CatalogError> {
         let limit = signed(limit as u64);
-        self.read(move |c| {
-            let sql = format!("{ENTRIES} WHERE state = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2");
-            Ok(c.prepare_cached(&sql)?.query_map([now(), limit], entry)?.collect::<Result<_, _>>()?)
-        })
-        .await
+        self.read(move |c| Ok(c.prepare_cached(&due())?.query_map([now(), limit], entry)?.collect::<Result<_, _>>()?))
+            .await
     }
 
     /// Puts off an entry that could not be told, or `all` that waits for the same side.
@@ -67,7 +65,17 @@ impl Catalog {
     /// The objects that a publication is of, in the order in which they are sent.
     pub async fn to_publish(&self, id: i64) -> Result<Vec<i64>, CatalogError> {
         self.read(move |c| {
-            Ok(c.prepare_cached(TO_PUBLISH)?.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            let (mut objects, mut known) = (Vec::new(), HashSet::new());
+            for sql in [NAMED, OF_OPERATION] {
+                let mut statement = c.prepare_cached(sql)?;
+                for object in statement.query_map([id], |row| row.get::<_, i64>(0))? {
+                    let object = object?;
+                    if known.insert(object) {
+                        objects.push(object);
+                    }
+                }
+            }
+            Ok(objects)
         })
         .await
     }
@@ -109,6 +117,11 @@ impl Catalog {
     }
 }
 
+/// Waiting entries whose time has come.
+pub(in crate::catalog) fn due() -> String {
+    format!("{ENTRIES} WHERE state = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2")
+}
+
 /// Changes when the others of a lane are due.
 fn of_lane(due: &str) -> String {
     format!(
@@ -117,5 +130,10 @@ fn of_lane(due: &str) -> String {
     )
 }
 
-const TO_PUBLISH: &str =
+pub(in crate::catalog) const NAMED: &str =
     "SELECT j.value FROM outbox o CROSS JOIN json_each(o.objects) j WHERE o.id = ?1 ORDER BY j.key";
+
+/// What it has written first: a rejection note comes before what replaces the rejected. What it hides is not sent.
+pub(in crate::catalog) const OF_OPERATION: &str = "SELECT ci.instance
+    FROM outbox o CROSS JOIN correction_instances ci ON ci.correction = o.operation
+    WHERE o.id = ?1 AND ci.role IN (0, 2) AND ci.instance > 0 ORDER BY ci.role DESC, ci.instance";

@@ -124,6 +124,7 @@ async fn the_retrieve_log_has_one_row_for_each_node_and_identity() {
         first: at,
         last: at,
         instances,
+        corrected: false,
     };
     catalog.add_departures(vec![left("A", 0, 5, 2), left("B", 0, 6, 1)]).await.unwrap();
     catalog.add_departures(vec![left("A", 0, 3, 1), left("A", 9, 9, 4)]).await.unwrap();
@@ -135,4 +136,110 @@ async fn the_retrieve_log_has_one_row_for_each_node_and_identity() {
     assert_eq!(rows, [("A", 9, 9, 9, 4, true), ("B", 0, 6, 6, 1, true), ("A", 0, 3, 5, 3, true)]);
     assert_eq!(catalog.departures(&[shown.series]).await.unwrap(), departures);
     assert!(catalog.departures(&[shown.series + 1]).await.unwrap().is_empty());
+}
+
+/// Two studies, and an operation in force that has moved all of the first one into the second: its number, the objects and
+/// what they were shown as before.
+async fn moved(catalog: &Catalog, along: Along) -> (i64, Vec<i64>, ShownAs) {
+    let recorder = catalog.clone();
+    let objects = vec![instance(1, 1), instance(1, 2), instance(2, 1)];
+    let study = |at: usize| objects[at].identity.study.clone();
+    let (source, destination) = (study(0), study(2));
+    tokio::task::spawn_blocking(move || recorder.record(objects).unwrap()).await.unwrap();
+    let selection = Selection { studies: vec![source.clone()], ..Selection::default() };
+    let selected = catalog.select(&selection, 9).await.unwrap();
+    let ids: Vec<i64> = selected.instances.iter().map(|(id, _)| *id).collect();
+    let before = catalog.held(&ids).await.unwrap()[0].shown;
+    let new = NewCorrection {
+        kind: CorrectionKind::Reallocate,
+        mode: CorrectionMode::Iocm,
+        operator: "clerk".into(),
+        reason: String::new(),
+        reason_text: String::new(),
+        source,
+        destination,
+        describes: None,
+        amendment: Vec::new(),
+        sheet: "{}".into(),
+        process: "test".into(),
+    };
+    let staged = catalog.stage_begin(new).await.unwrap();
+    let object = |id: &i64| NewCorrected::Moved {
+        instance: *id,
+        series: SeriesInstanceUid::new("2.25.7"),
+        uid: Some(SopInstanceUid::new(&format!("2.25.{id}00"))),
+        patch: None,
+    };
+    catalog.stage_add(staged.id, ids.iter().map(object).collect()).await.unwrap();
+    catalog.flip(staged.id, Vec::new(), along).await.unwrap();
+    (staged.id, ids, before)
+}
+
+#[tokio::test]
+async fn a_publication_is_of_the_objects_of_its_operation_as_they_are_shown() {
+    let (_folder, catalog) = catalog();
+    let along = Along { errands: vec![publish("A", &[]), rescan(1)], ..Along::default() };
+    let (operation, mut ids, before) = moved(&catalog, along).await;
+    let [publication, rescan] = due(&catalog).await[..] else { panic!("the errands came with the flip") };
+    let entry = catalog.outbox_entry(rescan).await.unwrap().unwrap();
+    assert_eq!((entry.operation, entry.state), (Some(operation), ErrandState::Waiting));
+    ids.sort_unstable();
+    assert_eq!(catalog.to_publish(publication).await.unwrap(), ids);
+    for held in catalog.held(&ids).await.unwrap() {
+        assert_eq!(held.instance.as_str(), format!("2.25.{}00", held.id));
+        assert!(held.shown.correction == operation && held.shown.series != before.series);
+    }
+    catalog.undo_correction(operation, "clerk", Along::default()).await.unwrap();
+    assert!(due(&catalog).await.is_empty(), "what was undone is not told any more");
+}
+
+#[tokio::test]
+async fn a_node_that_takes_what_was_corrected_meanwhile_is_told_of_it() {
+    let (_folder, catalog) = catalog();
+    let (operation, ids, before) = moved(&catalog, Along::default()).await;
+    let at = |after_ms: i64| crate::catalog::codes::now() + after_ms;
+    let left = |peer: &str, last, corrected| Left {
+        peer: peer.into(),
+        shown: before,
+        first: last,
+        last,
+        instances: 2,
+        corrected,
+    };
+    let put = async |left| {
+        catalog.add_departures(vec![left]).await.unwrap();
+        due(&catalog).await
+    };
+    assert!(put(left("A", at(-60_000), true)).await.is_empty(), "that was told at the flip");
+    assert!(put(left("A", at(1000), false)).await.is_empty(), "one that is told of nothing");
+    let entries = put(left("A", at(1000), true)).await;
+    let [entry] = entries[..] else { panic!("{entries:?}") };
+    let told = catalog.outbox_entry(entry).await.unwrap().unwrap();
+    assert_eq!((told.operation, told.errand.study().clone()), (Some(operation), listed(2, 1).study_uid));
+    let mut ids = ids;
+    ids.sort_unstable();
+    assert_eq!(catalog.to_publish(entry).await.unwrap(), ids);
+    assert_eq!(put(left("A", at(2000), true)).await, entries, "it waits to be told of that already");
+    catalog.end_errand(entry, ErrandState::Done, "").await.unwrap();
+    assert_eq!(put(left("A", at(60_000), true)).await.len(), 1, "it took them after it had been told");
+    // The identity that is shown now is nothing to be told of.
+    let shown = catalog.held(&ids).await.unwrap()[0].shown;
+    assert_eq!(put(Left { shown, ..left("B", at(1000), true) }).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_sender_and_every_retrieve_ask_is_found_by_an_index() {
+    use crate::catalog::outbox::sending;
+    let (_folder, catalog) = catalog();
+    let due = sending::due();
+    let plans = catalog.read(move |c| {
+        Ok([&due, sending::OF_OPERATION, departures::MISSED, departures::OF_SERIES].map(|sql| plans::plan(c, sql)))
+    });
+    let plans = plans.await.unwrap();
+    for plan in &plans {
+        // A scan of a list that was given is none.
+        let scans = |step: &&String| step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
+        assert!(!plan.iter().any(|step| scans(&step)), "{plan:?}");
+    }
+    assert!(plans[0].iter().any(|step| step.contains("outbox_due")), "{plans:?}");
 }

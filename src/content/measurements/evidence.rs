@@ -60,10 +60,10 @@ pub(super) fn leave(source: &mut Tree, moves: &Moves) {
                 keep(series, tags::REFERENCED_SOP_SEQUENCE, |object| stays(object))
             })
         });
-        match (before, studies.is_empty()) {
-            (0, _) => {}
-            (_, true) => drop(source.remove(list)),
-            (_, false) => drop(source.put_items(list, studies)),
+        if before > 0 && studies.is_empty() {
+            source.remove(list);
+        } else if before > 0 {
+            source.put_items(list, studies);
         }
     }
 }

@@ -65,6 +65,11 @@ impl Plan {
         Some(std::mem::replace(insert, Insert::Item))
     }
 
+    /// Whether nothing is left to be written.
+    pub(super) fn is_written(&self) -> bool {
+        self.next == self.inserts.len()
+    }
+
     /// Whether the item of Original Attributes Sequence is still to be written.
     pub(super) fn gathers(&self) -> bool {
         let left = self.inserts.get(self.next..).unwrap_or_default();

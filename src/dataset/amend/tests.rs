@@ -210,6 +210,66 @@ fn uids_are_replaced_by_what_they_are_the_uids_of_at_any_depth() {
 }
 
 #[test]
+fn a_sequence_in_which_a_uid_is_replaced_is_told_as_a_whole() {
+    for (uid, encoding) in ENCODINGS {
+        for defined in [true, false] {
+            // One within a window, one beyond, one beyond what can be told; and one that nothing happens to.
+            for (padding, told) in [(0, true), (100, true), (200_000, true), (1_100_000, false)] {
+                let item = |uid: &str| {
+                    let builder = Builder::new(encoding).put(tags::REFERENCED_SOP_INSTANCE_UID, uid);
+                    builder.put_as(Tag(0x0029, 0x1001), b"OB", vec![1; padding]).bytes
+                };
+                let before = Builder::new(encoding)
+                    .put(tags::SOP_INSTANCE_UID, "1.5")
+                    .sequence(tags::REFERENCED_IMAGE_SEQUENCE, &[item("1.5"), item("1.6")], defined)
+                    .sequence(tags::SOURCE_IMAGE_SEQUENCE, &[item("1.7")], defined)
+                    .put(tags::PATIENT_ID, "4711")
+                    .put(tags::ISSUER_OF_PATIENT_ID, "SAME")
+                    .put(tags::PIXEL_DATA, vec![7; 10_000])
+                    .build();
+                let mut amendment = put(&[(tags::PATIENT_ID, "B-12"), (tags::ISSUER_OF_PATIENT_ID, "SAME")]);
+                amendment.uids.insert(UidKind::Instance, Uid::new("1.5"), Uid::new("2.25.1"));
+                let out = after(&before, uid, &[&corrected(amendment)]);
+                let references = |tree: &Tree| -> Vec<String> {
+                    let items = tree.items(tags::REFERENCED_IMAGE_SEQUENCE).iter();
+                    items.map(|item| item.text(tags::REFERENCED_SOP_INSTANCE_UID).unwrap().to_owned()).collect()
+                };
+                assert_eq!(references(&out), ["2.25.1", "1.6"], "{uid} {defined} {padding}");
+                let original = out.item(tags::ORIGINAL_ATTRIBUTES_SEQUENCE).unwrap();
+                let modified = original.item(tags::MODIFIED_ATTRIBUTES_SEQUENCE).unwrap();
+                let tags: Vec<_> = modified.iter().map(|(tag, _)| tag).collect();
+                let mut expected = vec![tags::SOP_INSTANCE_UID, tags::PATIENT_ID, tags::ISSUER_OF_PATIENT_ID];
+                if told {
+                    expected.insert(1, tags::REFERENCED_IMAGE_SEQUENCE);
+                    assert_eq!(references(modified), ["1.5", "1.6"], "{uid} {defined} {padding}");
+                }
+                // The issuer belongs to the ID, also where it is the same.
+                assert_eq!(tags, expected, "{uid} {defined} {padding}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_somebody_on_the_way_wrote_as_unknown_is_what_it_is() {
+    let before = Builder::new(Encoding::ExplicitLe)
+        .put(tags::SPECIFIC_CHARACTER_SET, "ISO_IR 100")
+        .put_as(tags::STUDY_DESCRIPTION, b"UN", b"Sch\xe4del")
+        .put_as(tags::PATIENT_ID, b"UN", "4711")
+        .put_as(tags::STUDY_INSTANCE_UID, b"UN", "1.2.3")
+        .put_as(tags::ROWS, b"UN", [3, 0]);
+    let mut amendment = put(&[(tags::PATIENT_NAME, "Иван"), (tags::PATIENT_ID, "B-12")]);
+    amendment.uids.insert(UidKind::Study, Uid::new("1.2.3"), Uid::new("2.25.7"));
+    let out = after(&before.build(), uids::EXPLICIT_LE, &[&corrected(amendment)]);
+    assert_eq!(out.text(tags::STUDY_DESCRIPTION), Some("Schädel"));
+    assert_eq!(out.uid(tags::STUDY_INSTANCE_UID), Some(Uid::new("2.25.7")));
+    assert_eq!(out.u16(tags::ROWS), Some(3));
+    let original = out.item(tags::ORIGINAL_ATTRIBUTES_SEQUENCE).unwrap();
+    let modified = original.item(tags::MODIFIED_ATTRIBUTES_SEQUENCE).unwrap();
+    assert_eq!((modified.len(), modified.text(tags::PATIENT_ID)), (2, Some("4711")));
+}
+
+#[test]
 fn an_amendment_is_kept_as_bytes() {
     let mut amendment = corrected(put(&[(tags::PATIENT_NAME, "Müller^山田"), (tags::STUDY_ID, "")]));
     let mut code = Tree::new();

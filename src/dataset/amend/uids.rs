@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::tree::{Tree, Value, uid_bytes};
 use crate::dicom::{Tag, Uid, tags};
 
 /// What a UID is the UID of.
@@ -58,12 +59,29 @@ impl UidMap {
             match kinds.iter().find_map(|&kind| self.get(kind, &old)) {
                 Some(new) => {
                     changed |= *new != old;
-                    out.extend(super::super::tree::uid_bytes(new));
+                    out.extend(uid_bytes(new));
                 }
                 None => out.extend_from_slice(part),
             }
         }
         changed.then_some(out)
+    }
+}
+
+impl UidMap {
+    /// Whether a UID in these items is replaced. Recurses as deep as they were read.
+    pub(super) fn touches(&self, sequence: Tag, items: &[Tree]) -> bool {
+        items.iter().any(|item| {
+            let name = item.item(tags::CONCEPT_NAME_CODE_SEQUENCE);
+            let concept = name.and_then(|name| name.bytes(tags::CODE_VALUE)).and_then(concept);
+            item.iter().any(|(tag, node)| match &node.value {
+                Value::Items(items) => self.touches(tag, items),
+                Value::Bytes(bytes) if node.vr == *b"UI" => {
+                    self.replaced(kinds_of(tag, Some(sequence), concept), bytes).is_some()
+                }
+                Value::Bytes(_) => false,
+            })
+        })
     }
 }
 

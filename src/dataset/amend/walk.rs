@@ -2,6 +2,7 @@
 
 mod element;
 mod item;
+mod keep;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::dicom::{Encoding, Tag, tags};
 const ENOUGH: usize = 16 * 1024;
 /// A value longer than this goes from the reader to whoever reads, without being gathered.
 const GATHERED: u32 = 4 * 1024;
-/// The most bytes that previous values may have together. What is beyond is not told in Original Attributes.
-const MOST_ORIGINAL: u64 = 256 * 1024;
+/// The most memory that previous values may take together. What is beyond is not told in Original Attributes.
+const MOST_ORIGINAL: u64 = 1024 * 1024;
 /// The longest text that is brought into another character set.
 const LONGEST_TEXT: u32 = 16 * 1024 * 1024;
 /// A list of UIDs longer than this is left alone.
@@ -78,7 +79,7 @@ impl Edits {
 enum Mode {
     /// Elements.
     Elements,
-    /// A value that passes; `whole` says that its end is missed.
+    /// A value that passes; `whole` says that its end would be missed.
     Through { left: u64, tag: Tag, whole: bool },
     /// Whatever is left passes.
     Tail,
@@ -101,7 +102,7 @@ pub(super) struct Walk<R> {
     frames: Vec<Frame>,
     mode: Mode,
     behind_pixels: bool,
-    /// Previous values, encoded texts as they will be written.
+    /// Previous values, their texts as they will be written.
     originals: Tree,
     budget: u64,
     out: Vec<u8>,
@@ -209,6 +210,17 @@ impl<R: Read> Walk<R> {
         Ok(())
     }
 
+    /// A header that was cut off is amended all the same, if that happened behind everything that is written: it stays
+    /// cut off.
+    fn cut_off(&mut self, error: ReadError) -> Result<(), ReadError> {
+        let written = self.plan.as_ref().is_some_and(Plan::is_written) && self.frames.iter().all(|f| f.more.is_empty());
+        if !written || !matches!(error, ReadError::Truncated { .. }) {
+            return Err(error);
+        }
+        self.mode = Mode::Tail;
+        Ok(())
+    }
+
     /// Makes the plan.
     fn prepare(&mut self, declared: Option<&[u8]>) -> Result<(), ReadError> {
         let declared = declared.filter(|terms| !terms.trim_ascii().is_empty()).map(CharacterSet::parse);
@@ -304,21 +316,20 @@ impl<R: Read> Read for Walk<R> {
                 Mode::Through { left, tag, whole } => {
                     let most = usize::try_from(left).map_or(out.len(), |left| left.min(out.len()));
                     let n = self.input.read(out.get_mut(..most).unwrap_or_default())?;
-                    if n == 0 {
-                        if whole {
-                            let offset = self.input.offset();
-                            return Err(io::Error::other(ReadError::Truncated { offset, tag: Some(tag) }));
-                        }
-                        // Pixel data pass as they are, and so do those that were cut off.
-                        self.finish(Mode::Done).map_err(io::Error::other)?;
-                        continue;
+                    if n > 0 {
+                        self.mode = Mode::Through { left: left - n as u64, tag, whole };
+                        return Ok(n);
                     }
-                    self.mode = Mode::Through { left: left - n as u64, tag, whole };
-                    return Ok(n);
+                    // Pixel data pass as they are, and so do those that were cut off.
+                    let offset = self.input.offset();
+                    let ended = if whole { Err(ReadError::Truncated { offset, tag: Some(tag) }) } else { Ok(()) };
+                    let finished = ended.or_else(|error| self.cut_off(error)).and_then(|()| self.finish(Mode::Done));
+                    finished.map_err(io::Error::other)?;
                 }
                 Mode::Elements => {
                     while self.mode == Mode::Elements && self.out.len() < ENOUGH {
-                        self.step().map_err(io::Error::other)?;
+                        let done = self.step().or_else(|error| self.cut_off(error));
+                        done.map_err(io::Error::other)?;
                     }
                 }
             }

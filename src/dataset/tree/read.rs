@@ -264,11 +264,13 @@ fn read_leaf<R: Read>(
     }
     context.note(head.tag, input.ahead(2)?, length, syntax);
     let mut value = input.read_value(length, head.tag)?;
+    // An UN is Little Endian in any case.
+    let (on_wire, vr) = (vr, vr::known(head.tag, vr));
     if vr::is_text(vr) {
         let padding = value.iter().rev().take_while(|&&b| b == b' ' || b == 0).count();
         value.truncate(value.len() - padding);
     } else if syntax.big {
-        vr::swap(&mut value, vr::unit(vr));
+        vr::swap(&mut value, vr::unit(on_wire));
     }
     Ok(Some(Node { vr, value: Value::Bytes(value) }))
 }

@@ -54,7 +54,9 @@ impl<'a> Run<'a> {
             None => (asked.caller.party(), None),
         };
         let receiver = if requestor.is_some() { peer.name.as_str() } else { known.unwrap_or(&peer.name) };
-        let leaving = asked.services.departures.to(receiver);
+        let config = asked.services.config.borrow().clone();
+        let corrected = config.peers.iter().any(|peer| peer.corrections && peer.is_called(receiver));
+        let leaving = asked.services.departures.to(receiver, corrected);
         let audit = asked.services.audit.transfers(Way::Out, peer, requestor);
         Run { asked, selected, tally, audit, leaving, message: 0, reported: (0, Instant::now()) }
     }

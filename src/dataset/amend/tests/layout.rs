@@ -77,10 +77,24 @@ fn pixel_data_that_were_cut_off_pass_as_they_are_and_headers_do_not() {
             // Zeros that are less than a header are no padding that is missed.
             assert!(after[..cut].starts_with(&out) && after[out.len()..cut].iter().all(|&b| b == 0), "{cut}");
         }
-        for cut in 1..=header - 12 {
+        for cut in 1..header {
             let out = amended(&before[..cut], uids::EXPLICIT_LE, &[&another_patient()]);
-            assert_eq!(out.is_ok(), [18, 30, header - 12].contains(&cut), "{cut}: {out:?}");
+            // Where the new Patient ID is written, everything is: what was cut off stays cut off.
+            assert_eq!(out.is_ok(), cut == 18 || cut >= 26, "{cut}: {out:?}");
+            if cut >= 26 {
+                let (out, cut) = (out.unwrap(), cut.max(30));
+                assert!(after[..cut].starts_with(&out) && after[out.len()..cut].iter().all(|&b| b == 0), "{cut}");
+            }
         }
+    }
+    // A sequence that gets an item does not get it where it was cut off.
+    let item = Builder::new(LE).put(tags::MANUFACTURER, "other").bytes;
+    let builder = Builder::new(LE).put(tags::PATIENT_ID, "4711");
+    let whole = builder.sequence(tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, &[item], true).build();
+    let mut amendment = corrected(another_patient());
+    amendment.original = None;
+    for cut in 13..whole.len() {
+        assert!(amended(&whole[..cut], uids::EXPLICIT_LE, &[&amendment]).is_err(), "{cut}");
     }
 }
 

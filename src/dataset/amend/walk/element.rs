@@ -3,11 +3,11 @@
 use std::io::Read;
 
 use super::super::super::convert::choice::{self, Context};
-use super::super::super::tree::{Node, Value, decoded, is_fragments, items_behind, read_node, write_node};
+use super::super::super::tree::{decoded, is_fragments, items_behind};
 use super::super::super::vr::{self, Vr};
 use super::super::super::wire::{self, Head, Syntax};
 use super::super::super::{CharacterSet, ReadError};
-use super::super::plan::{Insert, Plan};
+use super::super::plan::Insert;
 use super::super::uids::{concept, kinds_of};
 use super::{Edits, Frame, GATHERED, LONGEST_TEXT, LONGEST_UIDS, Mode, Place, Raw, Walk};
 use crate::dicom::{Tag, tags};
@@ -18,9 +18,8 @@ impl<R: Read> Walk<R> {
         let tag = head.tag;
         match self.plan.as_mut().and_then(|plan| plan.at(tag)) {
             Some(Insert::Element(bytes)) => {
-                self.put_away(head, Some(&bytes))?;
                 self.out.extend_from_slice(&bytes);
-                Ok(())
+                self.put_away(head, Some(&bytes))
             }
             Some(Insert::Item) => self.longer_sequence(head, raw),
             // One that goes, or another one of those that were written before.
@@ -30,37 +29,6 @@ impl<R: Read> Walk<R> {
                 self.element(head, raw, edits)
             }
         }
-    }
-
-    /// Gets past a value that does not leave, and keeps it for Original Attributes Sequence, unless it is the same as
-    /// the new one.
-    fn put_away(&mut self, head: &Head, new: Option<&[u8]>) -> Result<(), ReadError> {
-        let syntax = self.syntax;
-        if !self.gathers() || is_fragments(head) {
-            return wire::skip_value(&mut self.input, head, syntax);
-        }
-        let found = read_node(&mut self.input, head, syntax, &mut Context::default(), &mut self.budget)?;
-        let Some(mut node) = found else { return Ok(()) };
-        if self.transcodes() {
-            node.decode(&self.charset);
-        }
-        let mut old = Vec::new();
-        // As it is, which never fails.
-        let _written = write_node(&mut old, head.tag, &node, syntax, None);
-        if new != Some(&old) {
-            self.keep(head.tag, node);
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, tag: Tag, node: Node) {
-        if !self.originals.contains(tag) {
-            self.originals.put(tag, node);
-        }
-    }
-
-    fn gathers(&self) -> bool {
-        self.plan.as_ref().is_some_and(Plan::gathers)
     }
 
     /// A sequence that gets one item more.
@@ -93,9 +61,11 @@ impl<R: Read> Walk<R> {
         }
         let vr = choice::vr_of(head, &Context::default());
         if let Some(inner) = items_behind(&mut self.input, head, vr, syntax)? {
-            return self.sequence(head, raw, edits, inner);
+            let uids = edits.uids && (!self.frames.is_empty() || self.replaces_in(head)?);
+            return self.sequence(head, raw, Edits { uids, ..edits }, inner);
         }
         let length = head.length.unwrap_or(0);
+        let vr = vr::known(tag, vr);
         if edits.texts && length > 0 && (vr::has_charset(vr) || is_private_creator(tag)) {
             return self.text(head, raw, vr, length);
         }
@@ -174,9 +144,7 @@ impl<R: Read> Walk<R> {
             return Ok(());
         };
         if self.frames.is_empty() && self.gathers() {
-            let padding = value.iter().rev().take_while(|&&b| b == 0 || b == b' ').count();
-            let old = value.get(..value.len() - padding).unwrap_or_default().to_vec();
-            self.keep(head.tag, Node { vr: *b"UI", value: Value::Bytes(old) });
+            self.keep_uid(head.tag, &value);
         }
         self.rewrite(head, &new, 0);
         Ok(())
