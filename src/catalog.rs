@@ -53,8 +53,8 @@ pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
 pub use corrections::{
     Along, Busy, CorrectedInstance, Correction, CorrectionError, CorrectionFilter, CorrectionKind, CorrectionMode,
-    CorrectionState, NewCorrected, NewCorrection, ObjectFacts, PatientFacts, Role, SeriesFacts, StagedCorrection,
-    Stamp, StudyFacts, StudyLock,
+    CorrectionState, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts, Role, SeriesFacts,
+    StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
 };
 pub use departures::{Departure, Left, ShownAs};
 pub use figures::Figures;

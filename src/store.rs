@@ -53,7 +53,10 @@ pub use digest::Digest;
 pub use error::StoreError;
 pub use examine::{CharsetOf, Found};
 pub use filed::{Destination, Filed, Incoming};
-pub use journal::{DamagedText, Journal, JournalEntry, LinkedText, PathText, QuarantineReasons};
+pub use journal::{
+    CorrectedText, CorrectionLine, CorrectionText, DamagedText, Journal, JournalEntry, LinkedText, PathText,
+    QuarantineReasons, from_text, pieces, to_text,
+};
 pub use link::{Link, Place};
 pub use links::LinkedAs;
 pub use os::open_files;

@@ -13,10 +13,14 @@ pub(super) mod counts;
 mod facts;
 mod filed;
 pub(super) mod flip;
+mod journal;
 mod list;
 mod locks;
+mod quarantined;
+mod replay;
 mod shown;
 mod stage;
+mod told;
 
 use super::{Errand, NewAuditEntry};
 use crate::dataset::Header;
@@ -25,8 +29,10 @@ use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 pub(super) use amendments::Amendments;
 pub(super) use awaited::{Awaited, awaited};
 pub use facts::{Busy, ObjectFacts, PatientFacts, SeriesFacts, Stamp, StudyFacts};
+pub use journal::became;
 pub use list::{CorrectedInstance, Correction, CorrectionFilter};
 pub use locks::StudyLock;
+pub use replay::ToldCorrection;
 pub(super) use shown::{shown_as, shown_uid};
 
 /// The numbers of kinds, modes, states and roles never change their meaning.
@@ -148,7 +154,7 @@ pub struct NewCorrection {
 }
 
 /// An object of an operation that is to be staged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum NewCorrected {
     /// It is shown in a series of the destination from then on.
     Moved {
@@ -172,6 +178,28 @@ pub enum NewCorrected {
         /// Its SOP Instance UID.
         uid: SopInstanceUid,
     },
+    /// It is in quarantine, and filed from then on.
+    Filed(NewFiled),
+    /// It is in quarantine, and seen there no more. Its bytes are kept.
+    Discarded {
+        /// Its position in quarantine.
+        quarantined: i64,
+    },
+}
+
+/// What an object that is in quarantine is filed as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewFiled {
+    /// Its position in quarantine.
+    pub quarantined: i64,
+    /// The series, in the destination of the operation.
+    pub series: SeriesInstanceUid,
+    /// The SOP Instance UID that it gets, which nothing else may have.
+    pub instance: SopInstanceUid,
+    /// What its series and its instance are, where they are new.
+    pub header: Box<Header>,
+    /// An amendment of its own, applied after the operation's, as bytes.
+    pub patch: Option<Vec<u8>>,
 }
 
 /// A staged operation.

@@ -87,9 +87,9 @@ fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
 const OF_STUDY: &str =
     "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest, q.id, st.uid
      FROM studies st CROSS JOIN quarantine q ON q.study = st.id
-     WHERE st.uid = ?1 ORDER BY q.id";
+     WHERE st.uid = ?1 AND q.correction IS NULL ORDER BY q.id";
 
 /// By number. What is looked for by its UID is found by going through all: there is little in quarantine.
 const PAGE: &str = "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest, q.id, st.uid
      FROM quarantine q CROSS JOIN studies st ON st.id = q.study
-     WHERE q.id > ?1 AND (?2 IS NULL OR q.uid = ?2 OR st.uid = ?2) ORDER BY q.id LIMIT ?3";
+     WHERE q.id > ?1 AND q.correction IS NULL AND (?2 IS NULL OR q.uid = ?2 OR st.uid = ?2) ORDER BY q.id LIMIT ?3";

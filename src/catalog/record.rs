@@ -2,7 +2,7 @@
 
 pub(super) mod batch;
 pub(super) mod hierarchy;
-mod names;
+pub(super) mod names;
 pub(super) mod replace;
 pub(super) mod tally;
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use crate::store::Destination;
 
+mod correcting;
 mod filing;
 mod leasing;
 mod losing;

@@ -1,5 +1,6 @@
 //! The catalog made anew from the storage folder.
 
+mod corrections;
 mod damaged;
 mod links;
 
@@ -128,6 +129,7 @@ impl Rebuild<'_> {
             }
             again = refused;
         }
+        self.corrections()?;
         for place in again {
             self.problem(&format!("{place} has the SOP Instance UID of another file"));
         }

@@ -1,6 +1,8 @@
 //! The journal of the storage folder: what files alone cannot tell, one JSON line each, synced before the catalog
 //! knows it, so that `rebuild` undoes nothing.
 
+mod correction;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,6 +15,8 @@ use super::os::Folder;
 use super::place::{self, Suffix};
 use super::{Digest, RelativePath, StoreError};
 use crate::dicom::{SopInstanceUid, StudyInstanceUid};
+
+pub use correction::{CorrectedText, CorrectionLine, CorrectionText, from_text, pieces, to_text};
 
 pub(super) const JOURNAL: &str = "journal.jsonl";
 /// The longest line that is read back.
@@ -45,6 +49,13 @@ pub enum JournalEntry {
         folder: PathText,
         /// The files.
         files: Vec<LinkedText>,
+    },
+    /// What was said of a correction.
+    Correction {
+        /// Its name.
+        key: String,
+        /// What.
+        line: CorrectionLine,
     },
     /// Written by a newer version.
     #[serde(other)]

@@ -5,7 +5,7 @@ use rusqlite::{Transaction, params};
 use super::check;
 use super::counts::{self, Pair};
 use super::facts::stamp_of;
-use super::{Along, CorrectionError, CorrectionState, Stamp};
+use super::{Along, CorrectionError, CorrectionState, Stamp, quarantined};
 use crate::catalog::codes::now;
 use crate::catalog::{Catalog, CatalogError, audit, outbox};
 use crate::db::DbError;
@@ -74,6 +74,7 @@ fn undo(tx: &Transaction<'_>, id: i64, operator: &str, along: &Along) -> Result<
         return Ok(Err(error));
     }
     switch(tx, id, Way::Off)?;
+    quarantined::give_back(tx, id)?;
     tx.prepare_cached("UPDATE corrections SET state = ?2, undone_at = ?3, undone_by = ?4 WHERE id = ?1")?
         .execute(params![id, CorrectionState::Undone, now(), operator])?;
     outbox::withdraw(tx, id)?;
@@ -94,7 +95,10 @@ pub(super) fn switch(tx: &Transaction<'_>, id: i64, way: Way) -> Result<(), DbEr
         tx.prepare_cached(PLACES)?.execute(params![id, old, new, from, to])?;
     }
     match way {
-        Way::On => tx.prepare_cached(ON)?.execute([id])?,
+        Way::On => {
+            tx.prepare_cached(AWAITED_ON)?.execute([id])?;
+            tx.prepare_cached(ON)?.execute([id])?
+        }
         Way::Off => {
             tx.prepare_cached(AWAITED_OFF)?.execute([id])?;
             tx.prepare_cached(AWAITED_NO_MORE)?.execute([id])?;
@@ -114,7 +118,9 @@ pub(in crate::catalog) const OFF: &str = "UPDATE instances AS i
         home = CASE WHEN ci.previous IS NULL AND ci.role <> 2 THEN NULL ELSE i.home END
     FROM correction_instances ci WHERE ci.correction = ?1 AND i.id = ci.instance";
 
-/// The same for those whose files are lost.
+/// The same for those whose files are lost; what an operation has written is awaited as what nobody sees yet.
+const AWAITED_ON: &str = "UPDATE awaited AS a SET series = ci.new_series, correction = ci.correction
+    FROM correction_instances ci WHERE ci.correction = ?1 AND -ci.instance = a.id AND ci.new_series IS NOT NULL";
 const AWAITED_OFF: &str = "UPDATE awaited AS a SET series = ci.old_series, correction = ci.previous
     FROM correction_instances ci WHERE ci.correction = ?1 AND -ci.instance = a.id";
 const AWAITED_NO_MORE: &str = "DELETE FROM awaited WHERE correction IS NULL AND series = home AND id IN (

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{CorrectionError, CorrectionState, NewCorrected, NewCorrection, Role, StagedCorrection};
+use super::{CorrectionError, CorrectionState, NewCorrected, NewCorrection, Role, StagedCorrection, quarantined};
 use crate::catalog::codes::now;
 use crate::catalog::record::hierarchy;
 use crate::catalog::{Catalog, CatalogError};
@@ -71,7 +71,7 @@ fn find_study(tx: &Transaction<'_>, uid: &StudyInstanceUid) -> Result<Option<i64
     Ok(statement.query_row([uid.as_str()], |row| row.get(0)).optional()?)
 }
 
-fn find_or_make_study(tx: &Transaction<'_>, uid: &StudyInstanceUid) -> Result<i64, DbError> {
+pub(super) fn find_or_make_study(tx: &Transaction<'_>, uid: &StudyInstanceUid) -> Result<i64, DbError> {
     if let Some(id) = find_study(tx, uid)? {
         return Ok(id);
     }
@@ -152,6 +152,8 @@ pub(super) fn add(
             }
             NewCorrected::Hidden { instance } => adding.shown(*instance, None, Role::Hidden, None, None)?,
             NewCorrected::Written { uid } => adding.written(uid.as_str())?,
+            NewCorrected::Filed(filed) => adding.filed(filed)?,
+            NewCorrected::Discarded { quarantined } => adding.discarded(*quarantined)?,
         };
         if !added {
             return Ok(Err(CorrectionError::Taken(1)));
@@ -160,11 +162,12 @@ pub(super) fn add(
     Ok(Ok(()))
 }
 
-struct Adding<'t> {
-    tx: &'t Transaction<'t>,
-    id: i64,
-    destination: i64,
-    hidden: i64,
+/// Objects are added to an operation.
+pub(super) struct Adding<'t> {
+    pub(super) tx: &'t Transaction<'t>,
+    pub(super) id: i64,
+    pub(super) destination: i64,
+    pub(super) hidden: i64,
     /// Series of the operation by the series that they are made like, and their UID; nothing for a hidden one.
     series: HashMap<(i64, Option<String>), i64>,
 }
@@ -177,9 +180,23 @@ struct Before {
     shown: Option<String>,
 }
 
-impl Adding<'_> {
+impl<'t> Adding<'t> {
+    /// To an operation that has just begun.
+    pub(super) fn of(tx: &'t Transaction<'t>, id: i64) -> Result<Self, DbError> {
+        let destination = tx
+            .prepare_cached("SELECT destination FROM corrections WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        Ok(Adding { tx, id, destination, hidden: hidden_study(tx)?, series: HashMap::new() })
+    }
+
+    /// To none: for what is to be hidden only.
+    pub(super) fn hidden(tx: &'t Transaction<'t>) -> Result<Self, DbError> {
+        let hidden = hidden_study(tx)?;
+        Ok(Adding { tx, id: 0, destination: hidden, hidden, series: HashMap::new() })
+    }
+
     /// An object that is here, and will be in another series: one of the destination, or a hidden one.
-    fn shown(
+    pub(super) fn shown(
         &mut self,
         instance: i64,
         to: Option<&SeriesInstanceUid>,
@@ -208,7 +225,7 @@ impl Adding<'_> {
     }
 
     /// An object that will come; not if there is one of that UID.
-    fn written(&mut self, uid: &str) -> Result<bool, DbError> {
+    pub(super) fn written(&mut self, uid: &str) -> Result<bool, DbError> {
         if self.tx.prepare_cached("SELECT 1 FROM instances WHERE uid = ?1")?.exists([uid])? {
             return Ok(false);
         }
@@ -223,7 +240,7 @@ impl Adding<'_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the columns of the row")]
-    fn put(
+    pub(super) fn put(
         &self,
         instance: i64,
         role: Role,
@@ -244,7 +261,7 @@ impl Adding<'_> {
     }
 
     /// The series that objects of one series go to.
-    fn series(&mut self, old: i64, to: Option<&SeriesInstanceUid>) -> Result<i64, DbError> {
+    pub(super) fn series(&mut self, old: i64, to: Option<&SeriesInstanceUid>) -> Result<i64, DbError> {
         let key = (old, to.map(|uid| uid.as_str().to_owned()));
         if let Some(id) = self.series.get(&key) {
             return Ok(*id);
@@ -264,7 +281,7 @@ impl Adding<'_> {
     }
 
     /// The series of a UID in a study, made like another one, which may be none, where it is new.
-    fn series_of(&self, study: i64, uid: &str, like: Option<i64>) -> Result<i64, DbError> {
+    pub(super) fn series_of(&self, study: i64, uid: &str, like: Option<i64>) -> Result<i64, DbError> {
         let mut statement = self.tx.prepare_cached("SELECT id FROM series WHERE uid = ?1 AND study = ?2")?;
         if let Some(id) = statement.query_row(params![uid, study], |row| row.get(0)).optional()? {
             return Ok(id);
@@ -291,10 +308,19 @@ impl Adding<'_> {
     }
 }
 
+impl Adding<'_> {
+    /// The series of a UID in a study, made of a header where it is new.
+    pub(super) fn series_named(&self, study: i64, uid: &str, header: &Header) -> Result<i64, DbError> {
+        let series = SeriesInstanceUid::new(uid);
+        hierarchy::Hierarchy::default().series(self.tx, study, &series, header)
+    }
+}
+
 fn remove(tx: &Transaction<'_>, id: i64) -> Result<Result<(), CorrectionError>, DbError> {
     if let Err(error) = staged(tx, id)? {
         return Ok(Err(error));
     }
+    quarantined::give_back(tx, id)?;
     tx.prepare_cached("DELETE FROM correction_instances WHERE correction = ?1")?.execute([id])?;
     tx.prepare_cached(
         "DELETE FROM locks WHERE process <> '' AND process = (SELECT process FROM corrections WHERE id = ?1)",
@@ -305,7 +331,7 @@ fn remove(tx: &Transaction<'_>, id: i64) -> Result<Result<(), CorrectionError>, 
 }
 
 /// Says where an instance is that goes from one series to another of which it does not go without saying.
-const PLACE: &str =
+pub(super) const PLACE: &str =
     "UPDATE instances AS i SET place = (SELECT folder FROM series WHERE id = ?2) || '/' || i.uid || '.dcm'
     WHERE i.id = ?1 AND i.place IS NULL AND i.link_folder IS NULL
         AND (SELECT folder FROM series WHERE id = ?2) <> (SELECT folder FROM series WHERE id = ?3)";

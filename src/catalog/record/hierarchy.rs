@@ -12,7 +12,7 @@ use crate::db::DbError;
 use crate::dicom::{Date, SeriesInstanceUid, StudyInstanceUid};
 
 #[derive(Default)]
-pub(super) struct Hierarchy {
+pub(in crate::catalog) struct Hierarchy {
     study_ids: HashMap<String, i64>,
     studies: HashMap<i64, Study>,
     series_ids: HashMap<(i64, String), i64>,
@@ -71,7 +71,7 @@ impl Hierarchy {
     }
 
     /// The series of that UID in a study, made of the header where it is new.
-    pub(super) fn series(
+    pub(in crate::catalog) fn series(
         &mut self,
         tx: &Transaction<'_>,
         study: i64,

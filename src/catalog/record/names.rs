@@ -126,6 +126,6 @@ fn make(tx: &Connection, sql: &str, key: impl ToSql) -> Result<i64, DbError> {
 }
 
 /// A text of a header, as it is kept.
-pub(super) fn text(value: &Option<String>) -> &str {
+pub(in crate::catalog) fn text(value: &Option<String>) -> &str {
     value.as_deref().map_or("", |value| capped(value, LONGEST_TEXT))
 }

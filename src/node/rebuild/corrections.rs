@@ -1,0 +1,40 @@
+//! Corrections done again, in the order in which they were done: what is filed says nothing of them.
+
+use std::collections::HashMap;
+
+use super::{Rebuild, Trouble};
+use crate::catalog::{CatalogError, ToldCorrection};
+use crate::store::{CorrectionLine, JournalEntry};
+
+impl Rebuild<'_> {
+    /// Does all of them again that the journal tells of, and hides what was written for those that never came to be.
+    pub(super) fn corrections(&mut self) -> Result<(), Trouble> {
+        let mut staged: HashMap<String, ToldCorrection> = HashMap::new();
+        let mut failed: Option<CatalogError> = None;
+        let catalog = self.catalog;
+        self.store.journal().read(|entry| {
+            let JournalEntry::Correction { key, line } = entry else { return };
+            if failed.is_some() {
+                return;
+            }
+            let told =
+                staged.entry(key.clone()).or_insert_with(|| ToldCorrection { key: key.clone(), ..Default::default() });
+            match line {
+                CorrectionLine::Begun(text) => told.text = *text,
+                CorrectionLine::Amendment(piece) => told.amendment.push_str(&piece),
+                CorrectionLine::Sheet(piece) => told.sheet.push_str(&piece),
+                CorrectionLine::Objects(objects) => told.objects.extend(objects),
+                CorrectionLine::Became { state, at, by } => {
+                    failed = match (state.as_str(), staged.remove(&key)) {
+                        ("active", Some(told)) => catalog.replay_correction(told, at).err(),
+                        (_, Some(told)) => catalog.replay_dropped(&told).err(),
+                        // Also where it was to be flipped on, and was not.
+                        (_, None) => catalog.replay_undo(&key, at, &by).err(),
+                    };
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), |error| Err(Trouble::Catalog(error)))?;
+        staged.values().try_for_each(|told| Ok(catalog.replay_dropped(told)?))
+    }
+}
