@@ -13,7 +13,7 @@ mod tests;
 
 use super::references::Moves;
 use crate::dataset::Tree;
-use crate::dicom::tags;
+use crate::dicom::{Uid, tags};
 
 use items::Items;
 use sort::{Fate, Fates};
@@ -77,7 +77,28 @@ const MOST_COPIED: usize = 16 * 1024 * 1024;
 
 /// What a move touches in a report that stays.
 pub fn touched(report: &Tree, moves: &Moves) -> Result<Touched, MeasureError> {
-    Ok(Touched::of(&Fates::of(&Items::read(report), moves)?))
+    Ok(Touched::of(&Fates::of(&Items::read(report), &Leaving::of(report, moves))?))
+}
+
+/// What leaves the study of a report.
+#[derive(Debug)]
+struct Leaving<'a> {
+    moves: &'a Moves,
+    study: Uid,
+}
+
+impl Leaving<'_> {
+    fn of<'a>(report: &Tree, moves: &'a Moves) -> Leaving<'a> {
+        Leaving { moves, study: report.uid(tags::STUDY_INSTANCE_UID).unwrap_or_else(|| Uid::new("")) }
+    }
+
+    fn object(&self, uid: &Uid) -> bool {
+        self.moves.takes(uid, &self.study)
+    }
+
+    fn series(&self, uid: &Uid) -> bool {
+        self.moves.takes_series(uid, &self.study)
+    }
 }
 
 /// What both reports say after a move. Their references are still the old ones: [`repair`](super::references::repair)
@@ -95,18 +116,18 @@ pub struct Split {
 /// Takes the measurements of moved images from one report to the other; `None` if there are none, nor anything that was
 /// calculated with one.
 pub fn split(source: &Tree, destination: &Tree, moves: &Moves) -> Result<Option<Split>, MeasureError> {
-    let items = Items::read(source);
-    let fates = Fates::of(&items, moves)?;
+    let (items, leaving) = (Items::read(source), Leaving::of(source, moves));
+    let fates = Fates::of(&items, &leaving)?;
     let touched = Touched::of(&fates);
     if touched.is_empty() {
         return Ok(None);
     }
     let mut there = Items::read(destination);
-    let arrived = graft::graft(&items, &fates, &mut there, moves)?;
+    let arrived = graft::graft(&items, &fates, &mut there, &leaving)?;
     let mut destination = there.write();
-    evidence::arrive(&mut destination, &arrived, source, moves);
+    evidence::arrive(&mut destination, &arrived, source, &leaving);
     let mut source = fates.remaining(items).write();
-    evidence::leave(&mut source, moves);
+    evidence::leave(&mut source, &leaving);
     Ok(Some(Split { source, destination, touched }))
 }
 

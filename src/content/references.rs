@@ -68,14 +68,19 @@ impl Moves {
         self
     }
 
-    /// What becomes of an object; `None` if it stays.
+    /// What becomes of an object; `None` if it stays as it is.
     pub fn of(&self, instance: &Uid) -> Option<&Move> {
         self.instances.get(instance)
     }
 
-    /// Whether all of a series moves.
-    pub fn whole_series(&self, series: &Uid) -> bool {
-        self.series.contains_key(series)
+    /// Whether an object leaves a study. One that is replaced where it is gets another UID and stays.
+    pub fn takes(&self, instance: &Uid, from: &Uid) -> bool {
+        self.of(instance).is_some_and(|new| *new.to.study != *from)
+    }
+
+    /// Whether all of a series leaves a study.
+    pub fn takes_series(&self, series: &Uid, from: &Uid) -> bool {
+        self.series.get(series).is_some_and(|to| *to.study != *from)
     }
 
     /// How many objects move.

@@ -143,7 +143,7 @@ impl Rewriting<'_> {
             return Err(Refusal::TooMany { what: "the objects to be replaced".into(), limit: MOST_REPLACED }.into());
         }
         if self.mode == Mode::Iocm {
-            self.reject(moved, head, reason, &mut done);
+            self.reject(moved.iter().chain(&left), head, reason, &mut done);
         }
         Ok(done)
     }
@@ -268,10 +268,9 @@ impl Rewriting<'_> {
         });
     }
 
-    /// The note that says that the old objects are no longer valid.
-    fn reject(&self, moved: &[ObjectFacts], head: &Tree, reason: &str, done: &mut Rewritten) {
-        let rejected: Vec<Rejected> = moved
-            .iter()
+    /// The note that says that the old objects are no longer valid: those that moved, and those that were replaced.
+    fn reject<'a>(&self, old: impl Iterator<Item = &'a ObjectFacts>, head: &Tree, reason: &str, done: &mut Rewritten) {
+        let rejected: Vec<Rejected> = old
             .map(|object| Rejected {
                 class: object.class.clone(),
                 uid: object.shown.clone(),

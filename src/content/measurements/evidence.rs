@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::content::references::{Moves, Place, merge_evidence, merge_places};
+use super::Leaving;
+use crate::content::references::{Place, merge_evidence, merge_places};
 use crate::dataset::Tree;
 use crate::dicom::{SeriesInstanceUid, StudyInstanceUid, Tag, Uid, tags};
 
@@ -10,7 +11,7 @@ use crate::dicom::{SeriesInstanceUid, StudyInstanceUid, Tag, Uid, tags};
 const LISTS: [Tag; 2] = [tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, tags::PERTINENT_OTHER_EVIDENCE_SEQUENCE];
 
 /// Lists the objects that have come with measurements, in the study where the other report has them, or where they were.
-pub(super) fn arrive(destination: &mut Tree, objects: &[(Option<Uid>, Uid)], source: &Tree, moves: &Moves) {
+pub(super) fn arrive(destination: &mut Tree, objects: &[(Option<Uid>, Uid)], source: &Tree, leaving: &Leaving<'_>) {
     let mut known: HashSet<Uid> =
         LISTS.iter().flat_map(|&list| listed(destination, list)).map(|(uid, _, _)| uid).collect();
     let places: HashMap<Uid, (Place, &Tree)> =
@@ -23,7 +24,7 @@ pub(super) fn arrive(destination: &mut Tree, objects: &[(Option<Uid>, Uid)], sou
         match (places.get(uid), class) {
             (Some((place, item)), _) => added.push((place.clone(), (*item).clone())),
             // Where it goes is known.
-            (None, Some(class)) if moves.of(uid).is_some() => {
+            (None, Some(class)) if leaving.object(uid) => {
                 let study = source.uid(tags::STUDY_INSTANCE_UID).unwrap_or_else(|| Uid::new(""));
                 let place = Place { study: study.into(), series: SeriesInstanceUid::new("") };
                 added.push((place, super::super::document::reference(&class.clone().into(), &uid.clone().into())));
@@ -41,7 +42,7 @@ pub(super) fn arrive(destination: &mut Tree, objects: &[(Option<Uid>, Uid)], sou
 }
 
 /// Takes moved objects from the lists that nothing in the report refers to any more.
-pub(super) fn leave(source: &mut Tree, moves: &Moves) {
+pub(super) fn leave(source: &mut Tree, leaving: &Leaving<'_>) {
     let mut still = HashSet::new();
     let mut open: Vec<&Tree> = source.items(tags::CONTENT_SEQUENCE).iter().collect();
     while let Some(item) = open.pop() {
@@ -50,7 +51,7 @@ pub(super) fn leave(source: &mut Tree, moves: &Moves) {
         open.extend(item.items(tags::CONTENT_SEQUENCE));
     }
     let stays = |object: &Tree| {
-        object.uid(tags::REFERENCED_SOP_INSTANCE_UID).is_none_or(|uid| moves.of(&uid).is_none() || still.contains(&uid))
+        object.uid(tags::REFERENCED_SOP_INSTANCE_UID).is_none_or(|uid| !leaving.object(&uid) || still.contains(&uid))
     };
     for list in LISTS {
         let before = source.items(list).len();

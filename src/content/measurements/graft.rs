@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::items::{Concept, Item, Items};
 use super::sort::{Fate, Fates, is, is_group};
-use super::{MOST_COPIED, MOST_STEPS, MeasureError};
-use crate::content::references::{Moves, weight};
+use super::{Leaving, MOST_COPIED, MOST_STEPS, MeasureError};
+use crate::content::references::weight;
 use crate::dataset::Tree;
 use crate::dicom::{Uid, tags};
 
@@ -14,11 +14,19 @@ pub(super) fn graft(
     from: &Items,
     fates: &Fates,
     to: &mut Items,
-    moves: &Moves,
+    leaving: &Leaving<'_>,
 ) -> Result<Vec<(Option<Uid>, Uid)>, MeasureError> {
     let first = to.0.len();
-    let mut work =
-        Work { from, fates, to, moves, places: HashMap::new(), open: Vec::new(), left: MOST_COPIED, steps: MOST_STEPS };
+    let mut work = Work {
+        from,
+        fates,
+        to,
+        leaving,
+        places: HashMap::new(),
+        open: Vec::new(),
+        left: MOST_COPIED,
+        steps: MOST_STEPS,
+    };
     for &top in fates.tops() {
         let parent = work.container(top)?;
         work.copy(vec![(top, parent, work.hoisted(top))])?;
@@ -31,7 +39,7 @@ struct Work<'a> {
     from: &'a Items,
     fates: &'a Fates,
     to: &'a mut Items,
-    moves: &'a Moves,
+    leaving: &'a Leaving<'a>,
     /// Where items are in the other report.
     places: HashMap<usize, usize>,
     /// Copies that stand for another item: the copy, and what it refers to in the source.
@@ -117,7 +125,7 @@ impl Work<'_> {
         }
         let below = item.children.iter().filter_map(|&child| self.from.get(child));
         let mut objects = item.objects().chain(below.flat_map(Item::objects)).peekable();
-        objects.peek().is_some() && objects.all(|(_, uid)| self.moves.of(&uid).is_none())
+        objects.peek().is_some() && objects.all(|(_, uid)| !self.leaving.object(&uid))
     }
 
     /// Copies that stand for another item do so here as well, or become that item where it is not here.

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::items::{Item, Items};
-use super::{MOST_STEPS, MeasureError};
-use crate::content::references::Moves;
+use super::{Leaving, MOST_STEPS, MeasureError};
 use crate::dicom::{is_image_class, tags};
 
 /// A Measurement Group (PS3.16 TID 1410, 1411, 1501): what its items refer to, its measurements are of.
@@ -49,11 +48,11 @@ struct Counts {
 
 impl Counts {
     /// What an item refers to by itself.
-    fn of(item: &Item, moves: &Moves) -> Counts {
+    fn of(item: &Item, leaving: &Leaving<'_>) -> Counts {
         let mut counts = Counts::default();
         for (class, uid) in item.objects() {
             let image = class.is_none_or(|class| is_image_class(class.as_str()));
-            *match (image, moves.of(&uid).is_some()) {
+            *match (image, leaving.object(&uid)) {
                 (true, true) => &mut counts.moved,
                 (true, false) => &mut counts.stays,
                 (false, true) => &mut counts.other_moved,
@@ -61,7 +60,7 @@ impl Counts {
             } += 1;
         }
         if item.is("UIDREF") && item.concept() == Some(SOURCE_SERIES) {
-            let whole = item.tree.uid(tags::UID).is_some_and(|uid| moves.whole_series(&uid));
+            let whole = item.tree.uid(tags::UID).is_some_and(|uid| leaving.series(&uid));
             *if whole { &mut counts.moved } else { &mut counts.stays } += 1;
         }
         counts
@@ -91,8 +90,8 @@ impl Counts {
 }
 
 impl Fates {
-    pub(super) fn of(items: &Items, moves: &Moves) -> Result<Fates, MeasureError> {
-        let own = items.0.iter().map(|item| Counts::of(item, moves)).collect();
+    pub(super) fn of(items: &Items, leaving: &Leaving<'_>) -> Result<Fates, MeasureError> {
+        let own = items.0.iter().map(|item| Counts::of(item, leaving)).collect();
         let measurements = (0..items.0.len()).filter(|&index| is(items, index, "NUM")).collect();
         let mut look = Look { items, left: MOST_STEPS, own, measurements, groups: HashMap::new() };
         let mut fates: Vec<Option<Fate>> = vec![None; items.0.len()];
@@ -105,7 +104,7 @@ impl Fates {
         settle(&mut fates, &uses);
         let mut fates = Fates { measurements: fates, gone: HashSet::new(), tops: Vec::new() };
         fates.groups(items);
-        fates.library(items, moves);
+        fates.library(items, leaving);
         fates.tops.sort_unstable();
         fates.tops.dedup();
         Ok(fates)
@@ -153,9 +152,9 @@ impl Fates {
     }
 
     /// Images of a library that move, unless something that stays refers to them by position.
-    fn library(&mut self, items: &Items, moves: &Moves) {
+    fn library(&mut self, items: &Items, leaving: &Leaving<'_>) {
         let listed = |index: usize| items.around(index).any(|around| concept(items, around) == Some(LIBRARY));
-        let moved = |item: &Item| item.objects().any(|(_, uid)| moves.of(&uid).is_some());
+        let moved = |item: &Item| item.objects().any(|(_, uid)| leaving.object(&uid));
         let entries = (0..items.0.len()).filter(|&index| is(items, index, "IMAGE") && listed(index));
         let entries: Vec<usize> = entries.filter(|&index| items.get(index).is_some_and(moved)).collect();
         if self.tops.is_empty() || entries.is_empty() {

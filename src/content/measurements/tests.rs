@@ -237,6 +237,20 @@ fn containers_are_those_that_say_the_same() {
 }
 
 #[test]
+fn what_is_replaced_where_it_is_has_not_moved() {
+    use super::super::references::{Move, Place};
+    use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
+    let mut moves = moves();
+    let to = Place { study: StudyInstanceUid::new(S), series: SeriesInstanceUid::new(R) };
+    moves.instance(&SopInstanceUid::new("3"), Move { uid: SopInstanceUid::new("93"), to });
+    let of = |uid: &str| num("n", vec![shows("INFERRED FROM", uid)]);
+    let both = num("n", vec![shows("INFERRED FROM", "1"), shows("INFERRED FROM", "3")]);
+    assert_eq!(touched(&measured(vec![of("3")]), &moves).unwrap(), Touched::default());
+    let expected = Touched { moving: 1, derived: 0, torn: 1 };
+    assert_eq!(touched(&measured(vec![of("1"), of("3"), both]), &moves).unwrap(), expected);
+}
+
+#[test]
 fn a_report_without_them_is_not_touched() {
     let source = measured(vec![num("stays", vec![shows("INFERRED FROM", "3")]), shows("CONTAINS", "1")]);
     assert_eq!(split(&source, &empty(), &moves()).unwrap(), None);
