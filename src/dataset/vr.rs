@@ -69,8 +69,11 @@ pub(super) fn of(tag: Tag) -> Option<Vr> {
 
 /// What somebody on the way did not know and wrote as UN is what the dictionary says, where that is one thing.
 pub(super) fn known(tag: Tag, vr: Vr) -> Vr {
-    let known = of(tag).filter(|known| vr == *b"UN" && *known != *b"SQ" && !is_ambiguous(tag));
-    known.unwrap_or(vr)
+    // Looking up is slow, and of private elements nothing is known.
+    if vr != *b"UN" || tag.group() % 2 == 1 {
+        return vr;
+    }
+    of(tag).filter(|known| *known != *b"SQ" && !is_ambiguous(tag)).unwrap_or(vr)
 }
 
 /// Whether the dictionary leaves a choice of VRs, of which [`of`] says one.
