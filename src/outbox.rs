@@ -12,7 +12,7 @@ mod publish;
 mod rescan;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -79,30 +79,27 @@ impl Outbox {
 
     /// Sends until it is told to stop. Only one process may do so at a time.
     pub async fn deliver(self, stop: CancellationToken) {
-        let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
-        let free = Arc::new(Notify::new());
+        let lanes = Lanes::default();
         let tasks = TaskTracker::new();
         while !stop.is_cancelled() {
-            let due = self.catalog.due_errands(PAGE).await.unwrap_or_else(|error| {
+            let due = self.catalog.due_errands(lanes.busy(), PAGE).await.unwrap_or_else(|error| {
                 warn!(error = &error as &dyn std::error::Error, "cannot look into the outbox");
                 Vec::new()
             });
             for entry in due {
-                let lane = lane(&entry.errand);
-                if tasks.len() >= AT_ONCE || !lock(&busy).insert(lane.clone()) {
-                    continue;
+                if tasks.len() >= AT_ONCE {
+                    break;
                 }
+                let Some(lane) = lanes.enter(entry.errand.lane()) else { continue };
                 let (outbox, stop) = (self.clone(), stop.clone());
-                let (busy, free) = (Arc::clone(&busy), Arc::clone(&free));
                 tasks.spawn(async move {
                     outbox.see_to(entry, &stop).await;
-                    lock(&busy).remove(&lane);
-                    free.notify_one();
+                    drop(lane);
                 });
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = free.notified() => {}
+                () = lanes.0.free.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
@@ -152,15 +149,40 @@ impl Outbox {
     }
 }
 
-fn lock(busy: &Mutex<HashSet<String>>) -> std::sync::MutexGuard<'_, HashSet<String>> {
-    busy.lock().unwrap_or_else(PoisonError::into_inner)
+/// The lanes in which an errand runs.
+#[derive(Clone, Default)]
+struct Lanes(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    busy: Mutex<HashSet<String>>,
+    free: Notify,
 }
 
-/// Errands of one lane run one after the other.
-fn lane(errand: &Errand) -> String {
-    match errand {
-        Errand::Rescan { .. } => String::new(),
-        Errand::Publish { peer, .. } => peer.clone(),
+/// An errand runs in this lane as long as this lives.
+struct Busy {
+    lane: String,
+    lanes: Lanes,
+}
+
+impl Lanes {
+    fn enter(&self, lane: &str) -> Option<Busy> {
+        self.lock().insert(lane.to_owned()).then(|| Busy { lane: lane.to_owned(), lanes: self.clone() })
+    }
+
+    fn busy(&self) -> Vec<String> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.lanes.lock().remove(&self.lane);
+        self.lanes.0.free.notify_one();
     }
 }
 

@@ -139,6 +139,14 @@ impl Errand {
             Errand::Rescan { study, .. } | Errand::Publish { study, .. } => study,
         }
     }
+
+    /// To whom it goes: errands of one lane are told one after the other. The AI platform's has no name.
+    pub fn lane(&self) -> &str {
+        match self {
+            Errand::Rescan { .. } => AI,
+            Errand::Publish { peer, .. } => peer,
+        }
+    }
 }
 
 impl Catalog {

@@ -158,7 +158,17 @@ impl<'a> Delivery<'a> {
                     open.release(RESPOND).await;
                     return Err(Halt::Stopped);
                 }
-                match self.object(&mut open, instance).await {
+                let stop = self.stop;
+                let tried = tokio::select! {
+                    biased;
+                    tried = self.object(&mut open, instance) => Some(tried),
+                    () = stop.cancelled() => None,
+                };
+                let Some(tried) = tried else {
+                    open.abort().await;
+                    return Err(Halt::Stopped);
+                };
+                match tried {
                     Ok(true) => {
                         let now = now();
                         let (count, _, last) = taken.entry(instance.shown).or_insert((0, now, now));

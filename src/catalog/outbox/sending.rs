@@ -24,11 +24,14 @@ pub struct Published {
 }
 
 impl Catalog {
-    /// Entries whose time has come, the longest waiting first.
-    pub async fn due_errands(&self, limit: usize) -> Result<Vec<OutboxEntry>, CatalogError> {
-        let limit = signed(limit as u64);
-        self.read(move |c| Ok(c.prepare_cached(&due())?.query_map([now(), limit], entry)?.collect::<Result<_, _>>()?))
-            .await
+    /// Entries whose time has come, the longest waiting first, save those of lanes that are busy.
+    pub async fn due_errands(&self, busy: Vec<String>, limit: usize) -> Result<Vec<OutboxEntry>, CatalogError> {
+        let (busy, limit) = (serde_json::Value::from(busy).to_string(), signed(limit as u64));
+        self.read(move |c| {
+            let parameters = params![now(), limit, busy];
+            Ok(c.prepare_cached(&due())?.query_map(parameters, entry)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// Puts off an entry that could not be told, or `all` that waits for the same side.
@@ -119,7 +122,10 @@ impl Catalog {
 
 /// Waiting entries whose time has come.
 pub(in crate::catalog) fn due() -> String {
-    format!("{ENTRIES} WHERE state = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2")
+    format!(
+        "{ENTRIES} WHERE state = 0 AND due <= ?1 AND lane NOT IN (SELECT value FROM json_each(?3))
+         ORDER BY due, id LIMIT ?2"
+    )
 }
 
 /// Changes when the others of a lane are due.

@@ -19,7 +19,7 @@ async fn put(catalog: &Catalog, operation: i64, errands: Vec<Errand>) -> Vec<i64
 }
 
 async fn due(catalog: &Catalog) -> Vec<i64> {
-    catalog.due_errands(100).await.unwrap().into_iter().map(|entry| entry.id).collect()
+    catalog.due_errands(Vec::new(), 100).await.unwrap().into_iter().map(|entry| entry.id).collect()
 }
 
 #[tokio::test]
@@ -29,6 +29,8 @@ async fn what_cannot_be_told_waits_with_its_lane_and_what_was_told_lets_the_lane
     let [one, two, a, b] = ids[..] else { panic!("{ids:?}") };
     assert_eq!(due(&catalog).await, ids);
     assert_eq!(catalog.to_publish(a).await.unwrap(), [4, 2], "in the order in which they were named");
+    let others = catalog.due_errands(vec![String::new(), "B".into()], 1).await.unwrap();
+    assert_eq!(others.iter().map(|entry| entry.id).collect::<Vec<_>>(), [a], "not behind those whose turn it is not");
     // Nobody is there: whatever else is for the same side waits too; the other sides do not.
     catalog.put_off_errand(one, LONG, "nobody there", true).await.unwrap();
     assert_eq!(due(&catalog).await, [a, b]);
