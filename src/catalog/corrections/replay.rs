@@ -8,7 +8,7 @@ use super::{CorrectionKind, CorrectionMode, CorrectionState, NewCorrection, NewF
 use crate::catalog::{Catalog, CatalogError};
 use crate::db::DbError;
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
-use crate::store::{CorrectedText, CorrectionText, Digest, from_text};
+use crate::store::{CorrectedText, CorrectionLine, CorrectionText, Digest, from_text};
 
 /// An operation as the journal has told it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +23,19 @@ pub struct ToldCorrection {
     pub sheet: String,
     /// Its objects.
     pub objects: Vec<CorrectedText>,
+}
+
+impl ToldCorrection {
+    /// The next line of it.
+    pub fn hear(&mut self, line: CorrectionLine) {
+        match line {
+            CorrectionLine::Begun(text) => self.text = *text,
+            CorrectionLine::Amendment(piece) => self.amendment.push_str(&piece),
+            CorrectionLine::Sheet(piece) => self.sheet.push_str(&piece),
+            CorrectionLine::Objects(objects) => self.objects.extend(objects),
+            CorrectionLine::Became { .. } => {}
+        }
+    }
 }
 
 impl Catalog {

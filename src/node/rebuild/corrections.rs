@@ -17,22 +17,16 @@ impl Rebuild<'_> {
             if failed.is_some() {
                 return;
             }
-            let told =
-                staged.entry(key.clone()).or_insert_with(|| ToldCorrection { key: key.clone(), ..Default::default() });
-            match line {
-                CorrectionLine::Begun(text) => told.text = *text,
-                CorrectionLine::Amendment(piece) => told.amendment.push_str(&piece),
-                CorrectionLine::Sheet(piece) => told.sheet.push_str(&piece),
-                CorrectionLine::Objects(objects) => told.objects.extend(objects),
-                CorrectionLine::Became { state, at, by } => {
-                    failed = match (state.as_str(), staged.remove(&key)) {
-                        ("active", Some(told)) => catalog.replay_correction(told, at).err(),
-                        (_, Some(told)) => catalog.replay_dropped(&told).err(),
-                        // Also where it was to be flipped on, and was not.
-                        (_, None) => catalog.replay_undo(&key, at, &by).err(),
-                    };
-                }
-            }
+            let CorrectionLine::Became { state, at, by } = line else {
+                let new = || ToldCorrection { key: key.clone(), ..ToldCorrection::default() };
+                return staged.entry(key.clone()).or_insert_with(new).hear(line);
+            };
+            failed = match (state.as_str(), staged.remove(&key)) {
+                ("active", Some(told)) => catalog.replay_correction(told, at).err(),
+                (_, Some(told)) => catalog.replay_dropped(&told).err(),
+                // Also where it was to be flipped on, and was not.
+                (_, None) => catalog.replay_undo(&key, at, &by).err(),
+            };
         })?;
         failed.map_or(Ok(()), |error| Err(Trouble::Catalog(error)))?;
         staged.values().try_for_each(|told| Ok(catalog.replay_dropped(told)?))

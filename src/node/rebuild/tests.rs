@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+mod corrections;
+
 use super::*;
 use crate::intake::How;
 use crate::node::testing::Site;
