@@ -6,16 +6,21 @@
 
 mod accounts;
 mod answer;
+mod ask;
 mod assets;
+mod content;
+mod corrections;
 mod download;
 mod folders;
 mod guard;
 mod jobs;
 mod listener;
 mod metrics;
+mod panes;
 mod ready;
 mod sign_in;
 mod studies;
+mod texts;
 
 use std::sync::Arc;
 
@@ -33,6 +38,8 @@ use crate::assoc::tls::{Acceptor, TlsError};
 use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::intake::Intake;
+use crate::outlet::Outlet;
 use crate::scp::Meter;
 use crate::store::Store;
 use answer::{Refused, plain};
@@ -52,6 +59,10 @@ pub struct Web {
     pub catalog: Catalog,
     /// The disk.
     pub store: Store,
+    /// The door in, for documents that corrections write.
+    pub intake: Intake,
+    /// The door out, for objects as they are shown.
+    pub outlet: Outlet,
     /// What the node has done.
     pub meter: Meter,
     /// Who signs in.
@@ -123,13 +134,22 @@ impl Web {
             .route("/jobs/{id}/report/{form}", get(jobs::report))
             .route("/folders", get(folders::list).post(folders::create))
             .route("/studies", get(studies::list))
-            .route("/studies/{uid}", get(studies::show))
+            .route("/studies/{uid}", get(studies::show).post(corrections::act))
+            .route("/split", get(panes::split))
+            .route("/panes/studies", get(panes::studies))
+            .route("/panes/studies/{uid}", get(panes::series))
+            .route("/plan", get(content::plan))
+            .route("/corrections", get(corrections::list).post(content::commit))
+            .route("/corrections/{id}/undo", post(corrections::undo))
             .route("/api/v1/jobs", get(jobs::list_json).post(jobs::create_json))
             .route("/api/v1/jobs/{id}", get(jobs::show_json).post(jobs::act_json))
             .route("/api/v1/folders", get(folders::list_json))
             .route("/api/v1/imports", post(folders::create_json))
             .route("/api/v1/studies", get(studies::list_json))
-            .route("/api/v1/studies/{uid}", get(studies::show_json))
+            .route("/api/v1/studies/{uid}", get(studies::show_json).post(corrections::act_json))
+            .route("/api/v1/plans", post(content::plan_json))
+            .route("/api/v1/corrections", get(corrections::list_json).post(content::commit_json))
+            .route("/api/v1/corrections/{id}/undo", post(corrections::undo_json))
             .fallback(async || Refused::missing("there is no such page"))
             .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
         watched.merge(console).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rewrite::Draft;
 use super::turn::Turn;
-use super::{Content, ContentError, Kind, Mode, Plan, Refusal, drafts, refusal, told};
+use super::{Content, ContentError, CopySheet, Kind, Mode, Plan, Refusal, drafts, refusal, told};
 use crate::audit::{AuditOutcome, CorrectionAction};
 use crate::catalog::{
     Along, CorrectionKind, CorrectionMode, Errand, NewCorrected, NewCorrection, ObjectFacts, StagedCorrection,
@@ -102,13 +102,12 @@ impl Content {
         let rescan =
             plan.work.rescan.iter().map(|study| Errand::Rescan { study: study.clone(), reason: reason.clone() });
         let mut errands: Vec<Errand> = rescan.collect();
-        let told = plan.source.copies.iter().filter(|copy| plan.mode == Mode::Iocm && copy.told);
-        let mut told = told.peekable();
-        if told.peek().is_some() {
+        let told = |copy: &&CopySheet| plan.mode == Mode::Iocm && copy.told;
+        if plan.source.copies.iter().any(|copy| told(&copy)) {
             let first = self.notes(plan, id).await?;
             let publish =
                 |peer: &str| Errand::Publish { peer: peer.to_owned(), study: plan.destination(), first: first.clone() };
-            errands.extend(told.map(|copy| publish(&copy.node)));
+            errands.extend(plan.source.copies.iter().filter(told).map(|copy| publish(&copy.node)));
         }
         Ok(errands)
     }

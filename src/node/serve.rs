@@ -64,6 +64,8 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         config: config.clone(),
         catalog: node.catalog.clone(),
         store: node.store.clone(),
+        intake: intake.clone(),
+        outlet: services.outlet.clone(),
         meter: services.meter.clone(),
         accounts: Accounts::default(),
         audit: auditing.audit.clone(),

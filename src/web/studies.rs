@@ -12,9 +12,11 @@ use serde_json::{Map, Value, json};
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::guard::Signed;
+use super::texts::{days, shown};
 use crate::catalog::{Attribute, CatalogError, Cursor, Options, Query};
 use crate::config::Privilege;
-use crate::dicom::{Date, QueryLevel};
+use crate::dicom::QueryLevel;
+use crate::job::report::local_time;
 
 /// Rows of a page.
 const PAGE: usize = 50;
@@ -106,6 +108,17 @@ struct StudyPage {
     uid: String,
     series: Vec<Vec<String>>,
     more: bool,
+    lock: Option<Lock>,
+    may_correct: bool,
+    may_unlock: bool,
+    may_rescan: bool,
+}
+
+/// Who keeps others from changing a study.
+struct Lock {
+    owner: String,
+    since: String,
+    reason: String,
 }
 
 impl Filter {
@@ -152,26 +165,9 @@ impl Filter {
     }
 }
 
-/// `2024-01-31` is a day, `2024-01-01 - 2024-01-31` are many, `2024` is a year and `2024-01` a month.
-fn days(text: &str) -> String {
-    let day = |text: &str, last: bool| {
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        let rest = if last { "1231" } else { "0101" };
-        match digits.len() {
-            4 => format!("{digits}{rest}"),
-            6 if last => format!("{digits}31"),
-            6 => format!("{digits}01"),
-            _ => digits,
-        }
-    };
-    let span = text.split_once(" - ").or_else(|| text.split_once('–')).or_else(|| text.split_once(".."));
-    let dicom = text.bytes().filter(|byte| *byte == b'-').count() == 1 && text.len() > 7;
-    match span.or_else(|| if dicom { text.split_once('-') } else { None }) {
-        Some((from, to)) => format!("{}-{}", day(from, false), day(to, true)),
-        None if text.is_empty() => String::new(),
-        None if text.chars().filter(char::is_ascii_digit).count() == 8 => day(text, false),
-        None => format!("{}-{}", day(text, false), day(text, true)),
-    }
+/// The keywords of the values of a row.
+pub(super) fn keywords() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|(keyword, _)| *keyword).chain(MORE.iter().copied())
 }
 
 /// A query at a level that returns these attributes.
@@ -185,7 +181,7 @@ fn query<'v>(
 }
 
 /// A page of studies, each with its values, and where the next one begins. `true` where it looked long and in vain.
-async fn look(web: &Web, filter: &Filter) -> Result<(Vec<Vec<String>>, Option<String>, bool), CatalogError> {
+pub(super) async fn look(web: &Web, filter: &Filter) -> Result<(Vec<Vec<String>>, Option<String>, bool), CatalogError> {
     let keys = filter.keys();
     let asked = keys.iter().map(|(keyword, value)| (*keyword, value.as_str()));
     let query = query(QueryLevel::Study, asked.chain(MORE.iter().map(|keyword| (*keyword, ""))))?;
@@ -243,13 +239,12 @@ pub(super) async fn list_json(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (found, next, _) = look(&web, &filter).await.map_err(bad)?;
-    let keywords = || COLUMNS.iter().map(|(keyword, _)| *keyword).chain(MORE.iter().copied());
     let studies: Vec<Value> = found.into_iter().map(|values| object(keywords(), values)).collect();
     Ok(document(json!({ "studies": studies, "after": next })))
 }
 
 /// A study and its series.
-async fn read(web: &Web, uid: &str) -> Result<(Vec<String>, Vec<Vec<String>>, bool), Refused> {
+pub(super) async fn read(web: &Web, uid: &str) -> Result<(Vec<String>, Vec<Vec<String>>, bool), Refused> {
     let none = || Refused::missing(format!("study {uid} is not here"));
     if uid.contains(['*', '?', '\\']) {
         return Err(none());
@@ -289,8 +284,21 @@ pub(super) async fn show(
     signed.must(Privilege::View)?;
     let (study, series, more) = read(&web, &uid).await?;
     let facts = COLUMNS.iter().zip(&study).map(|((keyword, title), value)| (*title, shown(keyword, value)));
-    let frame = Frame::of(&signed, "studies");
-    Ok(page(&StudyPage { frame, facts: facts.collect(), uid, series, more }))
+    let locks = web.catalog.study_locks().await?;
+    let lock = locks.into_iter().find(|lock| lock.study.as_str() == uid);
+    let own = lock.as_ref().is_none_or(|lock| lock.owner == signed.operator.name);
+    let may_correct = signed.operator.may(Privilege::Content);
+    Ok(page(&StudyPage {
+        facts: facts.collect(),
+        uid,
+        series,
+        more,
+        may_unlock: may_correct && (own || signed.operator.may(Privilege::Unlock)),
+        lock: lock.map(|lock| Lock { owner: lock.owner, since: local_time(lock.since), reason: lock.reason }),
+        may_correct,
+        may_rescan: may_correct && web.config.borrow().ai.is_some(),
+        frame: Frame::of(&signed, "studies"),
+    }))
 }
 
 pub(super) async fn show_json(
@@ -300,8 +308,7 @@ pub(super) async fn show_json(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (study, series, _) = read(&web, &uid).await?;
-    let keywords = COLUMNS.iter().map(|(keyword, _)| *keyword).chain(MORE.iter().copied());
-    let mut told = object(keywords, study);
+    let mut told = object(keywords(), study);
     if let Value::Object(fields) = &mut told {
         let series = series.into_iter().map(|values| object(OF_SERIES.iter().copied(), values));
         fields.insert("series".into(), series.collect());
@@ -322,65 +329,9 @@ fn bad(error: CatalogError) -> Refused {
     }
 }
 
-/// A value as people read it.
-fn shown(keyword: &str, value: &str) -> String {
-    let text = match keyword {
-        "PatientName" | "ReferringPhysicianName" => name(value),
-        "StudyDate" | "PatientBirthDate" => Date::parse(value).map_or_else(|_| value.to_owned(), Date::iso),
-        _ => value.replace('\\', ", "),
-    };
-    harmless(&text)
-}
-
-/// `Yamada^Tarou=山田^太郎` is `Yamada, Tarou = 山田, 太郎`.
-fn name(value: &str) -> String {
-    let group = |group: &str| {
-        let parts: Vec<&str> = group.split('^').filter(|part| !part.is_empty()).collect();
-        match parts.split_first() {
-            Some((family, rest)) if !rest.is_empty() => format!("{family}, {}", rest.join(" ")),
-            _ => parts.join(" "),
-        }
-    };
-    value.split('=').filter(|text| !text.is_empty()).map(group).collect::<Vec<_>>().join(" = ")
-}
-
-/// Without what turns the direction of a text round or hides in it.
-fn harmless(text: &str) -> String {
-    let bad = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
-    };
-    text.chars().map(|c| if bad(c) { '\u{FFFD}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_are_written_as_people_do() {
-        for (text, key) in [
-            ("", ""),
-            ("2024-01-31", "20240131"),
-            ("20240131", "20240131"),
-            ("2024", "20240101-20241231"),
-            ("2024-02", "20240201-20240231"),
-            ("2024-01-01 - 2024-01-31", "20240101-20240131"),
-            ("2023..2024", "20230101-20241231"),
-            ("20240101-20240131", "20240101-20240131"),
-        ] {
-            assert_eq!(days(text), key, "{text}");
-        }
-    }
-
-    #[test]
-    fn names_are_shown_as_people_read_them() {
-        assert_eq!(name("Yamada^Tarou=山田^太郎"), "Yamada, Tarou = 山田, 太郎");
-        assert_eq!(name("Doe^Jane^^Dr"), "Doe, Jane Dr");
-        assert_eq!(name("Doe"), "Doe");
-        assert_eq!(shown("PatientName", "a\u{202E}b"), "a\u{FFFD}b");
-        assert_eq!(shown("ModalitiesInStudy", "CT\\PT"), "CT, PT");
-    }
 
     #[test]
     fn an_address_brings_the_same_filter_back() {

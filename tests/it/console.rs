@@ -1,129 +1,14 @@
 //! The console: who is let in, what strangers can make it do, and a job that is driven by it alone.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use pacsferry::dataset::{Elements, write_part10_head};
 use pacsferry::dicom::{Encoding, tags, uids};
 use serde_json::Value;
 
+use crate::support::console::{Browser, PASSWORD, first_password, signed_in};
 use crate::support::peers::{Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, listens, samples, until};
 use crate::support::running::{Orphan, worker_of};
 
-const PASSWORD: &str = "correct horse battery";
 const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
-
-/// A browser, or a program with a token.
-struct Browser {
-    port: u16,
-    /// The header by which it is known.
-    known: String,
-    csrf: String,
-}
-
-/// What a server answered.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Browser {
-    fn new(port: u16) -> Self {
-        until("the console", PATIENCE, || listens(port).then_some(()));
-        Browser { port, known: String::new(), csrf: String::new() }
-    }
-
-    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let host = if headers.contains("Host:") { String::new() } else { format!("Host: 127.0.0.1:{}\r\n", self.port) };
-        let length = if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        let known = &self.known;
-        let request =
-            format!("{method} {path} HTTP/1.1\r\n{host}{known}{headers}{length}Connection: close\r\n\r\n{body}");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, "", "")
-    }
-
-    fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let mut body = String::new();
-        for (name, value) in form.iter().chain([&("csrf", self.csrf.as_str())]) {
-            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            body += &format!("{name}={value}&");
-        }
-        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-        self.send("POST", path, form, body.trim_end_matches('&'))
-    }
-
-    fn sign_in(&mut self, name: &str, password: &str) -> Answer {
-        let answer = self.post("/sign-in", &[("name", name), ("password", password)]);
-        self.keep(&answer);
-        answer
-    }
-
-    /// Signs in with a password that was made, and chooses another one.
-    fn begin(&mut self, name: &str, password: &str) {
-        assert_eq!(self.sign_in(name, password).header("location"), "/password");
-        assert_eq!(self.get("/jobs").header("location"), "/password", "nothing before that");
-        let chosen = [("old", password), ("new", PASSWORD), ("again", PASSWORD)];
-        let answer = self.post("/password", &chosen);
-        assert_eq!((answer.status, answer.header("location")), (303, "/"), "{}", answer.body);
-        self.keep(&answer);
-    }
-
-    /// Takes the cookie of an answer, and what forms have to bring along.
-    fn keep(&mut self, answer: &Answer) {
-        if answer.status != 303 {
-            return;
-        }
-        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
-        self.known = format!("Cookie: {cookie}\r\n");
-        let page = self.get("/password").body;
-        let (_, rest) = page.split_once("name=\"csrf\" value=\"").unwrap();
-        self.csrf = rest.split('"').next().unwrap().to_owned();
-    }
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
-    }
-
-    fn json(&self) -> Value {
-        // Chunked: the document is what stands between the braces or brackets.
-        let from = self.body.find(['{', '[']).unwrap_or_else(|| panic!("no JSON: {}", self.body));
-        let to = self.body.rfind(['}', ']']).unwrap();
-        serde_json::from_str(&self.body[from..=to]).unwrap()
-    }
-}
-
-/// The password of the first account, which is told once.
-fn first_password(ferry: &Ferry) -> String {
-    until("the first account", PATIENCE, || {
-        let log = ferry.served();
-        let (_, rest) = log.split_once("with the password\n\n")?;
-        let (line, _) = rest.split_once('\n')?;
-        Some(line.trim().to_owned())
-    })
-}
-
-/// A browser of an account with these roles.
-fn signed_in(ferry: &Ferry, name: &str, role: &str) -> Browser {
-    let made = ferry.json(&["user", "add", name, "--role", role, "--json"]);
-    let mut browser = Browser::new(ferry.web);
-    browser.begin(name, made["password"].as_str().unwrap());
-    browser
-}
 
 #[test]
 fn the_first_account_is_told_once_and_has_to_choose_a_password() {

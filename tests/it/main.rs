@@ -14,6 +14,7 @@ mod chaos;
 mod cli;
 mod commitment;
 mod console;
+mod console_content;
 mod demo;
 mod documents;
 mod enumerate;

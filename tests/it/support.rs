@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 pub(crate) mod chaos;
 pub(crate) mod collector;
+pub(crate) mod console;
 pub(crate) mod destination;
 pub(crate) mod medium;
 pub(crate) mod peers;

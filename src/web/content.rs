@@ -1,0 +1,223 @@
+//! The Content Manager: a plan with both patients side by side, and its commitment. What may be done is decided by the
+//! engine, which the commands ask too.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::{Value, json};
+
+use super::Web;
+use super::answer::{Frame, Refused, document, page};
+use super::ask::Ask;
+use super::guard::{Posted, Signed};
+use super::texts::{name, shown};
+use crate::config::Privilege;
+use crate::content::{Content, ContentError, Done, Plan, Why};
+
+/// What a refusal says, and what to do about it.
+struct Against {
+    message: String,
+    remedy: &'static str,
+}
+
+/// An attribute of both sides.
+struct Pair {
+    name: String,
+    source: String,
+    destination: String,
+    differs: bool,
+}
+
+#[derive(Template)]
+#[template(path = "plan.html", config = "src/web/templates/askama.toml")]
+struct PlanPage<'a> {
+    frame: Frame,
+    plan: &'a Plan,
+    kind: &'static str,
+    source_date: String,
+    destination_date: String,
+    sheet: String,
+    fields: Vec<(&'static str, &'a str)>,
+    patient: Vec<Pair>,
+    others: Vec<Pair>,
+    warnings: Vec<String>,
+    refusals: Vec<Against>,
+    ask: &'a Ask,
+    may: bool,
+    asks_patient: bool,
+    asks_documents: bool,
+    may_force: bool,
+    trouble: Option<&'static str>,
+}
+
+pub(super) fn engine(web: &Web) -> Content {
+    Content {
+        catalog: web.catalog.clone(),
+        store: web.store.clone(),
+        intake: web.intake.clone(),
+        outlet: web.outlet.clone(),
+        audit: web.audit.clone(),
+        config: web.config.borrow().clone(),
+    }
+}
+
+impl From<ContentError> for Refused {
+    fn from(error: ContentError) -> Refused {
+        match error {
+            ContentError::Refused(refusals) => {
+                let remedy = refusals.first().map_or("", |refusal| refusal.remedy());
+                let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+                Refused::new(StatusCode::CONFLICT, all.join("; "), remedy)
+            }
+            ContentError::Catalog(error) => error.into(),
+            other => {
+                let remedy = "`pacsferry verify --all --files` looks for what is damaged";
+                Refused::new(StatusCode::INTERNAL_SERVER_ERROR, crate::job::words(&other), remedy)
+            }
+        }
+    }
+}
+
+/// What identifies what a plan said, so that nobody confirms another one than he has seen.
+fn digest(plan: &Plan) -> String {
+    let sheet = serde_json::to_vec(plan).unwrap_or_default();
+    blake3::hash(&sheet).to_hex().to_string()
+}
+
+pub(super) async fn plan(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let query = query.unwrap_or_default();
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    let ask = Ask::of_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+    show(&web, &signed, &ask, None).await
+}
+
+async fn show(web: &Web, signed: &Signed, ask: &Ask, trouble: Option<&'static str>) -> Result<Response, Refused> {
+    // What has to be confirmed is asked below the plan, and is no reason against it here.
+    let mut request = ask.request()?;
+    (request.patient_confirmed, request.documents_confirmed) = (true, true);
+    request.why = Why::default();
+    let plan = engine(web).plan(&request, &signed.operator).await?;
+    let (source, destination) = (&plan.source.patient, &plan.destination.patient);
+    let pair = |title: &str, one: &str, two: &str| Pair {
+        name: title.to_owned(),
+        source: one.to_owned(),
+        destination: two.to_owned(),
+        differs: one != two,
+    };
+    let day = |text: &str| shown("StudyDate", text);
+    let patient = vec![
+        pair("Name", &name(&source.name), &name(&destination.name)),
+        pair("Patient ID", &source.id, &destination.id),
+        pair("Issuer", &source.issuer, &destination.issuer),
+        pair("Birth date", &day(&source.birth_date), &day(&destination.birth_date)),
+        pair("Sex", &source.sex, &destination.sex),
+    ];
+    let differences = plan.patient_differences.iter().chain(&plan.study_differences);
+    let others = differences.map(|difference| Pair {
+        name: difference.name.clone(),
+        source: difference.source.clone().unwrap_or_default(),
+        destination: difference.destination.clone().unwrap_or_default(),
+        differs: true,
+    });
+    let status = if trouble.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    let shown = page(&PlanPage {
+        kind: plan.kind.as_str(),
+        source_date: shown("StudyDate", &plan.source.date),
+        destination_date: shown("StudyDate", &plan.destination.date),
+        sheet: digest(&plan),
+        fields: ask.fields(),
+        patient,
+        others: others.collect(),
+        warnings: plan.warnings.iter().map(|warning| warning.message()).collect(),
+        refusals: plan
+            .refusals
+            .iter()
+            .map(|refusal| Against { message: refusal.to_string(), remedy: refusal.remedy() })
+            .collect(),
+        ask,
+        may: plan.may_be_done(),
+        asks_patient: !plan.same_patient,
+        asks_documents: plan.references.iter().any(|reference| reference.verified && reference.replaced),
+        may_force: signed.operator.may(Privilege::ForceLocal) && !plan.source.copies.is_empty(),
+        trouble,
+        frame: Frame::of(signed, "split"),
+        plan: &plan,
+    });
+    Ok((status, shown).into_response())
+}
+
+pub(super) async fn plan_json(
+    State(web): State<Arc<Web>>,
+    Posted { signed, form }: Posted<Ask>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let plan = engine(&web).plan(&form.request()?, &signed.operator).await?;
+    let refusals =
+        plan.refusals.iter().map(|r| json!({ "code": r.code(), "message": r.to_string(), "remedy": r.remedy() }));
+    let warnings = plan.warnings.iter().map(|w| json!({ "code": w.code(), "message": w.message() }));
+    let said = json!({
+        "may_be_done": plan.may_be_done(), "refusals": refusals.collect::<Value>(),
+        "warnings": warnings.collect::<Value>(), "sheet": digest(&plan), "plan": plan,
+    });
+    Ok(document(said))
+}
+
+pub(super) async fn commit(
+    State(web): State<Arc<Web>>,
+    Posted { signed, form }: Posted<Vec<(String, String)>>,
+) -> Result<Response, Refused> {
+    let ask = Ask::of_pairs(form.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    match perform(&web, &signed, &ask).await? {
+        Some(done) => Ok(Redirect::to(&format!("/corrections?done={}", done.operation)).into_response()),
+        None => {
+            show(&web, &signed, &ask, Some("One of the studies has changed since you looked: here is how it is now."))
+                .await
+        }
+    }
+}
+
+pub(super) async fn commit_json(
+    State(web): State<Arc<Web>>,
+    Posted { signed, form }: Posted<Ask>,
+) -> Result<Response, Refused> {
+    let changed = || Refused::new(StatusCode::CONFLICT, "the plan is not the one that was confirmed", "plan again");
+    let done = perform(&web, &signed, &form).await?.ok_or_else(changed)?;
+    Ok((StatusCode::CREATED, document(json!(done))).into_response())
+}
+
+/// What the engine does, where the compiler has to be told that it may go on elsewhere.
+type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, ContentError>> + Send + 'a>>;
+
+/// Does what was asked for; `None` when the plan is not the one that was seen.
+async fn perform(web: &Web, signed: &Signed, ask: &Ask) -> Result<Option<Done>, Refused> {
+    let (content, who, request) = (engine(web), signed.operator.clone(), ask.request()?);
+    let seen = Some(ask.sheet.clone()).filter(|sheet| !sheet.is_empty());
+    if let Some(seen) = seen {
+        let mut confirmed = request.clone();
+        (confirmed.patient_confirmed, confirmed.documents_confirmed) = (true, true);
+        confirmed.why = Why::default();
+        if digest(&content.plan(&confirmed, &who).await?) != seen {
+            return Ok(None);
+        }
+    }
+    // Whoever goes away meanwhile has asked for all of it.
+    let work = async move {
+        let planning: Work<'_, Plan> = Box::pin(content.plan(&request, &who));
+        let plan = planning.await?;
+        let commitment: Work<'_, Done> = Box::pin(content.commit(&plan, &who));
+        commitment.await
+    };
+    let done = tokio::spawn(work).await.map_err(|error| {
+        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "look at the list of corrections")
+    })?;
+    Ok(Some(done?))
+}

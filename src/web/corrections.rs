@@ -1,0 +1,211 @@
+//! What was corrected, taking it back, and what is done with a study as a whole: locks and rescans.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query as Parameters, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Web;
+use super::answer::{Frame, Refused, document, page};
+use super::content::engine;
+use super::guard::{Posted, Signed};
+use crate::catalog::{Correction, CorrectionFilter, CorrectionState};
+use crate::config::Privilege;
+use crate::content::Why;
+use crate::dicom::StudyInstanceUid;
+use crate::job::report::{local_time, timestamp};
+use crate::outbox;
+
+/// Operations of a page.
+const PAGE: usize = 50;
+
+/// An operation of the list.
+struct Row {
+    id: i64,
+    kind: &'static str,
+    mode: &'static str,
+    state: &'static str,
+    at: String,
+    operator: String,
+    reason: String,
+    source: String,
+    destination: String,
+    moved: u64,
+    undone: String,
+    may_undo: bool,
+}
+
+#[derive(Template)]
+#[template(path = "corrections.html", config = "src/web/templates/askama.toml")]
+struct CorrectionsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    done: Option<i64>,
+    undone: Option<i64>,
+    next: Option<i64>,
+    study: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Which {
+    study: String,
+    before: Option<i64>,
+    done: Option<i64>,
+    undone: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Undo {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    reason_text: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OfStudy {
+    action: StudyAction,
+    #[serde(default)]
+    reason: String,
+}
+
+/// What may be done with a study.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StudyAction {
+    Lock,
+    Unlock,
+    Rescan,
+}
+
+pub(super) async fn list(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    Parameters(which): Parameters<Which>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let (found, next) = read(&web, &which).await?;
+    let undo = signed.operator.may(Privilege::Undo);
+    let row = |correction: &Correction| Row {
+        id: correction.id,
+        kind: correction.kind.word(),
+        mode: correction.mode.word(),
+        state: correction.state.word(),
+        at: local_time(correction.at),
+        operator: correction.operator.clone(),
+        reason: [correction.reason.as_str(), correction.reason_text.as_str()].join(" ").trim().to_owned(),
+        source: correction.source.to_string(),
+        destination: correction.destination.to_string(),
+        moved: correction.moved,
+        undone: correction
+            .undone_at
+            .map_or(String::new(), |at| format!("{} by {}", local_time(at), correction.undone_by)),
+        may_undo: undo && correction.state == CorrectionState::Active,
+    };
+    Ok(page(&CorrectionsPage {
+        rows: found.iter().map(row).collect(),
+        done: which.done,
+        undone: which.undone,
+        next,
+        study: which.study,
+        frame: Frame::of(&signed, "corrections"),
+    }))
+}
+
+pub(super) async fn list_json(
+    State(web): State<Arc<Web>>,
+    signed: Signed,
+    Parameters(which): Parameters<Which>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let (found, next) = read(&web, &which).await?;
+    let told = |correction: &Correction| {
+        json!({
+            "operation": correction.id, "kind": correction.kind.word(), "mode": correction.mode.word(),
+            "state": correction.state.word(), "at": timestamp(correction.at), "operator": correction.operator,
+            "reason": correction.reason, "reason_text": correction.reason_text,
+            "source": correction.source.as_str(), "destination": correction.destination.as_str(),
+            "moved": correction.moved, "undone": correction.undone_at.and_then(timestamp), "undone_by": correction.undone_by,
+        })
+    };
+    Ok(document(json!({ "corrections": found.iter().map(told).collect::<Value>(), "before": next })))
+}
+
+async fn read(web: &Web, which: &Which) -> Result<(Vec<Correction>, Option<i64>), Refused> {
+    let filter = match which.study.as_str() {
+        "" => CorrectionFilter::All,
+        study => CorrectionFilter::Study(StudyInstanceUid::new(study)),
+    };
+    let mut found = web.catalog.corrections(&filter, which.before, PAGE + 1).await?;
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let next = found.last().filter(|_| more).map(|last| last.id);
+    Ok((found, next))
+}
+
+pub(super) async fn undo(
+    State(web): State<Arc<Web>>,
+    Path(id): Path<i64>,
+    Posted { signed, form }: Posted<Undo>,
+) -> Result<Response, Refused> {
+    take_back(&web, &signed, id, form).await?;
+    Ok(Redirect::to(&format!("/corrections?undone={id}")).into_response())
+}
+
+pub(super) async fn undo_json(
+    State(web): State<Arc<Web>>,
+    Path(id): Path<i64>,
+    Posted { signed, form }: Posted<Undo>,
+) -> Result<Response, Refused> {
+    Ok(document(take_back(&web, &signed, id, form).await?))
+}
+
+async fn take_back(web: &Web, signed: &Signed, id: i64, form: Undo) -> Result<Value, Refused> {
+    let (content, who) = (engine(web), signed.operator.clone());
+    let why = Why { code: form.reason, text: form.reason_text };
+    let undone = tokio::spawn(async move { content.undo(id, &why, &who).await }).await;
+    let undone = undone.map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), ""))?;
+    Ok(json!(undone?))
+}
+
+pub(super) async fn act(
+    State(web): State<Arc<Web>>,
+    Path(uid): Path<String>,
+    Posted { signed, form }: Posted<OfStudy>,
+) -> Result<Response, Refused> {
+    with_study(&web, &signed, &uid, &form).await?;
+    Ok(Redirect::to(&format!("/studies/{uid}")).into_response())
+}
+
+pub(super) async fn act_json(
+    State(web): State<Arc<Web>>,
+    Path(uid): Path<String>,
+    Posted { signed, form }: Posted<OfStudy>,
+) -> Result<Response, Refused> {
+    Ok(document(with_study(&web, &signed, &uid, &form).await?))
+}
+
+async fn with_study(web: &Web, signed: &Signed, uid: &str, form: &OfStudy) -> Result<Value, Refused> {
+    let (content, study, who) = (engine(web), StudyInstanceUid::new(uid), &signed.operator);
+    Ok(match form.action {
+        StudyAction::Lock => {
+            let lock = content.lock(&study, &form.reason, who).await?;
+            json!({ "study": uid, "locked_by": lock.owner, "since": timestamp(lock.since) })
+        }
+        StudyAction::Unlock => {
+            content.unlock(&study, &form.reason, who).await?;
+            json!({ "study": uid, "locked_by": Value::Null })
+        }
+        StudyAction::Rescan => {
+            let asked = outbox::ask_rescan(&web.catalog, &content.config, who, &study, &form.reason).await;
+            let entry =
+                asked.map_err(|error| Refused::new(StatusCode::CONFLICT, crate::job::words(&error), error.remedy()))?;
+            json!({ "study": uid, "outbox": entry })
+        }
+    })
+}

@@ -1,0 +1,82 @@
+//! The Content Manager as the console shows it: plan, move, undo, locks.
+
+use pacsferry::dataset::{Elements, write_part10_head};
+use pacsferry::dicom::{Encoding, tags, uids};
+
+use crate::support::console::{first_password, signed_in};
+use crate::support::peers::Ferry;
+
+const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
+
+/// Files one CT object of a patient; its study is `1.2.N`, its series `1.2.N.1`.
+fn file(ferry: &Ferry, number: u32, patient: &str, name: &str) {
+    let mut elements = Elements::new();
+    let (study, instance) = (format!("1.2.{number}"), format!("1.2.{number}.1.1"));
+    elements.put(tags::SOP_CLASS_UID, CT).put(tags::SOP_INSTANCE_UID, &instance).put(tags::MODALITY, "CT");
+    elements.put(tags::PATIENT_NAME, name).put(tags::PATIENT_ID, patient).put(tags::STUDY_DATE, "20240131");
+    elements.put(tags::STUDY_INSTANCE_UID, &study).put(tags::SERIES_INSTANCE_UID, &format!("{study}.1"));
+    let mut bytes = write_part10_head(CT, &instance, uids::EXPLICIT_LE, None);
+    bytes.extend(elements.write(Encoding::ExplicitLe));
+    let folder = ferry.folder().join(format!("in{number}"));
+    std::fs::create_dir(&folder).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a file of the test")]
+    std::fs::write(folder.join("1.dcm"), bytes).unwrap();
+    let imported = ferry.run(&["import", "--copy", folder.to_str().unwrap()]);
+    assert_eq!(imported.code, 0, "{}", imported.err);
+}
+
+#[test]
+fn a_series_is_planned_moved_and_taken_back() {
+    let ferry = Ferry::new();
+    ferry.configure_with(&[], ROLES);
+    file(&ferry, 1, "P1", "Right^Anna");
+    file(&ferry, 2, "P2", "Wrong^Bert");
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let series_of = |study: &str| browser.get(&format!("/api/v1/studies/{study}")).json()["series"].clone();
+    let panes = browser.get("/panes/studies?PatientID=P2");
+    assert!(panes.body.contains("data-study=\"1.2.2\""), "{}", panes.body);
+    assert!(browser.get("/panes/studies/1.2.2").body.contains("data-series=\"1.2.2.1\""));
+    let page = browser.get("/plan?from=1.2.2&series=1.2.2.1&to=1.2.1");
+    assert!(
+        page.status == 200 && page.body.contains("Wrong, Bert") && page.body.contains("Right, Anna"),
+        "{}",
+        page.body
+    );
+    let (_, sheet) = page.body.split_once("name=\"sheet\" value=\"").unwrap();
+    let sheet = sheet.split('"').next().unwrap();
+    let asked = [("from", "1.2.2"), ("series", "1.2.2.1"), ("to", "1.2.1"), ("sheet", sheet), ("reason", "MWL")];
+    let unconfirmed = browser.post("/corrections", &asked);
+    assert!(unconfirmed.status == 409 && series_of("1.2.2").as_array().unwrap().len() == 1, "{}", unconfirmed.body);
+    let mut confirmed = asked.to_vec();
+    confirmed.push(("confirm_patient", "yes"));
+    let done = browser.post("/corrections", &confirmed);
+    assert_eq!((done.status, done.header("location")), (303, "/corrections?done=1"), "{}", done.body);
+    assert_eq!(series_of("1.2.1").as_array().unwrap().len(), 2);
+    assert_eq!(browser.get("/studies/1.2.2").status, 404, "an empty shell is not shown");
+    let listed = browser.get("/api/v1/corrections").json();
+    assert_eq!(
+        (&listed["corrections"][0]["operator"], &listed["corrections"][0]["reason"]),
+        (&"anna".into(), &"MWL".into())
+    );
+    // What was seen does not hold any more.
+    assert_eq!(browser.post("/corrections", &confirmed).status, 409);
+    // Somebody who may only look.
+    let reader = signed_in(&ferry, "eve", "readers");
+    assert_eq!(reader.get("/corrections").status, 200);
+    assert_eq!(reader.post("/corrections/1/undo", &[]).status, 409);
+    assert_eq!(series_of("1.2.1").as_array().unwrap().len(), 2);
+    let undone = browser.post("/corrections/1/undo", &[]);
+    assert_eq!((undone.status, undone.header("location")), (303, "/corrections?undone=1"), "{}", undone.body);
+    assert_eq!((series_of("1.2.1").as_array().unwrap().len(), series_of("1.2.2").as_array().unwrap().len()), (1, 1));
+    // A lock keeps others out, and is seen.
+    assert_eq!(browser.post("/studies/1.2.1", &[("action", "lock"), ("reason", "being read")]).status, 303);
+    assert!(browser.get("/studies/1.2.1").body.contains("Locked by anna"));
+    let other = signed_in(&ferry, "carl", "administrator");
+    let locked = other.get("/plan?from=1.2.2&series=1.2.2.1&to=1.2.1");
+    assert!(locked.body.contains("locked by anna") && !locked.body.contains("id=\"commit\""), "{}", locked.body);
+    assert_eq!(browser.post("/studies/1.2.1", &[("action", "unlock")]).status, 303);
+    assert!(!browser.get("/studies/1.2.1").body.contains("Locked by"));
+}
