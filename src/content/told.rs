@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::commit::action;
-use super::{Plan, Why};
+use super::{Content, ContentError, Plan, Refusal, Request, To, What, Why};
 use crate::audit::{AuditEvent, AuditOutcome, CorrectionAction, CorrectionEvent, StudyObjects};
 use crate::catalog::Correction;
 use crate::config::Operator;
@@ -55,6 +55,30 @@ pub(super) fn of_studies(
     event.reason = reason(why);
     event.studies = studies.into_iter().map(|study| StudyObjects { study, classes: Vec::new() }).collect();
     AuditEvent::Correction(event)
+}
+
+impl Content {
+    /// Tells the audit trail that something was asked for and refused before there was a plan of it.
+    pub async fn tell_refused(
+        &self,
+        request: &Request,
+        refusals: &[Refusal],
+        who: &Operator,
+    ) -> Result<(), ContentError> {
+        let from = match &request.what {
+            What::Study(study) => Some(study),
+            What::Series(_) | What::Instances(_) => request.from.as_ref(),
+        };
+        let to = match &request.to {
+            To::Study(study) => Some(study),
+            To::New(study) => study.as_ref(),
+        };
+        let studies = [from, to].into_iter().flatten().map(ToString::to_string).collect();
+        let words: Vec<String> = refusals.iter().map(Refusal::to_string).collect();
+        let outcome = AuditOutcome::Minor(words.join("; "));
+        let event = of_studies(action(request.kind()), None, studies, &request.why, who, outcome);
+        Ok(self.audit.write(event).await?)
+    }
 }
 
 fn reason(why: &Why) -> String {

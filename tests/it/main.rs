@@ -29,11 +29,17 @@ mod import_place;
 mod kill;
 #[cfg(feature = "failpoints")]
 mod kill_import;
+#[cfg(feature = "failpoints")]
+mod kill_reallocate;
 mod limits;
 mod lost;
 mod outbox;
 mod peers;
 mod quarantine;
+mod reallocate;
+mod reallocate_cases;
+mod reallocate_iocm;
+mod reallocate_meanwhile;
 mod resume;
 mod retrieve;
 mod scale;

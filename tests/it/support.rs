@@ -11,4 +11,5 @@ pub(crate) mod platform;
 pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod viewer;
+pub(crate) mod ward;
 pub(crate) mod wire;
