@@ -39,9 +39,14 @@ impl Seal {
     }
 }
 
+/// Whether it is a report or a key object.
+pub fn is_document(class: &SopClassUid) -> bool {
+    class.as_str().starts_with(DOCUMENTS)
+}
+
 /// Whether it is a report, and no key object.
 pub fn is_report(class: &SopClassUid) -> bool {
-    class.as_str().starts_with(DOCUMENTS) && class.as_str() != KEY_OBJECTS
+    is_document(class) && class.as_str() != KEY_OBJECTS
 }
 
 /// Makes a new version of an object: under a new UID, made at this time, not verified by anybody and without signatures.
@@ -52,7 +57,7 @@ pub fn new_version(content: Tree, uid: &SopInstanceUid, predecessors: &[&Tree], 
     tree.put_uid(tags::SOP_INSTANCE_UID, uid);
     at.put(&mut tree, tags::INSTANCE_CREATION_DATE, tags::INSTANCE_CREATION_TIME);
     without_signatures(&mut tree);
-    if class.as_str().starts_with(DOCUMENTS) {
+    if is_document(&class) {
         at.put(&mut tree, tags::CONTENT_DATE, tags::CONTENT_TIME);
     }
     if is_report(&class) {

@@ -8,7 +8,7 @@ use super::document::{Document, Moment};
 use super::keys::{Note, Rejected, is_rejection};
 use super::plan::{MeasurementSheet, ReferenceSheet};
 use super::references::{Move, Moves, Owner, Place, companions, is_companion_class, referred, repair};
-use super::reports::{Seal, difference, new_version};
+use super::reports::{Seal, difference, is_document, new_version};
 use super::uids::{Level, new_uid};
 use super::{Content, ContentError, Mode, Refusal, Warning, header, measure};
 use crate::catalog::ObjectFacts;
@@ -125,6 +125,11 @@ impl Rewriting<'_> {
     ) -> Result<Rewritten, ContentError> {
         let mut done = Rewritten::default();
         self.name_anew(moved, &mut done)?;
+        // Documents must say that they know no step (PS3.3 §C.17.1), where others say nothing.
+        for object in moved.iter().filter(|object| is_document(&object.class)) {
+            let patch = done.patches.entry(object.id).or_default();
+            patch.put.put_items(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Vec::new());
+        }
         let whole = |series: &SeriesInstanceUid| staying.iter().all(|object| object.series != *series);
         for object in moved.iter().filter(|object| whole(&object.series)) {
             let series = done.series.get(&object.series).unwrap_or(&object.series).clone();

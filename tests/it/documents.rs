@@ -13,7 +13,9 @@ use pacsferry::content::measurements::{choose, is_measurement_report, split};
 use pacsferry::content::references::{Move, Moves, Owner, Place, companions, is_companion_class, referred, repair};
 use pacsferry::content::reports::{Seal, difference, is_report, new_version};
 use pacsferry::content::uids::{Level, new_uid};
-use pacsferry::dataset::{Amendment, CharacterSet, Tree, UidKind, amend, read_part10_head, write_part10_head};
+use pacsferry::dataset::{
+    Amendment, CharacterSet, Original, Tree, UidKind, amend, read_part10_head, write_part10_head,
+};
 use pacsferry::dicom::{
     SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, Tag, TransferSyntaxUid, Uid, tags, uids,
 };
@@ -107,7 +109,13 @@ fn after(object: &Object, moves: &Moves) -> Option<Vec<u8>> {
     let uid = own.map_or_else(|| new_uid(OPERATION, Level::Instance, &object.uid()), |own| (*own.uid).clone());
     put.put_uid(tags::SOP_INSTANCE_UID, &uid);
     put.put_uid(tags::STUDY_INSTANCE_UID, &to.study).put_uid(tags::SERIES_INSTANCE_UID, &to.series);
-    let mut amendment = Amendment { put, ..Amendment::default() };
+    let original = Original {
+        system: "FERRY".into(),
+        reason: "CORRECT".into(),
+        at: "20260304101112".into(),
+        ..Original::default()
+    };
+    let mut amendment = Amendment { put, original: Some(original), ..Amendment::default() };
     amendment.remove = repaired.iter().flat_map(|repaired| repaired.gone()).collect();
     for old in referred(&object.tree) {
         if let Some(new) = moves.of(&old) {

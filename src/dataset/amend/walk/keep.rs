@@ -76,9 +76,10 @@ impl<R: Read> Walk<R> {
         self.keep(tag, Node { vr: *b"UI", value: Value::Bytes(old) });
     }
 
-    /// The first of those that are there twice counts.
+    /// The first of those that are there twice counts. The content tree of a document is not told: readers take a second
+    /// one for a part of the first, and what it referred to is in the lists of evidence.
     fn keep(&mut self, tag: Tag, node: Node) {
-        if !self.originals.contains(tag) {
+        if tag != tags::CONTENT_SEQUENCE && !self.originals.contains(tag) {
             self.originals.put(tag, node);
         }
     }
