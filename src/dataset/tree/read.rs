@@ -113,7 +113,9 @@ pub(in crate::dataset) fn items_behind<R: Read>(
         None => Some(head.inner(syntax)),
         Some(_) if vr == *b"SQ" => Some(head.inner(syntax)),
         // A sequence that somebody on the way did not know is Implicit inside (PS3.5 §6.2.2).
-        Some(length) if unknown && length >= 8 && head.tag.group().is_multiple_of(2) && vr::of(head.tag) == Some(*b"SQ") => {
+        Some(length)
+            if unknown && length >= 8 && head.tag.group().is_multiple_of(2) && vr::of(head.tag) == Some(*b"SQ") =>
+        {
             input.ahead(4)?.starts_with(&[0xFE, 0xFF, 0, 0xE0]).then_some(wire::IMPLICIT)
         }
         Some(_) => None,
