@@ -3,13 +3,14 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::ShownAs;
-use crate::dataset::{Elements, write_part10_head};
-use crate::dicom::{Encoding, SopClassUid, StudyInstanceUid, tags};
+use crate::dataset::{Amendment, Elements, UidKind, write_part10_head};
+use crate::dicom::{Encoding, SopClassUid, StudyInstanceUid, Uid, tags};
 use crate::store::{Link, Place, RelativePath};
 
 const CLASS: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -100,6 +101,37 @@ async fn native_objects_go_out_as_the_receiver_takes_them_and_others_do_not() {
     (held.length, held.digest) = (data.len() as u64 - cut, None);
     let mut departing = site.outlet.open(held, &TransferSyntaxUid::new(uids::IMPLICIT_LE));
     assert!(matches!(departing.begin().await, Err(OutletError::Convert { source: Some(_), .. })));
+}
+
+#[tokio::test]
+async fn what_was_corrected_leaves_amended_in_every_encoding_and_what_is_stored_is_what_is_compared() {
+    let site = Site::new();
+    let amendment = |old: &str, new: &str| {
+        let mut amendment = Amendment::default();
+        amendment.uids.insert(UidKind::Instance, Uid::new(old), Uid::new(new));
+        Arc::new(amendment)
+    };
+    for pixels in [200, 3_000_000] {
+        let (mut held, stored) = site.file(uids::EXPLICIT_LE, Encoding::ExplicitLe, pixels);
+        held.amendments = vec![amendment("1.4", "1.44"), amendment("1.44", "1.444")];
+        let amended = |encoding| {
+            let mut elements = Elements::new();
+            elements.put(tags::SOP_INSTANCE_UID, "1.444").put_u16(tags::BITS_ALLOCATED, 16);
+            let pixels: Vec<u8> = (0..=u8::MAX).cycle().take(pixels).collect();
+            elements.put_bytes(tags::PIXEL_DATA, *b"OW", &pixels);
+            elements.write(encoding)
+        };
+        assert!(site.read(&held, uids::EXPLICIT_LE).await.unwrap() == amended(Encoding::ExplicitLe), "{pixels}");
+        assert!(site.read(&held, uids::IMPLICIT_LE).await.unwrap() == amended(Encoding::ImplicitLe), "{pixels}");
+        let mut bytes = std::fs::read(site.path()).unwrap();
+        assert!(bytes.ends_with(&stored), "what is stored is as it was");
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(site.path(), &bytes).unwrap();
+        for to in [uids::EXPLICIT_LE, uids::IMPLICIT_LE] {
+            let error = site.read(&held, to).await.unwrap_err();
+            assert!(matches!(error, OutletError::Store { source: StoreError::Damaged { .. }, .. }), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -354,6 +354,7 @@ async fn a_lock_keeps_others_out_and_goes_with_its_process() {
 async fn five_thousand_objects_are_flipped_at_once() {
     let (_folder, catalog) = catalog();
     synthetic::fill(&catalog, 100, 5000).unwrap();
+    record(&catalog, vec![instance(101, 1)]).await;
     let ids: Vec<i64> = {
         let selection = Selection { studies: vec![study(100)], ..Selection::default() };
         catalog.select(&selection, 5000).await.unwrap().instances.into_iter().map(|(id, _)| id).collect()
