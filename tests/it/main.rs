@@ -34,6 +34,7 @@ mod kill_reallocate;
 mod limits;
 mod lost;
 mod outbox;
+mod outbox_corrections;
 mod peers;
 mod quarantine;
 mod reallocate;
