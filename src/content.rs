@@ -21,11 +21,13 @@ pub mod measurements;
 mod patient;
 mod plan;
 mod planner;
+mod quarantine;
 pub mod references;
 mod refusal;
 pub mod reports;
 mod request;
 mod rewrite;
+mod stage;
 #[cfg(test)]
 mod testing;
 mod told;
@@ -48,8 +50,10 @@ use crate::store::{Store, StoreError};
 pub use commit::Done;
 pub use patient::{Difference, PatientSheet};
 pub use plan::{CopySheet, MeasurementSheet, Plan, ReferenceSheet, SeriesSheet, StudySheet};
+pub use quarantine::FileAs;
 pub use refusal::Refusal;
 pub use request::{Kind, Mode, Request, To, What, Why};
+pub use stage::remove_leftovers;
 pub use undo::Undone;
 pub use warning::Warning;
 

@@ -188,6 +188,14 @@ pub async fn open(config: Config) -> Result<Node, NodeError> {
     Ok(Node { config, catalog, store })
 }
 
+/// Takes away what operations staged whose process is gone. One that cannot be taken away is in nobody's sight, and
+/// keeps nobody from anything but its own studies.
+async fn remove_leftovers(node: &Node) {
+    if let Err(error) = crate::content::remove_leftovers(&node.catalog, &node.store).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what dead operations left cannot be removed");
+    }
+}
+
 /// A name that no other process has: the process id tells people which one it is, the rest makes it unique over reboots.
 pub(crate) fn process_name() -> String {
     format!("{}-{:08x}", std::process::id(), fastrand::u32(..))

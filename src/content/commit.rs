@@ -6,18 +6,14 @@ use serde::Serialize;
 
 use super::rewrite::Draft;
 use super::turn::Turn;
-use super::{Content, ContentError, CopySheet, Kind, Mode, Plan, Refusal, drafts, refusal, told};
+use super::{Content, ContentError, CopySheet, Kind, Mode, Plan, Refusal, refusal, told};
 use crate::audit::{AuditOutcome, CorrectionAction};
-use crate::catalog::{
-    Along, CorrectionKind, CorrectionMode, Errand, NewCorrected, NewCorrection, ObjectFacts, StagedCorrection,
-};
+use crate::catalog::{CorrectionKind, CorrectionMode, Errand, NewCorrected, NewCorrection, ObjectFacts};
 use crate::config::Operator;
 use crate::dataset::Amendment;
 use crate::dicom::SopInstanceUid;
 use crate::failpoint;
 
-/// Objects that are staged in one go.
-const BATCH: usize = 1000;
 /// Objects that are looked at in one go.
 const PAGE: usize = 5000;
 
@@ -56,6 +52,7 @@ impl Content {
             return Err(ContentError::Refused(refusals));
         }
         self.store.check_room()?;
+        self.remove_leftovers().await?;
         let doing = action(plan.kind).word();
         let turn = Turn::take(&self.catalog, &[plan.source(), plan.destination()], who, doing).await?;
         failpoint!("content-locked");
@@ -65,35 +62,19 @@ impl Content {
     }
 
     async fn stage_and_flip(&self, plan: &Plan, who: &Operator, turn: &Turn) -> Result<Done, ContentError> {
-        let staged = self.catalog.stage_begin(self.operation(plan, who, turn)).await?;
-        match self.flip_staged(plan, who, &staged).await {
-            Ok(errands) => Ok(Done { operation: staged.id, objects: plan.objects, errands }),
-            Err(error) => {
-                self.withdraw(&staged).await?;
-                Err(error)
-            }
-        }
-    }
-
-    async fn flip_staged(&self, plan: &Plan, who: &Operator, staged: &StagedCorrection) -> Result<usize, ContentError> {
-        for batch in plan.work.objects.chunks(BATCH) {
-            let moved = batch.iter().map(|object| moved(object, plan)).collect();
-            self.catalog.stage_add(staged.id, moved).await?;
-            failpoint!("content-staging");
-        }
+        let moved = plan.work.objects.iter().map(|object| moved(object, plan));
         let hidden = plan.work.hidden.iter().map(|&instance| NewCorrected::Hidden { instance });
-        self.catalog.stage_add(staged.id, hidden.collect()).await?;
         let written = plan.work.drafts.iter().map(|draft| NewCorrected::Written { uid: draft.uid().clone() });
-        self.catalog.stage_add(staged.id, written.collect()).await?;
-        failpoint!("content-staged");
-        drafts::file(self, &plan.work.drafts).await?;
-        failpoint!("content-written");
+        let objects = moved.chain(hidden).chain(written).collect();
+        let staged = self.stage(self.operation(plan, who, turn), objects, &plan.work.drafts).await?;
+        let errands = match self.errands(plan, staged.id).await {
+            Ok(errands) => errands,
+            Err(error) => return self.give_up(&staged, error).await,
+        };
         let told = told::of_plan(plan, who, Some(staged.id), AuditOutcome::Success);
-        let errands = self.errands(plan, staged.id).await?;
-        let along = Along { audit: vec![self.audit.entry(told).await?], errands };
-        let errands = along.errands.len();
-        self.catalog.flip(staged.id, plan.work.stamps.clone(), along).await?;
-        Ok(errands)
+        let done = Done { operation: staged.id, objects: plan.objects, errands: errands.len() };
+        self.flip(&staged, plan.work.stamps.clone(), told, errands, who).await?;
+        Ok(done)
     }
 
     /// Who has to be told what.

@@ -35,6 +35,9 @@ impl Content {
         let objects = self.objects_of(request).await?;
         let source_uid = one_study(&objects, request)?;
         self.quiet(&source_uid).await?;
+        if let To::Study(destination) = &request.to {
+            self.quiet(destination).await?;
+        }
         let source = self.known_study(&source_uid).await?;
         let (to, destination) = self.destination(request, &source).await?;
         let findings = findings::of(self, &source, destination.as_ref()).await?;

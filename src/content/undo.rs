@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::turn::Turn;
 use super::{Content, ContentError, Refusal, Warning, Why, refusal, told};
 use crate::audit::AuditOutcome;
-use crate::catalog::{Along, Correction, CorrectionMode, StagedCorrection};
+use crate::catalog::{Along, Correction, CorrectionMode, CorrectionState, became};
 use crate::config::{Operator, Privilege};
 use crate::failpoint;
 
@@ -64,24 +64,9 @@ impl Content {
         // Nobody else can have built on it since: both studies are locked.
         self.catalog.can_undo(correction.id, &who.name).await?;
         let told = told::of_undo(correction, why, who, AuditOutcome::Success);
+        self.journal(vec![became(&correction.key, CorrectionState::Undone, &who.name)]).await?;
         let along = Along { audit: vec![self.audit.entry(told).await?], errands: Vec::new() };
         failpoint!("content-undoing");
         Ok(self.catalog.undo_correction(correction.id, &who.name, along).await?)
-    }
-
-    /// Takes away what a process left that died before the flip: nobody has seen any of it.
-    pub async fn remove_leftovers(&self) -> Result<usize, ContentError> {
-        self.catalog.release_dead_locks().await?;
-        let dead = self.catalog.dead_staged().await?;
-        for staged in &dead {
-            self.withdraw(staged).await?;
-            tracing::info!(operation = staged.id, "removed what was staged by a process that is gone");
-        }
-        Ok(dead.len())
-    }
-
-    /// Takes away what was staged.
-    pub(super) async fn withdraw(&self, staged: &StagedCorrection) -> Result<(), ContentError> {
-        Ok(self.catalog.remove_staged(staged.id).await?)
     }
 }

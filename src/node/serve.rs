@@ -38,6 +38,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         warn!(%problem, "an address");
     }
     let node = super::open(config).await?;
+    super::remove_leftovers(&node).await;
     let owner = process_name();
     let (sender, config) = watch::channel(Arc::new(node.config.clone()));
     let intake = Intake::start(node.store.clone(), node.catalog.clone(), owner.clone())?;

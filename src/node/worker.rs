@@ -47,6 +47,7 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
         warn!(%problem, "a source's address");
     }
     let node = super::open(config).await?;
+    super::remove_leftovers(&node).await;
     let owner = process_name();
     let (sender, config) = watch::channel(Arc::new(node.config.clone()));
     let intake = Intake::start(node.store.clone(), node.catalog.clone(), owner.clone())?;
