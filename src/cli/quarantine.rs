@@ -1,27 +1,35 @@
-//! `quarantine`: what could not be filed, why, and where its bytes are kept.
+//! `quarantine`: what could not be filed, why, where its bytes are kept; and what becomes of it.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::content::{Desk, tell};
+use super::reallocate::reason;
 use super::{Exit, Failure, Global, open, output};
 use crate::catalog::{Catalog, Quarantined};
 use crate::config::Config;
 use crate::config::units::format_bytes;
-use crate::dicom::QueryLevel;
+use crate::content::{FileAs, Why};
+use crate::dicom::{QueryLevel, SeriesInstanceUid, StudyInstanceUid};
 use crate::job::report::{escape, local_time, timestamp};
 use crate::store::Place;
 
 /// Objects per page.
 const PAGE: usize = 500;
 
-/// List what is in quarantine, or show one object and the one that is filed under its UID
+/// List what is in quarantine, show an object and the one that is filed under its UID, file or discard it
+///
+/// What is filed or discarded from here is an operation like a move: `pacsferry corrections` lists it, and `pacsferry undo`
+/// takes it back. The bytes stay where they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   pacsferry quarantine list                      every object, why it is there, and its file
   pacsferry quarantine list --json | jq '.[].file'
-  pacsferry quarantine show 1.2.840.1.2.3.4      this object, and the filed one with the same UID")]
+  pacsferry quarantine show 1.2.840.1.2.3.4      this object, and the filed one with the same UID
+  pacsferry quarantine file 7 --to 1.2.840.9.8.7 --reason ADDED:'belongs to this study'
+  pacsferry quarantine discard 7 --reason BROKEN:'cut short by the modality'")]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
@@ -36,15 +44,76 @@ enum Action {
         /// A SOP Instance UID, or a Study Instance UID
         uid: String,
     },
+    /// File an object after all
+    File(FileArgs),
+    /// Take an object out of the list
+    Discard {
+        /// Its number, see `pacsferry quarantine list`
+        #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+        number: i64,
+        /// Why
+        #[arg(long, value_name = "CODE[:TEXT]", value_parser = reason)]
+        reason: Option<Why>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct FileArgs {
+    /// Its number, see `pacsferry quarantine list`
+    #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    number: i64,
+    /// The study in which it belongs; the one that it names unless told
+    #[arg(long, value_name = "STUDY")]
+    to: Option<String>,
+    /// The series in which it belongs; the one that it names unless told
+    #[arg(long, value_name = "SERIES")]
+    series: Option<String>,
+    /// The patient of the study is another one than its own, and the right one
+    #[arg(long)]
+    confirm_patient: bool,
+    /// Why
+    #[arg(long, value_name = "CODE[:TEXT]", value_parser = reason)]
+    reason: Option<Why>,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
+    match args.action {
+        None | Some(Action::List) => list(global, None).await,
+        Some(Action::Show { uid }) => list(global, Some(&uid)).await,
+        Some(Action::File(args)) => file(global, args).await,
+        Some(Action::Discard { number, reason }) => discard(global, number, reason.unwrap_or_default()).await,
+    }
+}
+
+async fn file(global: &Global, args: FileArgs) -> Result<Exit, Failure> {
+    let how = FileAs {
+        to: args.to.as_deref().map(StudyInstanceUid::new),
+        series: args.series.as_deref().map(SeriesInstanceUid::new),
+        patient_confirmed: args.confirm_patient,
+        why: args.reason.unwrap_or_default(),
+    };
+    let desk = Desk::open(global, "file").await?;
+    let filed = desk.content.file(args.number, &how, &desk.who).await;
+    desk.close().await?;
+    done(global, args.number, "filed", filed?.operation)
+}
+
+async fn discard(global: &Global, number: i64, why: Why) -> Result<Exit, Failure> {
+    let desk = Desk::open(global, "discard").await?;
+    let discarded = desk.content.discard(number, &why, &desk.who).await;
+    desk.close().await?;
+    done(global, number, "discarded", discarded?.operation)
+}
+
+fn done(global: &Global, number: i64, what: &str, operation: i64) -> Result<Exit, Failure> {
+    let back = global.command(&format!("undo {operation}"));
+    let words = format!("operation {operation}: object {number} of the quarantine is {what}; `{back}` takes it back");
+    tell(global, &json!({ "correction": operation, "number": number, "state": what }), &words)
+}
+
+async fn list(global: &Global, uid: Option<&str>) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
-    let uid = match &args.action {
-        None | Some(Action::List) => None,
-        Some(Action::Show { uid }) => Some(uid.as_str()),
-    };
     let mut position = 0;
     let mut found: u64 = 0;
     loop {
