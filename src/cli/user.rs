@@ -22,7 +22,7 @@ Examples:
   pacsferry user add anna --role clerks           prints a password that is good for one sign-in
   pacsferry user set anna --role clerks --role operators
   pacsferry user password anna                    a new one, when the old one is forgotten
-  pacsferry user token ris --for \"nightly report\" a token for a program: Authorization: Bearer …
+  pacsferry user token ris --for \"nightly report\"   a token for a program: Authorization: Bearer …
   pacsferry user list")]
 pub(super) struct Args {
     #[command(subcommand)]
