@@ -1,0 +1,68 @@
+//! What should be known about a plan, and what stands against it.
+
+use super::{Planner, rest_of_quiet};
+use crate::content::look::{self, Side};
+use crate::content::refusal::{self, check};
+use crate::content::{ContentError, Mode, PatientSheet, Plan, Refusal, Warning, attributes};
+
+impl Planner<'_> {
+    /// What should be known.
+    pub(super) async fn warn(
+        &self,
+        plan: &mut Plan,
+        moving: &Side,
+        target: &Side,
+        age: Option<String>,
+    ) -> Result<(), ContentError> {
+        let quarantined = self.content.catalog.quarantined_of_study(&self.source.uid).await?.len() as u64;
+        let patients: Vec<_> = moving.headers.iter().map(PatientSheet::of).collect();
+        let several = patients.iter().any(|one| patients.first().is_some_and(|first| !one.is(first) && one != first));
+        let had_order = moving.headers.iter().any(|header| attributes::ORDER.iter().any(|tag| header.contains(*tag)));
+        let untold = plan.source.copies.iter().filter(|copy| !copy.told).map(|copy| copy.node.clone()).collect();
+        let copies = Warning::Copies { nodes: plan.source.copies.len(), mode: plan.mode, untold };
+        let all = [
+            (!plan.same_patient, Warning::OtherPatient),
+            (!plan.same_patient, Warning::PatientStudyRemoved { age }),
+            (several, Warning::SeveralPatients),
+            (had_order && !plan.work.order_is_known, Warning::OrderRemoved),
+            (target.source == look::Known::Catalog, Warning::EmptyDestination),
+            (moving.signed > 0, Warning::Signed { objects: moving.signed }),
+            (plan.linked_files > 0, Warning::Linked { files: plan.linked_files }),
+            (!plan.source.copies.is_empty(), copies),
+            (plan.source.objects_after == 0, Warning::SourceEmptied),
+            (!self.findings.is_empty(), Warning::Findings { objects: self.findings.all().count() as u64 }),
+            (quarantined > 0, Warning::Quarantined { objects: quarantined }),
+        ];
+        plan.warnings.extend(all.into_iter().filter(|(is, _)| *is).map(|(_, warning)| warning));
+        Ok(())
+    }
+
+    /// Everything that stands against it.
+    pub(super) fn refuse(&self, plan: &mut Plan) {
+        let mut refusals: Vec<Refusal> = refusal::needed(plan)
+            .into_iter()
+            .filter_map(|(privilege, doing)| check(self.who, privilege, doing).err())
+            .collect();
+        for facts in std::iter::once(&self.source).chain(&self.destination) {
+            refusals.extend(refusal::of_study(facts, self.who, &self.content.config));
+            if rest_of_quiet(facts).is_some() {
+                refusals.push(Refusal::Filing { study: facts.uid.clone(), what: "an association".into() });
+            }
+        }
+        if !plan.same_patient && !self.request.patient_confirmed {
+            refusals.push(Refusal::PatientNotConfirmed);
+        }
+        if plan.mode == Mode::Local && !plan.source.copies.is_empty() && !self.request.force_local {
+            refusals.push(Refusal::HasLeft { to: plan.source.copies.iter().map(|copy| copy.node.clone()).collect() });
+        }
+        let replaced = plan.references.iter().filter(|reference| reference.replaced).count();
+        let documents = plan.references.iter().filter(|reference| reference.replaced && reference.verified).count();
+        if documents > 0 && !self.request.documents_confirmed {
+            refusals.push(Refusal::DocumentsNotConfirmed { documents });
+        }
+        if replaced > 0 {
+            plan.warnings.push(Warning::Replaced { objects: replaced, documents });
+        }
+        plan.refusals = refusals;
+    }
+}
