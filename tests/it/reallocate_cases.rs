@@ -317,3 +317,38 @@ fn five_thousand_objects_move_and_come_back() {
     ward.done(&["undo", &operation]);
     assert_eq!(ward.find("STUDY", &keys), before);
 }
+#[test]
+fn a_catalog_made_anew_has_the_corrections() {
+    let mut ward = Ward::of(&[slices(ANNA, 1, 1, 2), slices(TARO, 2, 1, 1), slices(JOHN, 3, 1, 1)].concat());
+    let before = ward.seen();
+    let go =
+        |to: usize| ward.operation(&[&["reallocate", &series_uid(1, 1), "--to", &study_uid(to)][..], &SURE].concat());
+    let first = go(2);
+    ward.done(&["undo", &first]);
+    go(3);
+    let after = ward.seen();
+    assert_ne!(after, before);
+    ward.stop();
+    let catalog = ward.ferry.folder().join("catalog.db");
+    for file in [catalog.clone(), catalog.with_extension("db-wal"), catalog.with_extension("db-shm")] {
+        let _may_be_gone = std::fs::remove_file(file);
+    }
+    let done = ward.run(&["rebuild"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    ward.restart();
+    assert_eq!(ward.seen(), after);
+    // And what was sent once still does not come back.
+    ward.send(&ward.files());
+    assert_eq!(ward.seen(), after);
+    let operations = ward.done(&["corrections"]);
+    let last = operations
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["state"] == "active")
+        .map(|one| one["correction"].to_string());
+    let last: Vec<_> = last.collect();
+    assert_eq!(last.len(), 1, "{operations}");
+    ward.done(&["undo", &last[0]]);
+    assert_eq!(ward.seen(), before);
+}
