@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::content::{Desk, tell};
 use super::reallocate::reason;
-use super::{Exit, Failure, Global, open, output};
+use super::{Exit, Failure, Global, log, open, output};
 use crate::catalog::{Correction, CorrectionFilter, CorrectionState};
 use crate::content::Why;
 use crate::dicom::StudyInstanceUid;
@@ -158,7 +158,12 @@ pub(super) async fn undo(global: &Global, args: UndoArgs) -> Result<Exit, Failur
     let undone = undone?;
     let objects = output::count(undone.objects, "object", "objects");
     let words = format!("operation {} is undone: {objects} show as before", undone.operation);
-    tell(global, &json!({ "correction": undone.operation, "state": "undone", "objects": undone.objects }), &words)
+    let warnings: Vec<String> = undone.warnings.iter().map(|warning| warning.message()).collect();
+    warnings.iter().for_each(|warning| log::say(&format!("note: {warning}")));
+    let document = json!({
+        "correction": undone.operation, "state": "undone", "objects": undone.objects, "warnings": warnings,
+    });
+    tell(global, &document, &words)
 }
 
 pub(super) async fn lock(global: &Global, args: LockArgs) -> Result<Exit, Failure> {

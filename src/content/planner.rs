@@ -174,7 +174,18 @@ impl Planner<'_> {
         let (stamp, name) = (self.stamp(), format!("{:032x}", fastrand::u128(..)));
         let (from, to) = (self.source.uid.clone(), self.to.clone());
         let rewriting = Rewriting { content: self.content, mode, name: &name, stamp: &stamp, from: &from, to: &to };
+        let notes = rewriting.notes(&self.objects).await?;
+        if let Some(note) = notes.first() {
+            if !matches!(self.request.what, What::Study(_)) {
+                return Err(Refusal::RejectionNote { instance: note.shown.to_string() }.into());
+            }
+            self.objects.retain(|object| notes.iter().all(|note| note.id != object.id));
+            if self.objects.is_empty() {
+                return Err(Refusal::Empty { study: from.clone() }.into());
+            }
+        }
         let mut staying = self.others_in(&self.source).await?;
+        staying.retain(|object| notes.iter().all(|note| note.id != object.id));
         let along = match self.request.companions {
             true => rewriting.companions(&self.objects, &staying).await?,
             false => Vec::new(),

@@ -54,6 +54,17 @@ impl Content {
         let looked = self.look_into(number).await?;
         let cannot = |why: &str| Refusal::CannotFile { number, why: why.to_owned() };
         let named = |uid: &Option<Uid>| uid.clone().filter(|uid| !uid.is_empty());
+        if how.to.as_ref().is_some_and(|uid| !uid.is_conformant()) {
+            return Err(cannot("`--to` names no UID").into());
+        }
+        if how.series.as_ref().is_some_and(|uid| !uid.is_conformant()) {
+            return Err(cannot("`--series` names no UID").into());
+        }
+        let own = named(&looked.header.study_uid).map(StudyInstanceUid::from);
+        if let Some(to) = how.to.as_ref().filter(|to| own.as_ref() != Some(*to)) {
+            // A mistyped UID must not make a study of its own.
+            self.known_study(to).await?;
+        }
         let study = how.to.clone().or_else(|| named(&looked.header.study_uid).map(StudyInstanceUid::from));
         let study = study.ok_or_else(|| cannot("it names no study; say where it belongs with `--to`"))?;
         let series = how.series.clone().or_else(|| named(&looked.header.series_uid).map(SeriesInstanceUid::from));

@@ -122,7 +122,9 @@ pub enum Refusal {
         to: Vec<String>,
     },
     /// Verified or signed documents would have to be replaced.
-    #[error("{documents} verified or signed documents would be replaced by new versions, which has to be confirmed")]
+    #[error(
+        "{documents} verified or signed documents would be moved, or replaced by new versions, which has to be confirmed"
+    )]
     DocumentsNotConfirmed {
         /// How many.
         documents: usize,
@@ -154,6 +156,12 @@ pub enum Refusal {
         /// What was built on it.
         later: i64,
     },
+    /// It says what of its study is not valid, and means nothing elsewhere.
+    #[error("instance {instance} is a rejection note, which stays in the study whose objects it rejects")]
+    RejectionNote {
+        /// Which.
+        instance: String,
+    },
     /// There is no such object in quarantine.
     #[error("nothing in quarantine has the number {0}")]
     NoSuchQuarantined(i64),
@@ -178,6 +186,7 @@ impl Refusal {
             Refusal::Unknown { .. } => "unknown",
             Refusal::SeveralStudies { .. } => "several-studies",
             Refusal::Empty { .. } => "empty",
+            Refusal::RejectionNote { .. } => "rejection-note",
             Refusal::OnlyFindings => "only-findings",
             Refusal::Tangled { .. } => "tangled",
             Refusal::TooMany { .. } => "too-many",
@@ -212,6 +221,7 @@ impl Refusal {
             Refusal::SeveralStudies { .. } => {
                 "say which one is meant with `--from STUDY`, or move them one after the other"
             }
+            Refusal::RejectionNote { .. } => "leave it out; a merge of the whole study does so by itself",
             Refusal::Empty { .. } => "look with `pacsferry find` where its objects are",
             Refusal::OnlyFindings => {
                 "move the images that they were made of, or ask with `pacsferry rescan` for new ones"

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::amendment::Stamp;
 use super::document::{Document, Moment};
-use super::keys::{Note, Rejected, is_rejection};
+use super::keys::{KEY_OBJECTS, Note, Rejected, is_rejection};
 use super::plan::{MeasurementSheet, ReferenceSheet};
 use super::references::{Move, Moves, Owner, Place, companions, is_companion_class, referred, repair};
 use super::reports::{Seal, difference, is_document, new_version};
@@ -114,6 +114,17 @@ impl Rewriting<'_> {
         Ok(along.collect())
     }
 
+    /// Which of the objects are rejection notes: they stay where they are, and are never rejected themselves.
+    pub(super) async fn notes(&self, objects: &[ObjectFacts]) -> Result<Vec<ObjectFacts>, ContentError> {
+        let mut notes = Vec::new();
+        for object in objects.iter().filter(|object| object.class.as_str() == KEY_OBJECTS) {
+            if is_rejection(&self.read(object).await?) {
+                notes.push(object.clone());
+            }
+        }
+        Ok(notes)
+    }
+
     /// Everything else, when it is known what moves; `head` is what the source says of its patient and itself.
     pub(super) async fn rewrite(
         &self,
@@ -148,6 +159,12 @@ impl Rewriting<'_> {
             return Err(Refusal::TooMany { what: "the objects to be replaced".into(), limit: MOST_REPLACED }.into());
         }
         if self.mode == Mode::Iocm {
+            let renamed: HashSet<&SopInstanceUid> = done.renamed.iter().map(|(old, _)| old).collect();
+            let there = self.samples(there).await?;
+            let objects = there.iter().filter(|one| one.to.iter().any(|uid| renamed.contains(uid))).count();
+            if objects > 0 {
+                done.warnings.push(Warning::ReferencedThere { objects });
+            }
             self.reject(moved.iter().chain(&left), head, reason, &mut done);
         }
         Ok(done)
@@ -226,11 +243,13 @@ impl Rewriting<'_> {
         for Referring { object, .. } in &referring {
             let tree = self.read(object).await?;
             let owner = Owner { before: self.from, after: self.to };
-            let Some(repaired) = repair(&tree, owner, &done.moves).map_err(|error| self.tangled(object, &error))?
-            else {
-                continue;
-            };
-            done.references.push(sheet(object, &modality(&tree), true, false, Seal::of(&tree)));
+            let repaired = repair(&tree, owner, &done.moves).map_err(|error| self.tangled(object, &error))?;
+            // What somebody has put his name to is told of, whatever becomes of its references.
+            let seal = Seal::of(&tree);
+            if repaired.is_some() || seal.asks() {
+                done.references.push(sheet(object, &modality(&tree), true, false, seal));
+            }
+            let Some(repaired) = repaired else { continue };
             let patch = done.patches.entry(object.id).or_default();
             for (tag, node) in repaired.patch().iter() {
                 patch.put.put(tag, node.clone());

@@ -74,6 +74,11 @@ pub enum Warning {
         /// How many.
         objects: usize,
     },
+    /// Objects of the destination refer to moved ones by UIDs that these will no longer have.
+    ReferencedThere {
+        /// How many.
+        objects: usize,
+    },
     /// IHE knows no note that takes a rejection back.
     NoRevocation,
 }
@@ -97,6 +102,7 @@ impl Warning {
             Warning::Replaced { .. } => "replaced",
             Warning::Companions { .. } => "companions",
             Warning::ReferencedFromOutside { .. } => "referenced-from-outside",
+            Warning::ReferencedThere { .. } => "referenced-from-destination",
             Warning::NoRevocation => "no-revocation",
         }
     }
@@ -165,6 +171,10 @@ impl Warning {
             Warning::ReferencedFromOutside { objects } => format!(
                 "{} refer to moved ones: they still find them by their own UIDs, not by their study",
                 plural(*objects, "object that stays does", "objects that stay")
+            ),
+            Warning::ReferencedThere { objects } => format!(
+                "{} to moved ones by their old UIDs, and will not find them any more",
+                plural(*objects, "object of the destination refers", "objects of the destination refer")
             ),
             Warning::NoRevocation => {
                 "others that were told of the rejection are not told that it is taken back: IHE has no note for that"

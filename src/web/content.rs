@@ -146,7 +146,10 @@ async fn show(web: &Web, signed: &Signed, ask: &Ask, trouble: Option<&'static st
         ask,
         may: plan.may_be_done(),
         asks_patient: !plan.same_patient,
-        asks_documents: plan.references.iter().any(|reference| reference.verified && reference.replaced),
+        asks_documents: plan
+            .references
+            .iter()
+            .any(|reference| reference.verified && (reference.replaced || reference.moves)),
         may_force: signed.operator.may(Privilege::ForceLocal) && !plan.source.copies.is_empty(),
         trouble,
         frame: Frame::of(signed, "split"),

@@ -57,8 +57,9 @@ impl Planner<'_> {
         }
         let replaced = plan.references.iter().filter(|reference| reference.replaced).count();
         let documents = plan.references.iter().filter(|reference| reference.replaced && reference.verified).count();
-        if documents > 0 && !self.request.documents_confirmed {
-            refusals.push(Refusal::DocumentsNotConfirmed { documents });
+        let touched = plan.references.iter().filter(|one| (one.replaced || one.moves) && one.verified).count();
+        if touched > 0 && !self.request.documents_confirmed {
+            refusals.push(Refusal::DocumentsNotConfirmed { documents: touched });
         }
         if replaced > 0 {
             plan.warnings.push(Warning::Replaced { objects: replaced, documents });
