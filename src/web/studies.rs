@@ -256,6 +256,10 @@ pub(super) async fn read(web: &Web, uid: &str) -> Result<(Vec<String>, Vec<Vec<S
     let asked = query(QueryLevel::Study, keys).map_err(bad)?;
     let page = web.catalog.search(&asked, None, 1).await?;
     let study = page.rows.into_iter().next().ok_or_else(none)?.values;
+    // A UID of padding alone asks for any study.
+    if !keywords().zip(&study).any(|(keyword, value)| keyword == "StudyInstanceUID" && value == uid) {
+        return Err(none());
+    }
     let keys = OF_SERIES.iter().map(|keyword| (*keyword, "")).chain([("StudyInstanceUID", uid)]);
     let asked = query(QueryLevel::Series, keys).map_err(bad)?;
     let (mut series, mut from) = (Vec::new(), None);

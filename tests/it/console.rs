@@ -179,7 +179,11 @@ fn hostile_texts_are_shown_as_texts() {
     let found = browser.get("/api/v1/studies?StudyDate=2024-01").json();
     assert_eq!(found["studies"][0]["StudyInstanceUID"], "1.2.3");
     assert_eq!(browser.get("/api/v1/studies/1.2.3").json()["series"][0]["SeriesInstanceUID"], "1.2.3.5");
-    assert_eq!(browser.get("/studies/1.2.4").status, 404);
+    for none in
+        ["/studies/1.2.4", "/studies/%00", "/studies/%20", "/studies/*", "/studies/..%2f..", "/studies/1.2.3%00"]
+    {
+        assert_eq!(browser.get(none).status, 404, "{none}");
+    }
     assert!(browser.get("/studies?StudyDate=yesterday").body.contains("role=\"alert\""));
 }
 
