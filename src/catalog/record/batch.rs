@@ -77,7 +77,10 @@ impl Batch<'_> {
         }
         let awaited = awaited(self.tx, uid)?;
         let stands = self.names.stands(self.tx, &object.place)?;
-        let usual = awaited.is_none() && stands.place.is_some_and(|place| self.hierarchy.is_usual(series, place, uid));
+        let usual = match stands.place {
+            Some(place) if awaited.is_none() => self.hierarchy.is_usual(self.tx, series, place, uid)?,
+            _ => false,
+        };
         let inserted = self
             .tx
             .prepare_cached(

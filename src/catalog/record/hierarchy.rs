@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::names::text;
-use super::replace::folder_of;
+use super::replace::{folder_of, usual_folder};
 use crate::catalog::{FLAG_COLLISION, FLAG_PATIENTS};
 use crate::dataset::{Header, fold_person_name};
 use crate::db::DbError;
@@ -113,14 +113,15 @@ impl Hierarchy {
         Ok(id)
     }
 
-    /// Whether a place is the one that the series and the UID tell already. The first place of a series decides.
-    pub(super) fn is_usual(&mut self, series: i64, place: &str, uid: &str) -> bool {
+    /// Whether a place is the one that the series and the UID tell already. The first place of a series decides, at once
+    /// in its row: a later object of the batch may read the place of this one.
+    pub(super) fn is_usual(&mut self, tx: &Transaction<'_>, id: i64, place: &str, uid: &str) -> Result<bool, DbError> {
         let folder = folder_of(place, uid);
-        let (Some(folder), Some(series)) = (folder, self.series.get_mut(&series)) else { return false };
+        let (Some(folder), Some(series)) = (folder, self.series.get_mut(&id)) else { return Ok(false) };
         if series.folder.is_empty() {
-            series.folder = folder.to_owned();
+            series.folder = usual_folder(tx, id, folder)?;
         }
-        series.folder == folder
+        Ok(series.folder == folder)
     }
 
     /// An instance was filed.
@@ -167,8 +168,8 @@ impl Hierarchy {
     /// Writes the counts.
     pub(super) fn write(&self, tx: &Transaction<'_>) -> Result<(), DbError> {
         for (id, series) in self.series.iter().filter(|(_, series)| series.new_instances > 0) {
-            tx.prepare_cached("UPDATE series SET instances = instances + ?2, folder = ?3 WHERE id = ?1")?
-                .execute(params![id, series.new_instances, series.folder])?;
+            tx.prepare_cached("UPDATE series SET instances = instances + ?2 WHERE id = ?1")?
+                .execute(params![id, series.new_instances])?;
         }
         for (id, study) in self.studies.iter().filter(|(_, study)| study.new_instances > 0) {
             tx.prepare_cached(

@@ -120,16 +120,18 @@ fn set(tx: &Transaction<'_>, table: Table, id: i64, to: &Target<'_>) -> Result<(
 /// Whether the place of an instance is the one that its series and its UID tell. The first place of a series decides.
 fn is_usual(tx: &Transaction<'_>, id: i64, place: Option<&str>) -> Result<bool, DbError> {
     let Some(place) = place else { return Ok(false) };
-    let (series, uid, known): (i64, String, String) = tx
-        .prepare_cached(
-            "SELECT se.id, i.uid, se.folder FROM instances i CROSS JOIN series se ON se.id = i.series WHERE i.id = ?1",
-        )?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (series, uid): (i64, String) = tx
+        .prepare_cached("SELECT series, uid FROM instances WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(folder) = folder_of(place, &uid) else { return Ok(false) };
-    if known.is_empty() {
-        tx.prepare_cached("UPDATE series SET folder = ?2 WHERE id = ?1")?.execute(params![series, folder])?;
-    }
-    Ok(known.is_empty() || known == folder)
+    Ok(usual_folder(tx, series, folder)? == folder)
+}
+
+/// The folder that a series tells of its instances: where there is none yet, this one from now on.
+pub(super) fn usual_folder(tx: &Transaction<'_>, series: i64, folder: &str) -> Result<String, DbError> {
+    tx.prepare_cached("UPDATE series SET folder = ?2 WHERE id = ?1 AND folder = ''")?
+        .execute(params![series, folder])?;
+    Ok(tx.prepare_cached("SELECT folder FROM series WHERE id = ?1")?.query_row([series], |row| row.get(0))?)
 }
 
 /// The folder of a place, where the file is named by the UID.

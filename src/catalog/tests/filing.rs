@@ -351,3 +351,25 @@ async fn a_synthetic_catalog_holds_what_recording_would_have_written() {
     assert_eq!(filled.len(), 6);
     assert_eq!(filled, recorded.db.read_blocking(rows).unwrap());
 }
+
+#[tokio::test]
+async fn the_first_place_of_a_series_is_known_to_the_rest_of_its_batch() {
+    let link: crate::store::Place =
+        crate::store::Link { path: "/a/1".into(), offset: 400, size: 525_400, modified: Some(7) }.into();
+    let copied = instance(1, 1);
+    let linked = NewInstance { place: link.clone(), ..sent_again(copied.clone()) };
+    let taking = NewInstance { replaces: Some(link), ..copied.clone() };
+    for (batch, outcomes) in [
+        (vec![copied.clone(), linked.clone()], [Recorded::New, Recorded::Contested]),
+        (vec![copied.clone(), NewInstance { replaces: Some(copied.place.clone()), ..linked.clone() }], {
+            [Recorded::New, Recorded::Duplicate]
+        }),
+        (vec![linked, taking], [Recorded::New, Recorded::Duplicate]),
+    ] {
+        let (_folder, catalog) = catalog();
+        let last = if outcomes[1] == Recorded::Contested { &batch[0] } else { &batch[1] };
+        let (uid, place) = (last.identity.instance.clone(), last.place.clone());
+        assert_eq!(record(&catalog, batch).await, outcomes);
+        assert_eq!(catalog.existing(&uid).unwrap().unwrap().current.place, place);
+    }
+}
