@@ -92,6 +92,9 @@ pub enum ContentError {
     /// An object cannot be read.
     #[error(transparent)]
     Outlet(#[from] OutletError),
+    /// The system gives no random numbers, which new UIDs are made of.
+    #[error("the system gives no random numbers, which new UIDs are made of")]
+    NoRandomness,
     /// The header of an object cannot be read.
     #[error("the header of instance {instance} cannot be read")]
     Header {

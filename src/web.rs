@@ -12,6 +12,7 @@ mod content;
 mod corrections;
 mod download;
 mod folders;
+mod follow;
 mod guard;
 mod jobs;
 mod listener;
@@ -43,9 +44,9 @@ use crate::outlet::Outlet;
 use crate::scp::Meter;
 use crate::store::Store;
 use answer::{Refused, plain};
-use listener::{Bounded, Peer};
 
 pub use accounts::{AccountError, Accounts, first_account, hash, password, program_token};
+pub use follow::Followers;
 
 /// The largest request.
 const LARGEST: usize = 1 << 20;
@@ -67,6 +68,8 @@ pub struct Web {
     pub meter: Meter,
     /// Who signs in.
     pub accounts: Accounts,
+    /// Who follows jobs.
+    pub followers: Followers,
     /// What people did.
     pub audit: Audit,
     /// The lease of a living worker.
@@ -110,10 +113,8 @@ impl Port {
 
 impl Web {
     /// Answers until it is told to stop.
-    pub async fn serve(self, port: Port, stop: CancellationToken) -> std::io::Result<()> {
-        let routes = self.routes().into_make_service_with_connect_info::<Peer>();
-        let listener = Bounded::new(port.listener, port.tls, stop.clone());
-        axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
+    pub async fn serve(self, port: Port, stop: CancellationToken) {
+        listener::serve(port.listener, port.tls, self.routes(), stop).await;
     }
 
     fn routes(self) -> Router {
@@ -130,7 +131,7 @@ impl Web {
             .route("/password", get(sign_in::show_password).post(sign_in::set_password))
             .route("/jobs", get(jobs::list).post(jobs::create))
             .route("/jobs/{id}", get(jobs::show).post(jobs::act))
-            .route("/jobs/{id}/events", get(jobs::events))
+            .route("/jobs/{id}/events", get(follow::events))
             .route("/jobs/{id}/report/{form}", get(jobs::report))
             .route("/folders", get(folders::list).post(folders::create))
             .route("/studies", get(studies::list))

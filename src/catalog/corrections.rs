@@ -129,6 +129,8 @@ words! {
 /// An operation that is to be staged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewCorrection {
+    /// Its name, where it has one: that of the plan that was seen, which is done at most once, or the one in the journal.
+    pub key: Option<String>,
     /// What it is.
     pub kind: CorrectionKind,
     /// Who has to know.
@@ -239,6 +241,9 @@ pub enum CorrectionError {
     /// Something has changed since the plan was made.
     #[error("study {0} has changed since the plan was made: plan again")]
     Changed(StudyInstanceUid),
+    /// An operation of that name is there already.
+    #[error("this plan has been carried out already: plan again")]
+    DoneAlready,
     /// Some of the objects were changed by another operation since the plan was made.
     #[error("{0} of the objects have been changed by another operation since the plan was made: plan again")]
     Taken(u64),

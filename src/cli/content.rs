@@ -75,14 +75,7 @@ async fn show(global: &Global, desk: &Desk, request: &Request) -> Result<Exit, F
 }
 
 async fn carry_out(global: &Global, desk: &Desk, request: &Request) -> Result<Exit, Failure> {
-    let plan = match desk.content.plan(request, &desk.who).await {
-        Err(ContentError::Refused(refusals)) => {
-            desk.content.tell_refused(request, &refusals, &desk.who).await?;
-            return Err(refused(&refusals));
-        }
-        plan => plan?,
-    };
-    let done = desk.content.commit(&plan, &desk.who).await?;
+    let (plan, done) = desk.content.perform(request, &desk.who).await?;
     if global.json {
         let sheet = serde_json::to_value(&plan).map_err(std::io::Error::from)?;
         output::json(&json!({ "correction": done.operation, "objects": done.objects, "sheet": sheet }))?;

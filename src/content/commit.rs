@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rewrite::Draft;
 use super::turn::Turn;
-use super::{Content, ContentError, CopySheet, Kind, Mode, Plan, Refusal, refusal, told};
+use super::{Content, ContentError, CopySheet, Kind, Mode, Plan, Refusal, Request, refusal, told};
 use crate::audit::{AuditOutcome, CorrectionAction};
 use crate::catalog::{CorrectionKind, CorrectionMode, Errand, NewCorrected, NewCorrection, ObjectFacts};
 use crate::config::Operator;
@@ -29,6 +29,31 @@ pub struct Done {
 }
 
 impl Content {
+    /// Plans what is asked for and does it, whole or not at all: all of it that one plan says, which is the one that was
+    /// seen, if one was. Whatever is refused on the way is in the audit trail.
+    pub async fn perform(&self, request: &Request, who: &Operator) -> Result<(Plan, Done), ContentError> {
+        let plan = match self.plan_as_seen(request, who).await {
+            Err(ContentError::Refused(refusals)) => {
+                self.tell_refused(request, &refusals, who).await?;
+                return Err(ContentError::Refused(refusals));
+            }
+            plan => plan?,
+        };
+        let done = self.commit(&plan, who).await?;
+        Ok((plan, done))
+    }
+
+    async fn plan_as_seen(&self, request: &Request, who: &Operator) -> Result<Plan, ContentError> {
+        let plan = self.plan(request, who).await?;
+        match &request.seen {
+            Some(seen) if *seen != plan.seal() => {
+                let what = "one of the studies, or what the operation would do, has changed".to_owned();
+                Err(Refusal::Changed { what }.into())
+            }
+            _ => Ok(plan),
+        }
+    }
+
     /// Does what was planned, whole or not at all. Who asks for it and is refused is in the audit trail.
     pub async fn commit(&self, plan: &Plan, who: &Operator) -> Result<Done, ContentError> {
         match self.try_commit(plan, who).await {
@@ -107,6 +132,7 @@ impl Content {
 
     fn operation(&self, plan: &Plan, who: &Operator, turn: &Turn) -> NewCorrection {
         NewCorrection {
+            key: Some(plan.work.name.clone()),
             kind: match plan.kind {
                 Kind::Reallocate => CorrectionKind::Reallocate,
                 Kind::Merge => CorrectionKind::Merge,

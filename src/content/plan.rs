@@ -139,6 +139,8 @@ pub struct Plan {
 /// What a plan knows that nobody is shown.
 #[derive(Debug, Clone)]
 pub(super) struct Work {
+    /// What new UIDs are made of.
+    pub(super) name: String,
     /// What is moved.
     pub(super) objects: Vec<ObjectFacts>,
     /// How both studies were when it was made.
@@ -164,6 +166,16 @@ pub(super) struct Work {
 }
 
 impl Plan {
+    /// What identifies what this plan says is done, so that nobody confirms another one than he has seen: asked for again
+    /// with it, the same plan has the same UIDs and the same seal. Why, by whom and what is confirmed is no part of it.
+    pub fn seal(&self) -> String {
+        let mut sheet = serde_json::json!(self);
+        if let Some(sheet) = sheet.as_object_mut() {
+            sheet.retain(|key, _| !matches!(key.as_str(), "why" | "refusals"));
+        }
+        format!("{}.{}", self.work.name, blake3::hash(sheet.to_string().as_bytes()).to_hex())
+    }
+
     /// Whether nothing stands against it.
     pub fn may_be_done(&self) -> bool {
         self.refusals.is_empty()

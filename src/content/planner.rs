@@ -12,6 +12,7 @@ use super::patient::{differences, differing};
 use super::plan::{CopySheet, Plan, SeriesSheet, StudySheet, Work};
 use super::refusal::check;
 use super::rewrite::Rewriting;
+use super::uids::{Level, new_uid};
 use super::{Content, ContentError, Kind, Mode, PatientSheet, Refusal, Request, To, Warning, What, Why, attributes};
 use crate::catalog::{Departure, ObjectFacts, Selection, StudyFacts};
 use crate::config::{Operator, Privilege};
@@ -41,10 +42,11 @@ impl Content {
             self.quiet(destination).await?;
         }
         let source = self.known_study(&source_uid).await?;
-        let (to, destination) = self.destination(request, &source).await?;
+        let name = request.name()?;
+        let (to, destination) = self.destination(request, &source, &name).await?;
         let findings = findings::of(self, &source, destination.as_ref()).await?;
         let objects = findings.spared(objects)?;
-        let planner = Planner { content: self, request, who, objects, findings, source, to, destination };
+        let planner = Planner { content: self, request, who, name, objects, findings, source, to, destination };
         planner.plan().await
     }
 
@@ -107,11 +109,12 @@ impl Content {
         &self,
         request: &Request,
         source: &StudyFacts,
+        name: &str,
     ) -> Result<(StudyInstanceUid, Option<StudyFacts>), ContentError> {
         match &request.to {
             To::Study(uid) if *uid == source.uid => Err(Refusal::SameStudy { study: uid.clone() }.into()),
             To::Study(uid) => Ok((uid.clone(), Some(self.known_study(uid).await?))),
-            To::New(None) => Ok((new_study_uid(), None)),
+            To::New(None) => Ok((new_uid(name, Level::Study, &source.uid).into(), None)),
             To::New(Some(uid)) => {
                 let refuse = |why| Err(Refusal::NewStudy { uid: uid.to_string(), why }.into());
                 if !uid.is_conformant() {
@@ -130,14 +133,6 @@ fn rest_of_quiet(facts: &StudyFacts) -> Option<Duration> {
     let since = facts.last_arrival.map(|last| jiff::Timestamp::now().as_millisecond().saturating_sub(last))?;
     let since = Duration::from_millis(u64::try_from(since).unwrap_or(0));
     QUIET.checked_sub(since).filter(|rest| !rest.is_zero())
-}
-
-/// A UID that nobody else has: 2.25 and the number of a random UUID (PS3.5 §B.2).
-fn new_study_uid() -> StudyInstanceUid {
-    let random = fastrand::u128(..);
-    let version = random & !(0xF << 76) | 0x4 << 76;
-    let variant = version & !(0x3 << 62) | 0x2 << 62;
-    StudyInstanceUid::new(&format!("2.25.{variant}"))
 }
 
 /// The study that all of the objects are in.
@@ -159,6 +154,7 @@ struct Planner<'a> {
     content: &'a Content,
     request: &'a Request,
     who: &'a Operator,
+    name: String,
     objects: Vec<ObjectFacts>,
     findings: Findings,
     source: StudyFacts,
@@ -171,7 +167,7 @@ impl Planner<'_> {
         let Content { catalog, outlet, config, .. } = self.content;
         let configured = if config.content.iocm { Mode::Iocm } else { Mode::Local };
         let mode = self.request.mode.unwrap_or(configured);
-        let (stamp, name) = (self.stamp(), format!("{:032x}", fastrand::u128(..)));
+        let (stamp, name) = (self.stamp(), self.name.clone());
         let (from, to) = (self.source.uid.clone(), self.to.clone());
         let rewriting = Rewriting { content: self.content, mode, name: &name, stamp: &stamp, from: &from, to: &to };
         let notes = rewriting.notes(&self.objects).await?;
@@ -234,6 +230,7 @@ impl Planner<'_> {
             refusals: Vec::new(),
             request: self.request.clone(),
             work: Work {
+                name: self.name.clone(),
                 objects: self.objects.clone(),
                 stamps: self.stamps(),
                 describes: self.destination.is_none().then(|| Box::new(look::header_of(&moving.header))),

@@ -228,6 +228,7 @@ fn operation(
     turn: &Turn,
 ) -> NewCorrection {
     NewCorrection {
+        key: None,
         kind,
         mode: CorrectionMode::Local,
         operator: who.name.clone(),

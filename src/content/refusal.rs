@@ -315,6 +315,7 @@ impl From<CorrectionError> for Refusal {
                     CorrectionState::Undone => "it has been undone already",
                 },
             },
+            CorrectionError::DoneAlready => Refusal::Changed { what: "this plan has been carried out already".into() },
             CorrectionError::Changed(study) => Refusal::Changed { what: format!("study {study} has changed") },
             CorrectionError::Taken(objects) => {
                 Refusal::Changed { what: format!("another operation has changed {objects} of the objects") }

@@ -1,7 +1,9 @@
 //! What somebody wants moved, and where to.
 
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 
+use super::{ContentError, Refusal};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 
 /// What is to be moved.
@@ -76,6 +78,8 @@ pub struct Request {
     pub force_local: bool,
     /// Objects that refer to nothing but what is moved go with it.
     pub companions: bool,
+    /// The seal of the plan that was seen: nothing else is done than what it said.
+    pub seen: Option<String>,
 }
 
 impl Kind {
@@ -110,6 +114,7 @@ impl Request {
             documents_confirmed: false,
             force_local: false,
             companions: true,
+            seen: None,
         }
     }
 
@@ -121,6 +126,23 @@ impl Request {
             _ => Kind::Reallocate,
         }
     }
+
+    /// What the operation is named and its UIDs are made of: as the plan that was seen, or as nothing else is.
+    pub(super) fn name(&self) -> Result<String, ContentError> {
+        if let Some(seen) = &self.seen {
+            let name = seen.split_once('.').map(|(name, _)| name).filter(|name| is_name(name));
+            return name
+                .map(str::to_owned)
+                .ok_or_else(|| Refusal::Changed { what: "its seal was damaged".into() }.into());
+        }
+        let mut name = [0; 16];
+        SystemRandom::new().fill(&mut name).map_err(|_| ContentError::NoRandomness)?;
+        Ok(format!("{:032x}", u128::from_be_bytes(name)))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl What {

@@ -59,7 +59,7 @@ pub(super) fn of_studies(
 
 impl Content {
     /// Tells the audit trail that something was asked for and refused before there was a plan of it.
-    pub async fn tell_refused(
+    pub(super) async fn tell_refused(
         &self,
         request: &Request,
         refusals: &[Refusal],

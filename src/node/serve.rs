@@ -19,7 +19,7 @@ use crate::job::Keeper;
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
 use crate::scp::{Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
-use crate::web::{Accounts, Port, PortError, Web, first_account};
+use crate::web::{Accounts, Followers, Port, Web, first_account};
 
 /// How long associations have to finish the message in hand when the node stops.
 const FINISH: Duration = Duration::from_secs(30);
@@ -69,6 +69,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         outlet: services.outlet.clone(),
         meter: services.meter.clone(),
         accounts: Accounts::default(),
+        followers: Followers::default(),
         audit: auditing.audit.clone(),
         worker_lease: WORKER_LEASE,
         closing: shutdown.clone(),
@@ -125,30 +126,29 @@ async fn hold_console(console: Web, stop: CancellationToken) {
     let mut told: Option<String> = None;
     while !stop.is_cancelled() {
         let config = console.config.borrow().clone();
-        let ended = match Port::bind(&config).await {
+        match Port::bind(&config).await {
             Ok(port) => {
-                told = None;
                 let address = port.address();
                 info!(%address, "the console: {address}/; metrics and health: {address}/metrics, /healthz, /readyz");
                 introduce(&console, &address).await;
-                console.clone().serve(port, stop.clone()).await.map_err(PortError::from)
+                return console.serve(port, stop).await;
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ended {
-            let why = error.to_string();
-            if told.as_ref() != Some(&why) {
-                warn!(
-                    address = %config.web.listen, error = &error as &dyn std::error::Error,
-                    "the console cannot listen, and there are no metrics: end the program that holds the port (`ss -ltnp` \
-                     names it), mend `[web] tls`, or set another address in `[web] listen`. The node itself goes on"
-                );
-                told = Some(why);
+            Err(error) => {
+                let why = error.to_string();
+                if told.as_ref() != Some(&why) {
+                    warn!(
+                        address = %config.web.listen, error = &error as &dyn std::error::Error,
+                        "the console cannot listen, and there are no metrics: end the program that holds the port (`ss \
+                         -ltnp` names it), mend `[web] tls`, or set another address in `[web] listen`. The node itself \
+                         goes on"
+                    );
+                    told = Some(why);
+                }
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(CONSOLE_PAUSE) => {}
-            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(CONSOLE_PAUSE) => {}
         }
     }
 }

@@ -87,15 +87,12 @@ impl Accounts {
         from: IpAddr,
     ) -> Result<(User, String), AccountError> {
         let guessers = [Guesser::Name(name.to_lowercase()), Guesser::Address(from)];
-        self.may_guess(&guessers)?;
+        self.guess(&guessers)?;
         let user = catalog.user(name).await?.filter(|user| !user.disabled);
         // One that does not exist takes as long as one that does.
         let hash = user.as_ref().map_or_else(|| NOBODY.to_owned(), |user| user.password.clone());
         let fits = password.len() <= LONGEST_PASSWORD && self.verify(password.to_owned(), hash).await?;
-        let Some(user) = user.filter(|_| fits) else {
-            self.failed(&guessers);
-            return Err(AccountError::Wrong);
-        };
+        let user = user.filter(|_| fits).ok_or(AccountError::Wrong)?;
         self.succeeded(&guessers);
         let token = self.open(catalog, &user).await?;
         Ok((user, token))
@@ -124,15 +121,16 @@ impl Accounts {
         from: IpAddr,
     ) -> Result<String, AccountError> {
         let guessers = [Guesser::Name(user.name.to_lowercase()), Guesser::Address(from)];
-        self.may_guess(&guessers)?;
-        if !self.verify(old.to_owned(), user.password.clone()).await? {
-            self.failed(&guessers);
+        self.guess(&guessers)?;
+        if old.len() > LONGEST_PASSWORD || !self.verify(old.to_owned(), user.password.clone()).await? {
             return Err(AccountError::Wrong);
         }
+        self.succeeded(&guessers);
         if old == new {
             return Err(AccountError::Weak);
         }
-        catalog.set_password(user.id, &hash(&user.name, new)?, false).await?;
+        let hash = self.hashed(user.name.clone(), new.to_owned()).await?;
+        catalog.set_password(user.id, &hash, false).await?;
         self.open(catalog, user).await
     }
 
@@ -146,20 +144,22 @@ impl Accounts {
         verified.map_err(|error| AccountError::Hash(error.to_string()))?.map_err(AccountError::Hash)
     }
 
-    fn may_guess(&self, guessers: &[Guesser]) -> Result<(), AccountError> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn hashed(&self, name: String, password: String) -> Result<String, AccountError> {
+        let _room = self.room.acquire().await.map_err(|error| AccountError::Hash(error.to_string()))?;
+        let hashed = tokio::task::spawn_blocking(move || hash(&name, &password)).await;
+        hashed.map_err(|error| AccountError::Hash(error.to_string()))?
+    }
+
+    /// Counts an attempt as a failure before it is one, so that many at once are many: [`Accounts::succeeded`] takes that
+    /// back. Who has failed too often has to wait.
+    fn guess(&self, guessers: &[Guesser]) -> Result<(), AccountError> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let wait =
             guessers.iter().filter_map(|who| Some(failures.get(who)?.until.saturating_duration_since(now))).max();
-        match wait {
-            Some(wait) if !wait.is_zero() => Err(AccountError::Wait(wait)),
-            _ => Ok(()),
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(AccountError::Wait(wait));
         }
-    }
-
-    fn failed(&self, guessers: &[Guesser]) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         if failures.len() > REMEMBERED {
             failures.retain(|_, known| now.duration_since(known.last) < LONGEST_WAIT);
         }
@@ -176,6 +176,7 @@ impl Accounts {
                 known.until = now + FIRST_WAIT.saturating_mul(1 << over.min(16)).min(LONGEST_WAIT);
             }
         }
+        Ok(())
     }
 
     fn succeeded(&self, guessers: &[Guesser]) {
@@ -284,6 +285,17 @@ mod tests {
             assert!(matches!(accounts.sign_in(&catalog, name, good, from).await, Err(AccountError::Wait(_))));
         }
         assert!(matches!(accounts.sign_in(&catalog, "bert", good, elsewhere).await, Err(AccountError::Wrong)));
+        // Many at once are many, too.
+        let accounts = Accounts::default();
+        let attempts = (0..20).map(|_| {
+            let (accounts, catalog) = (accounts.clone(), catalog.clone());
+            tokio::spawn(async move { accounts.sign_in(&catalog, "anna", "no", HERE).await })
+        });
+        let (mut wrong, attempts) = (0, attempts.collect::<Vec<_>>());
+        for attempt in attempts {
+            wrong += u32::from(matches!(attempt.await.unwrap(), Err(AccountError::Wrong)));
+        }
+        assert_eq!(wrong, FREE_FAILURES);
         // Somebody who may not sign in has no session either.
         let accounts = Accounts::default();
         let (user, token) = accounts.sign_in(&catalog, "anna", good, HERE).await.unwrap();

@@ -94,6 +94,7 @@ impl Ask {
         request.documents_confirmed = self.confirm_documents;
         request.force_local = self.force_local;
         request.companions = !self.leave_companions;
+        request.seen = Some(self.sheet.clone()).filter(|sheet| !sheet.is_empty());
         Ok(request)
     }
 

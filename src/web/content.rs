@@ -1,7 +1,6 @@
 //! The Content Manager: a plan with both patients side by side, and its commitment. What may be done is decided by the
 //! engine, which the commands ask too.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use askama::Template;
@@ -16,7 +15,7 @@ use super::ask::Ask;
 use super::guard::{Posted, Signed};
 use super::texts::{name, shown};
 use crate::config::Privilege;
-use crate::content::{Content, ContentError, Done, Plan, Why};
+use crate::content::{Content, ContentError, Done, Plan, Refusal};
 
 /// What a refusal says, and what to do about it.
 struct Against {
@@ -82,12 +81,6 @@ impl From<ContentError> for Refused {
     }
 }
 
-/// What identifies what a plan said, so that nobody confirms another one than he has seen.
-fn digest(plan: &Plan) -> String {
-    let sheet = serde_json::to_vec(plan).unwrap_or_default();
-    blake3::hash(&sheet).to_hex().to_string()
-}
-
 pub(super) async fn plan(
     State(web): State<Arc<Web>>,
     signed: Signed,
@@ -101,10 +94,10 @@ pub(super) async fn plan(
 }
 
 async fn show(web: &Web, signed: &Signed, ask: &Ask, trouble: Option<&'static str>) -> Result<Response, Refused> {
-    // What has to be confirmed is asked below the plan, and is no reason against it here.
+    // What has to be confirmed is asked below the plan, and is no reason against it here. It is a plan of its own.
     let mut request = ask.request()?;
+    request.seen = None;
     (request.patient_confirmed, request.documents_confirmed) = (true, true);
-    request.why = Why::default();
     let plan = engine(web).plan(&request, &signed.operator).await?;
     let (source, destination) = (&plan.source.patient, &plan.destination.patient);
     let pair = |title: &str, one: &str, two: &str| Pair {
@@ -133,7 +126,7 @@ async fn show(web: &Web, signed: &Signed, ask: &Ask, trouble: Option<&'static st
         kind: plan.kind.as_str(),
         source_date: shown("StudyDate", &plan.source.date),
         destination_date: shown("StudyDate", &plan.destination.date),
-        sheet: digest(&plan),
+        sheet: plan.seal(),
         fields: ask.fields(),
         patient,
         others: others.collect(),
@@ -169,7 +162,7 @@ pub(super) async fn plan_json(
     let warnings = plan.warnings.iter().map(|w| json!({ "code": w.code(), "message": w.message() }));
     let said = json!({
         "may_be_done": plan.may_be_done(), "refusals": refusals.collect::<Value>(),
-        "warnings": warnings.collect::<Value>(), "sheet": digest(&plan), "plan": plan,
+        "warnings": warnings.collect::<Value>(), "sheet": plan.seal(), "plan": plan,
     });
     Ok(document(said))
 }
@@ -179,12 +172,14 @@ pub(super) async fn commit(
     Posted { signed, form }: Posted<Vec<(String, String)>>,
 ) -> Result<Response, Refused> {
     let ask = Ask::of_pairs(form.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    match perform(&web, &signed, &ask).await? {
-        Some(done) => Ok(Redirect::to(&format!("/corrections?done={}", done.operation)).into_response()),
-        None => {
+    match perform(&web, &signed, &ask).await {
+        Ok(done) => Ok(Redirect::to(&format!("/corrections?done={}", done.operation)).into_response()),
+        Err(Trouble::Refused(refused)) => Err(refused),
+        Err(Trouble::Engine(ContentError::Refused(refusals))) if refusals.iter().any(is_stale) => {
             show(&web, &signed, &ask, Some("One of the studies has changed since you looked: here is how it is now."))
                 .await
         }
+        Err(Trouble::Engine(error)) => Err(error.into()),
     }
 }
 
@@ -192,35 +187,34 @@ pub(super) async fn commit_json(
     State(web): State<Arc<Web>>,
     Posted { signed, form }: Posted<Ask>,
 ) -> Result<Response, Refused> {
-    let changed = || Refused::new(StatusCode::CONFLICT, "the plan is not the one that was confirmed", "plan again");
-    let done = perform(&web, &signed, &form).await?.ok_or_else(changed)?;
+    let done = perform(&web, &signed, &form).await.map_err(|trouble| match trouble {
+        Trouble::Refused(refused) => refused,
+        Trouble::Engine(error) => error.into(),
+    })?;
     Ok((StatusCode::CREATED, document(json!(done))).into_response())
 }
 
-/// What the engine does, where the compiler has to be told that it may go on elsewhere.
-type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, ContentError>> + Send + 'a>>;
+/// Why nothing was done.
+enum Trouble {
+    /// It was not asked of the engine.
+    Refused(Refused),
+    /// The engine says why.
+    Engine(ContentError),
+}
 
-/// Does what was asked for; `None` when the plan is not the one that was seen.
-async fn perform(web: &Web, signed: &Signed, ask: &Ask) -> Result<Option<Done>, Refused> {
-    let (content, who, request) = (engine(web), signed.operator.clone(), ask.request()?);
-    let seen = Some(ask.sheet.clone()).filter(|sheet| !sheet.is_empty());
-    if let Some(seen) = seen {
-        let mut confirmed = request.clone();
-        (confirmed.patient_confirmed, confirmed.documents_confirmed) = (true, true);
-        confirmed.why = Why::default();
-        if digest(&content.plan(&confirmed, &who).await?) != seen {
-            return Ok(None);
-        }
-    }
-    // Whoever goes away meanwhile has asked for all of it.
-    let work = async move {
-        let planning: Work<'_, Plan> = Box::pin(content.plan(&request, &who));
-        let plan = planning.await?;
-        let commitment: Work<'_, Done> = Box::pin(content.commit(&plan, &who));
-        commitment.await
-    };
+/// Whether the plan that was confirmed does not hold any more.
+fn is_stale(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Changed { .. })
+}
+
+/// Does what was asked for. Whoever goes away meanwhile has asked for all of it.
+async fn perform(web: &Web, signed: &Signed, ask: &Ask) -> Result<Done, Trouble> {
+    signed.must(Privilege::View).map_err(Trouble::Refused)?;
+    let (content, who, request) = (engine(web), signed.operator.clone(), ask.request().map_err(Trouble::Refused)?);
+    let work = async move { content.perform(&request, &who).await };
     let done = tokio::spawn(work).await.map_err(|error| {
-        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "look at the list of corrections")
+        let remedy = "look at the list of corrections";
+        Trouble::Refused(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), remedy))
     })?;
-    Ok(Some(done?))
+    done.map(|(_, done)| done).map_err(Trouble::Engine)
 }

@@ -179,7 +179,9 @@ pub(super) async fn act(
     Posted { signed, form }: Posted<OfStudy>,
 ) -> Result<Response, Refused> {
     with_study(&web, &signed, &uid, &form).await?;
-    Ok(Redirect::to(&format!("/studies/{uid}")).into_response())
+    // Old archives hold UIDs that mean something else in an address.
+    let conformant = StudyInstanceUid::new(&uid).is_conformant();
+    Ok(Redirect::to(&if conformant { format!("/studies/{uid}") } else { "/studies".to_owned() }).into_response())
 }
 
 pub(super) async fn act_json(

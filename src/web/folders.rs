@@ -108,10 +108,14 @@ pub(super) async fn list_json(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::Operate)?;
     let (roots, listing) = look(&web, wanted).await?;
+    // A path that is no text cannot stand in JSON; the command line can import it.
+    let texts =
+        |paths: &[PathBuf]| paths.iter().filter_map(|path| path.to_str().map(str::to_owned)).collect::<Vec<_>>();
     Ok(document(match listing {
-        None => json!({ "folders": roots }),
+        None => json!({ "folders": texts(&roots) }),
         Some(Listing { path, above, folders, files, more }) => {
-            json!({ "path": path, "above": above, "folders": folders, "files": files, "more": more })
+            let above = above.as_ref().and_then(|above| above.to_str());
+            json!({ "path": path.to_str(), "above": above, "folders": texts(&folders), "files": files, "more": more })
         }
     }))
 }

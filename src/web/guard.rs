@@ -7,8 +7,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -27,6 +28,8 @@ pub(super) const COOKIE: &str = "__Host-pacsferry";
 const CSRF_HEADER: &str = "x-csrf-token";
 /// The largest form.
 const LARGEST_FORM: usize = 256 * 1024;
+/// How long a form may take to come.
+const FORM: Duration = Duration::from_secs(30);
 
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
@@ -38,6 +41,9 @@ pub(super) struct Signed {
     /// What forms have to bring along; `None` for a program, which shows its token with each request.
     pub(super) csrf: Option<String>,
 }
+
+/// A form of somebody who is not signed in.
+pub(super) struct Unsigned<T>(pub(super) T);
 
 /// A form of somebody who is signed in, which came from a page of ours.
 pub(super) struct Posted<T> {
@@ -173,10 +179,32 @@ impl FromRequestParts<Arc<Web>> for Signed {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Web>) -> Result<Signed, Response> {
         let Some(signed) = parts.extensions.get::<Signed>().cloned() else { return Err(sign_in(parts)) };
         // A person has to choose a password first; a program has none.
-        if signed.csrf.is_some() && signed.session.user.must_change && parts.uri.path() != "/password" {
+        if signed.csrf.is_some()
+            && signed.session.user.must_change
+            && !matches!(parts.uri.path(), "/password" | "/sign-out")
+        {
             return Err(Redirect::to("/password").into_response());
         }
         Ok(signed)
+    }
+}
+
+/// The whole of a form, within its time.
+async fn read(body: Body) -> Result<Bytes, Refused> {
+    match tokio::time::timeout(FORM, axum::body::to_bytes(body, LARGEST_FORM)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(Refused::new(StatusCode::BAD_REQUEST, error.to_string(), "")),
+        Err(_) => Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "the form took too long to come", "")),
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Unsigned<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request<Body>, _: &Arc<Web>) -> Result<Unsigned<T>, Response> {
+        let bytes = read(request.into_body()).await.map_err(IntoResponse::into_response)?;
+        let bad = |error: serde_urlencoded::de::Error| Refused::new(StatusCode::BAD_REQUEST, error.to_string(), "");
+        serde_urlencoded::from_bytes(&bytes).map(Unsigned).map_err(|error| bad(error).into_response())
     }
 }
 
@@ -187,7 +215,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Posted<T> {
         let (mut parts, body) = request.into_parts();
         let signed = Signed::from_request_parts(&mut parts, web).await?;
         let bad = |what: String| Refused::new(StatusCode::BAD_REQUEST, what, "").into_response();
-        let bytes = axum::body::to_bytes(body, LARGEST_FORM).await.map_err(|error| bad(error.to_string()))?;
+        let bytes = read(body).await.map_err(IntoResponse::into_response)?;
         let content = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_json = content.starts_with("application/json");
         let shown = match parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()) {

@@ -2,16 +2,12 @@
 
 mod shown;
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
-use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,10 +23,6 @@ use crate::job::progress::{Progress, is_at_rest};
 use crate::job::report::{Format, Report, Style, local_time, state_text};
 use shown::{Fallen, Row, asked, line};
 
-/// How often a page that follows a job is told how far it is.
-const TICK: Duration = Duration::from_secs(1);
-/// Silence after which something is sent, so that nobody takes the connection for dead.
-const ALIVE: Duration = Duration::from_secs(10);
 /// Studies that fell out and are shown on the page; the report has all.
 const SHOWN: usize = 100;
 
@@ -226,29 +218,6 @@ pub(super) async fn show_json(
     Ok(document(told(&web.catalog, &job).await?))
 }
 
-/// How far a job is, once a second while somebody looks.
-pub(super) async fn events(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
-    signed.must(Privilege::View)?;
-    the_job(&web, id).await?;
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let told = stream::unfold((web, tick), move |(web, mut tick)| async move {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = web.closing.cancelled() => return None,
-        }
-        let job = web.catalog.job(id).await.ok().flatten()?;
-        let progress = told(&web.catalog, &job).await.ok()?;
-        let event = Event::default().event("progress").data(progress.to_string());
-        Some((Ok(event), (web, tick)))
-    });
-    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(ALIVE)))
-}
-
 pub(super) async fn act(
     State(web): State<Arc<Web>>,
     Path(id): Path<i64>,
@@ -349,7 +318,7 @@ pub(super) async fn report(
     Ok(response)
 }
 
-async fn the_job(web: &Web, id: i64) -> Result<Job, Refused> {
+pub(super) async fn the_job(web: &Web, id: i64) -> Result<Job, Refused> {
     web.catalog.job(id).await?.ok_or_else(|| no_job(id))
 }
 
@@ -358,7 +327,7 @@ fn no_job(id: i64) -> Refused {
 }
 
 /// A job as its page and scripts have it.
-async fn told(catalog: &Catalog, job: &Job) -> Result<Value, Refused> {
+pub(super) async fn told(catalog: &Catalog, job: &Job) -> Result<Value, Refused> {
     let progress = Progress::of(catalog, job).await?;
     let mut told = progress.json(job);
     if let Value::Object(fields) = &mut told {

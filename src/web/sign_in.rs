@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Form;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::Extension;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -13,9 +13,12 @@ use serde::Deserialize;
 use super::Web;
 use super::accounts::AccountError;
 use super::answer::{Frame, Refused, page};
-use super::guard::{COOKIE, Posted, Signed};
+use super::guard::{COOKIE, Posted, Signed, Unsigned};
 use super::listener::Peer;
 use crate::audit::{AuditEvent, AuditOutcome, Party};
+
+/// The longest name that an account has, in characters.
+const LONGEST_NAME: usize = 64;
 
 #[derive(Template)]
 #[template(path = "sign_in.html", config = "src/web/templates/askama.toml")]
@@ -64,8 +67,8 @@ pub(super) async fn show(Query(wanted): Query<Wanted>) -> Response {
 
 pub(super) async fn sign_in(
     State(web): State<Arc<Web>>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
-    Form(form): Form<SignIn>,
+    Extension(Peer(address)): Extension<Peer>,
+    Unsigned(form): Unsigned<SignIn>,
 ) -> Response {
     match web.accounts.sign_in(&web.catalog, &form.name, &form.password, address.ip()).await {
         Ok((user, token)) => {
@@ -75,12 +78,14 @@ pub(super) async fn sign_in(
             (cookie(&token), Redirect::to(next)).into_response()
         }
         Err(error) => {
-            if matches!(error, AccountError::Wrong | AccountError::Wait(_)) {
+            // Who has to wait has been told of already: nobody fills the trail by guessing on.
+            if matches!(error, AccountError::Wrong) {
                 let outcome = AuditOutcome::Minor(format!("could not sign in to the console: {error}"));
                 web.audit.record(AuditEvent::Authentication { who: party(&form.name, address), outcome });
             }
             let status = status(&error);
-            let shown = page(&SignInPage { next: &form.next, name: &form.name, trouble: Some(error.to_string()) });
+            let name: String = form.name.chars().take(LONGEST_NAME).collect();
+            let shown = page(&SignInPage { next: place(&form.next), name: &name, trouble: Some(error.to_string()) });
             (status, shown).into_response()
         }
     }
@@ -97,7 +102,7 @@ pub(super) async fn show_password(signed: Signed) -> Response {
 
 pub(super) async fn set_password(
     State(web): State<Arc<Web>>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    Extension(Peer(address)): Extension<Peer>,
     Posted { signed, form }: Posted<NewPassword>,
 ) -> Response {
     let user = &signed.session.user;
@@ -125,12 +130,13 @@ fn status(error: &AccountError) -> StatusCode {
 }
 
 fn party(name: &str, address: SocketAddr) -> Party {
-    Party { name: name.chars().take(64).collect(), address: Some(address.ip()), user: None }
+    Party { name: name.chars().take(LONGEST_NAME).collect(), address: Some(address.ip()), user: None }
 }
 
 /// A place on this console, whatever somebody wrote into a link.
 fn place(next: &str) -> &str {
-    let inside = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    let inside =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && !next.contains(char::is_control);
     if inside { next } else { "/" }
 }
 
@@ -152,7 +158,15 @@ mod tests {
     #[test]
     fn nobody_is_sent_elsewhere_after_signing_in() {
         assert_eq!(place("/jobs/3?x=1"), "/jobs/3?x=1");
-        for elsewhere in ["", "//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"] {
+        for elsewhere in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "/\t/evil.example",
+            "/\u{1}x",
+        ] {
             assert_eq!(place(elsewhere), "/", "{elsewhere}");
         }
     }

@@ -238,6 +238,9 @@ pub(super) async fn list_json(
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
+    if !filter.after.is_empty() && Cursor::parse(&filter.after).is_none() {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "`after` is not what an answer gave", "begin without it"));
+    }
     let (found, next, _) = look(&web, &filter).await.map_err(bad)?;
     let studies: Vec<Value> = found.into_iter().map(|values| object(keywords(), values)).collect();
     Ok(document(json!({ "studies": studies, "after": next })))
@@ -300,7 +303,7 @@ pub(super) async fn show(
         may_unlock: may_correct && (own || signed.operator.may(Privilege::Unlock)),
         lock: lock.map(|lock| Lock { owner: lock.owner, since: local_time(lock.since), reason: lock.reason }),
         may_correct,
-        may_rescan: may_correct && web.config.borrow().ai.is_some(),
+        may_rescan: signed.operator.may(Privilege::Operate) && web.config.borrow().ai.is_some(),
         frame: Frame::of(&signed, "studies"),
     }))
 }

@@ -1,5 +1,7 @@
 //! The console: who is let in, what strangers can make it do, and a job that is driven by it alone.
 
+use std::os::unix::ffi::OsStrExt;
+
 use pacsferry::dataset::{Elements, write_part10_head};
 use pacsferry::dicom::{Encoding, tags, uids};
 use serde_json::Value;
@@ -120,6 +122,10 @@ fn a_folder_is_chosen_below_a_root_and_imported_by_the_worker() {
     assert!(page.status == 200 && page.body.contains(">ct<"), "{}", page.body);
     assert_eq!(browser.get("/folders?path=/etc").status, 403);
     assert_eq!(browser.post("/folders", &[("folder", "/etc"), ("how", "copy")]).status, 403);
+    // A name that is no text is passed over, and hides nothing else.
+    std::fs::create_dir(root.join(std::ffi::OsStr::from_bytes(b"bad\xff"))).unwrap();
+    let listed = browser.get(&format!("/api/v1/folders?path={}", root.display())).json();
+    assert_eq!(listed["folders"].as_array().unwrap().len(), 1, "{listed}");
     let folder = root.join("ct");
     let started = browser.post("/folders", &[("folder", folder.to_str().unwrap()), ("how", "link"), ("hash", "yes")]);
     assert_eq!((started.status, started.header("location")), (303, "/jobs/1"), "{}", started.body);

@@ -80,3 +80,53 @@ fn a_series_is_planned_moved_and_taken_back() {
     assert_eq!(browser.post("/studies/1.2.1", &[("action", "unlock")]).status, 303);
     assert!(!browser.get("/studies/1.2.1").body.contains("Locked by"));
 }
+
+#[test]
+fn a_plan_that_was_seen_is_the_one_that_is_done_whatever_new_uids_it_makes() {
+    let ferry = Ferry::new();
+    ferry.configure(&[]);
+    file(&ferry, 1, "P1", "Right^Anna");
+    file(&ferry, 2, "P2", "Wrong^Bert");
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let sheet_of = |path: &str| {
+        let page = browser.get(path);
+        assert_eq!(page.status, 200, "{}", page.body);
+        let (_, sheet) = page.body.split_once("name=\"sheet\" value=\"").unwrap();
+        sheet.split('"').next().unwrap().to_owned()
+    };
+    // Into a new study.
+    let sheet = sheet_of("/plan?from=1.2.2&series=1.2.2.1");
+    let split = [("from", "1.2.2"), ("series", "1.2.2.1"), ("sheet", sheet.as_str()), ("reason", "X")];
+    let done = browser.post("/corrections", &split);
+    assert_eq!((done.status, done.header("location")), (303, "/corrections?done=1"), "{}", done.body);
+    assert_eq!(browser.post("/corrections/1/undo", &[]).status, 303);
+    // Under new UIDs.
+    let sheet = sheet_of("/plan?from=1.2.2&series=1.2.2.1&to=1.2.1&mode=iocm");
+    let moved =
+        [("series", "1.2.2.1"), ("from", "1.2.2"), ("to", "1.2.1"), ("mode", "iocm"), ("confirm_patient", "yes")];
+    let seen = [moved.as_slice(), &[("sheet", sheet.as_str())]].concat();
+    assert_eq!(browser.post("/corrections", &seen).header("location"), "/corrections?done=2");
+    assert_eq!(browser.post("/corrections/2/undo", &[]).status, 303);
+    // Sent once more, although everything is as it was when the plan was made.
+    assert_eq!(browser.post("/corrections", &seen).status, 409);
+    // A program that has seen the plan before it confirms anything.
+    let json = "Content-Type: application/json\r\n";
+    let csrf = format!("{json}X-CSRF-Token: {}\r\n", browser.csrf);
+    let asked = "\"series\": [\"1.2.2.1\"], \"from\": \"1.2.2\", \"to\": \"1.2.1\"";
+    let plan = browser.send("POST", "/api/v1/plans", &csrf, &format!("{{{asked}}}")).json();
+    assert_eq!((&plan["may_be_done"], &plan["refusals"][0]["code"]), (&false.into(), &"patient-not-confirmed".into()));
+    let sheet = plan["sheet"].as_str().unwrap();
+    let other = sheet.replace(char::is_numeric, "0");
+    for (sheet, status) in [(other.as_str(), 409), ("x", 409), (sheet, 201)] {
+        let body = format!("{{{asked}, \"confirm_patient\": true, \"reason\": \"MWL\", \"sheet\": \"{sheet}\"}}");
+        let answer = browser.send("POST", "/api/v1/corrections", &csrf, &body);
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+    // What was refused before there was a plan is in the audit trail as well.
+    let unknown = browser.send("POST", "/api/v1/corrections", &csrf, "{\"study\": \"9.9.9\", \"to\": \"1.2.1\"}");
+    assert_eq!(unknown.status, 409, "{}", unknown.body);
+    let trail = ferry.run(&["audit", "--json"]);
+    assert!(trail.out.contains("9.9.9"), "{}", trail.out);
+}

@@ -14,7 +14,7 @@ const OWNERS: [(&str, &[&str]); 5] = [
     ("rusqlite", &["db", "catalog"]),
     ("clap", &["cli"]),
     ("axum", &["web"]),
-    ("hyper", &["outbox"]),
+    ("hyper", &["outbox", "web"]),
 ];
 
 fn root() -> PathBuf {

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 200;
 impl Catalog {
     /// Begins an operation: it has a number and a name from now on, and nobody sees it.
     pub async fn stage_begin(&self, new: NewCorrection) -> Result<StagedCorrection, CatalogError> {
-        Ok(self.write(move |tx| begin(tx, &new, None)).await??)
+        Ok(self.write(move |tx| begin(tx, &new)).await??)
     }
 
     /// Adds objects to a staged operation.
@@ -78,15 +78,18 @@ pub(super) fn find_or_make_study(tx: &Transaction<'_>, uid: &StudyInstanceUid) -
     Ok(tx.prepare_cached("INSERT INTO studies (uid) VALUES (?1)")?.insert([uid.as_str()])?)
 }
 
-/// `key` names an operation that the journal tells of.
 pub(super) fn begin(
     tx: &Transaction<'_>,
     new: &NewCorrection,
-    key: Option<&str>,
 ) -> Result<Result<StagedCorrection, CorrectionError>, DbError> {
     let Some(source) = find_study(tx, &new.source)? else {
         return Ok(Err(CorrectionError::NoSuchStudy(new.source.clone())));
     };
+    let fresh = || format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let key = new.key.clone().unwrap_or_else(fresh);
+    if tx.prepare_cached("SELECT 1 FROM corrections WHERE key = ?1")?.exists([&key])? {
+        return Ok(Err(CorrectionError::DoneAlready));
+    }
     let destination = find_or_make_study(tx, &new.destination)?;
     let described: bool = tx
         .prepare_cached("SELECT patient IS NOT NULL FROM studies WHERE id = ?1")?
@@ -95,8 +98,6 @@ pub(super) fn begin(
         let header = new.describes.as_deref().cloned().unwrap_or_else(Header::default);
         hierarchy::describe_as(tx, destination, &header)?;
     }
-    let fresh = || format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-    let key = key.map_or_else(fresh, str::to_owned);
     let id = tx
         .prepare_cached(
             "INSERT INTO corrections (key, kind, mode, at, operator, reason, reason_text, source, destination, process,

@@ -29,6 +29,7 @@ fn operation(from: u64, to: StudyInstanceUid) -> NewCorrection {
     let mut amendment = Amendment::default();
     amendment.remove.push(Tag(0x0008, 0x0050));
     NewCorrection {
+        key: None,
         kind: CorrectionKind::Reallocate,
         mode: CorrectionMode::Local,
         operator: "clerk".into(),
@@ -346,31 +347,4 @@ async fn a_lock_keeps_others_out_and_goes_with_its_process() {
     catalog.mark_cv_migrated(&study(1), false).await.unwrap();
     assert!(!catalog.study_facts(&study(1)).await.unwrap().unwrap().cv_migrated);
     assert!(catalog.mark_cv_migrated(&StudyInstanceUid::new("9.9"), true).await.is_err());
-}
-
-/// How long a flip keeps others from writing. Asked for by hand, in a release build.
-#[tokio::test]
-#[ignore = "measures"]
-async fn five_thousand_objects_are_flipped_at_once() {
-    let (_folder, catalog) = catalog();
-    synthetic::fill(&catalog, 100, 5000).unwrap();
-    record(&catalog, vec![instance(101, 1)]).await;
-    let ids: Vec<i64> = {
-        let selection = Selection { studies: vec![study(100)], ..Selection::default() };
-        catalog.select(&selection, 5000).await.unwrap().instances.into_iter().map(|(id, _)| id).collect()
-    };
-    for renamed in [false, true] {
-        let began = std::time::Instant::now();
-        let id = staged(&catalog, operation(100, study(7)), &ids, renamed).await;
-        let staged = began.elapsed();
-        let began = std::time::Instant::now();
-        catalog.flip(id, vec![], Along::default()).await.unwrap();
-        let flipped = began.elapsed();
-        assert_eq!(shown(&catalog, &study(100)).await.len(), 0);
-        let began = std::time::Instant::now();
-        catalog.undo_correction(id, "clerk", Along::default()).await.unwrap();
-        let undone = began.elapsed();
-        assert!(flipped.as_millis() < 50 && undone.as_millis() < 50, "{staged:?} {flipped:?} {undone:?}");
-        tracing::info!(?staged, ?flipped, ?undone, "5,000 objects");
-    }
 }

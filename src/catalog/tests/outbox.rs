@@ -153,6 +153,7 @@ async fn moved(catalog: &Catalog, along: Along) -> (i64, Vec<i64>, ShownAs) {
     let ids: Vec<i64> = selected.instances.iter().map(|(id, _)| *id).collect();
     let before = catalog.held(&ids).await.unwrap()[0].shown;
     let new = NewCorrection {
+        key: None,
         kind: CorrectionKind::Reallocate,
         mode: CorrectionMode::Iocm,
         operator: "clerk".into(),

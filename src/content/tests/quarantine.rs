@@ -50,6 +50,7 @@ async fn what_a_dead_process_staged_is_removed() {
     site.series(ANNA, "1.1.1", 1).await;
     site.series(TARO, "1.2.1", 1).await;
     let staged = NewCorrection {
+        key: None,
         kind: CorrectionKind::Reallocate,
         mode: CorrectionMode::Local,
         operator: "ben".into(),

@@ -41,7 +41,6 @@ function texts(job) {
 function follow(page) {
   const title = document.title;
   const icon = document.querySelector("link[rel=icon]");
-  let ended = page.dataset.rest === "true";
   const events = new EventSource(page.dataset.events);
   events.addEventListener("progress", (event) => {
     const job = JSON.parse(event.data);
@@ -60,14 +59,15 @@ function follow(page) {
     const rest = !["running", "stopping"].includes(job.state);
     document.title = rest ? `${job.state}: ${title}` : `${shown.share} ${title}`;
     if (icon) icon.href = rest ? "/assets/icon.svg" : disc(bar ? bar.value / bar.max : 0);
-    if (rest && !ended) {
+    if (rest) {
+      // There is no more to tell; a stream that ends by itself would be asked for again.
+      events.close();
       if (window.Notification && Notification.permission === "granted") {
         new Notification(title, { body: `${job.state}: ${shown.proven} of ${shown.total} proven` });
       }
       // The buttons and the list of what fell out are others now.
       location.reload();
     }
-    ended = rest;
   });
 }
 
@@ -82,7 +82,7 @@ function disc(share) {
 }
 
 const job = document.querySelector("[data-events]");
-if (job) follow(job);
+if (job && job.dataset.rest !== "true") follow(job);
 
 const notify = document.querySelector("[data-notify]");
 if (notify && window.Notification && Notification.permission === "default") {

@@ -12,6 +12,7 @@ use crate::store::Store;
 
 fn operation(kind: CorrectionKind, to: &str) -> NewCorrection {
     NewCorrection {
+        key: None,
         kind,
         mode: CorrectionMode::Local,
         operator: "clerk".into(),
