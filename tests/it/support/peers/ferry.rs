@@ -142,14 +142,14 @@ impl Ferry {
 
     /// Starts the hospital's node, and waits until it listens.
     pub(crate) fn serve(&self) -> Server {
-        let (node, log) = (self.node, self.folder.path().join("serve.log"));
-        Server::start(self.command(&["serve", "--no-worker"]), &log, || listens(node))
+        let (node, web, log) = (self.node, self.web, self.folder.path().join("serve.log"));
+        Server::start(self.command(&["serve", "--no-worker"]), &log, || listens(node) && listens(web))
     }
 
     /// Starts the hospital's node, which starts a worker if none runs.
     pub(crate) fn serve_with_worker(&self) -> Server {
-        let (node, log) = (self.node, self.folder.path().join("serve.log"));
-        Server::start(self.command(&["serve"]), &log, || listens(node))
+        let (node, web, log) = (self.node, self.web, self.folder.path().join("serve.log"));
+        Server::start(self.command(&["serve"]), &log, || listens(node) && listens(web))
     }
 
     /// What the node has logged.
