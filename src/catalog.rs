@@ -6,6 +6,7 @@
 
 mod accounts;
 mod alive;
+mod approvals;
 mod arrivals;
 mod audit;
 mod checkpoints;
@@ -13,6 +14,7 @@ mod claim;
 mod codes;
 mod commitment;
 mod corrections;
+mod days;
 mod departures;
 mod figures;
 mod files;
@@ -26,6 +28,7 @@ mod lost;
 mod made;
 mod moves;
 mod outbox;
+mod pace;
 mod places;
 mod quarantine;
 mod query;
@@ -47,6 +50,7 @@ use crate::object::{Disposition, Fault};
 
 pub use accounts::{Session, SessionKind, User};
 pub use alive::SignOfLife;
+pub use approvals::{Approval, Approved};
 pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
@@ -56,6 +60,7 @@ pub use corrections::{
     CorrectionState, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts, Role, SeriesFacts,
     StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
 };
+pub use days::DayTotals;
 pub use departures::{Departure, Left, ShownAs};
 pub use figures::Figures;
 pub use files::{FileRole, KnownFile};
@@ -71,6 +76,7 @@ pub use lost::Lost;
 pub use made::Made;
 pub use moves::{QuarantinedFile, StoredFile};
 pub use outbox::{Errand, ErrandState, OutboxCounts, OutboxEntry, OutboxFilter, Published};
+pub use pace::{Pace, Slowed, Span};
 pub use quarantine::Quarantined;
 pub use query::{
     ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Page,
@@ -142,6 +148,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/007_corrections.sql"),
     include_str!("catalog/schema/008_outbox.sql"),
     include_str!("catalog/schema/009_accounts.sql"),
+    include_str!("catalog/schema/010_progress.sql"),
 ];
 
 impl Catalog {

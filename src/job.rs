@@ -16,6 +16,7 @@ mod import;
 pub mod keeper;
 mod kept;
 mod listing;
+mod load;
 mod loss;
 mod modality;
 pub mod plan;

@@ -44,6 +44,7 @@ pub(super) const NODE_ID: Code = dcm("110182", "Node ID");
 pub(super) const PATIENT_NUMBER: Code = Code { value: "2", system: "RFC-3881", meaning: "Patient Number" };
 pub(super) const URI: Code = Code { value: "12", system: "RFC-3881", meaning: "URI" };
 pub(super) const JOB: Code = ours("job", "Job");
+pub(super) const OPERATED: Code = ours("job-operated", "Job operated");
 pub(super) const CORRECTION: Code = ours("correction", "Correction");
 
 impl Alert {

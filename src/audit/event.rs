@@ -149,6 +149,15 @@ pub enum AuditEvent {
         /// How it ended.
         outcome: AuditOutcome,
     },
+    /// Somebody made a job do something, or agreed to what became of it.
+    Operated {
+        /// Who.
+        operator: String,
+        /// The number of the job.
+        id: i64,
+        /// In a sentence.
+        what: String,
+    },
     /// Somebody changed where objects belong, or was not let.
     Correction(CorrectionEvent),
     /// The account that this process runs under read the audit trail.

@@ -170,6 +170,11 @@ impl AuditEvent {
                 let job = Object::system(&id.to_string(), "20", codes::JOB, what);
                 message(codes::IMPORT, "C", Some(phase.of_job()), outcome, participants, vec![job])
             }
+            AuditEvent::Operated { operator, id, what } => {
+                let participants = vec![we.participant(false, Some(codes::DESTINATION)), we.user(operator)];
+                let job = Object::system(&id.to_string(), "20", codes::JOB, what);
+                message(codes::IMPORT, "U", Some(codes::OPERATED), &success, participants, vec![job])
+            }
             AuditEvent::Correction(correction) => correction.message(we, subjects),
             AuditEvent::LogUsed => {
                 let log = Object::system("pacsferry:audit", "13", codes::URI, "Security Audit Log");

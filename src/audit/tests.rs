@@ -84,6 +84,7 @@ fn every_kind() -> Vec<AuditEvent> {
             outcome: minor(),
         },
         AuditEvent::Job { id: 7, what: "migration of oldpacs".into(), phase: Phase::Begun, outcome: minor() },
+        AuditEvent::Operated { operator: "anna".into(), id: 7, what: "paused \u{7}<b>".into() },
         AuditEvent::Correction(undo),
         AuditEvent::LogUsed,
     ]
@@ -213,6 +214,7 @@ async fn the_events_have_the_codes_of_the_standard() {
         ("110104", "", "R"),
         ("110103", "commitment", "R"),
         ("110107", "job-begun", "C"),
+        ("110107", "job-operated", "U"),
         ("110103", "undo", "U"),
         ("110101", "", "R"),
     ];

@@ -16,6 +16,7 @@ impl AuditEvent {
             AuditEvent::Commitment { .. } => "commitment",
             AuditEvent::Job { phase: Phase::Begun, .. } => "job begun",
             AuditEvent::Job { .. } => "job ended",
+            AuditEvent::Operated { .. } => "job operated",
             AuditEvent::Correction(correction) => correction.action.word(),
             AuditEvent::LogUsed => "audit read",
         }
@@ -26,6 +27,7 @@ impl AuditEvent {
 pub(super) fn who(event: &AuditEvent) -> String {
     match event {
         AuditEvent::Application { .. } | AuditEvent::Job { .. } | AuditEvent::LogUsed => super::message::account(),
+        AuditEvent::Operated { operator, .. } => operator.clone(),
         AuditEvent::Correction(correction) => correction.operator.clone(),
         AuditEvent::Transfer { requestor: Some(party), .. } => party.to_string(),
         AuditEvent::Security { who, .. }
@@ -60,6 +62,7 @@ pub(super) fn what(event: &AuditEvent) -> String {
             let what = format!("transaction {transaction}: {} in {} studies", counted(instances), objects.len());
             ended(&what, outcome)
         }
+        AuditEvent::Operated { id, what, .. } => format!("job {id}: {what}"),
         AuditEvent::Job { id, what, outcome, .. } => ended(&format!("job {id}, {what}"), outcome),
         AuditEvent::Correction(correction) => correction.what(),
         AuditEvent::LogUsed => "the audit trail was read".to_owned(),

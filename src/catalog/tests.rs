@@ -13,6 +13,7 @@ mod leasing;
 mod losing;
 mod outbox;
 mod plans;
+mod progress;
 mod queries;
 mod selecting;
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Global, log};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
 use crate::job::control::{self, WORKER_LEASE};
 
@@ -61,13 +61,17 @@ impl Attendant {
                 None => Some(String::new()),
             };
             if let Some(how) = ended {
-                if ours.take().is_some() {
+                let closed = control::is_closed(catalog).await.unwrap_or(false);
+                if ours.take().is_some() && closed {
+                    info!("the worker has ended as it was told to; one begins again with the next job that is started");
+                    (next, pause) = (LOOK, PAUSE);
+                } else if !how.is_empty() {
                     warn!(how, again_after_s = pause.as_secs(), "the worker has ended; jobs wait until one runs again");
                     (next, pause) = (pause, LONGEST_PAUSE.min(pause * 2));
                 } else {
-                    match control::is_held(catalog, WORKER_LEASE).await {
-                        Ok(true) => {}
-                        Ok(false) => match self.start() {
+                    match wanted(catalog).await {
+                        Ok(false) => {}
+                        Ok(true) => match self.start() {
                             Ok(child) => {
                                 info!(pid = child.id(), "started a worker, which goes on when the node stops");
                                 ours = Some(child);
@@ -109,6 +113,11 @@ impl Attendant {
             .process_group(0)
             .spawn()
     }
+}
+
+/// Whether a worker is to be started: none lives, and an operator has not closed it.
+async fn wanted(catalog: &Catalog) -> Result<bool, CatalogError> {
+    Ok(!control::is_closed(catalog).await? && !control::is_held(catalog, WORKER_LEASE).await?)
 }
 
 /// Opens a log to be written on; one that has grown long is set aside.

@@ -1,5 +1,7 @@
 //! `job`: one job, and what the operator wants of it.
 
+mod more;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ const SEEN: Duration = Duration::from_secs(3);
 /// How long a source may take to be quiet after a stop.
 const QUIET: Duration = Duration::from_secs(40);
 
-/// Show one job, pause it, go on with it, cancel it, or try its fallout again
+/// Show one job, pause it, go on with it, cancel it, try its fallout again, or agree to it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,7 +33,9 @@ Examples:
   pacsferry job 3 resume                          go on, pulling only what is missing
   pacsferry job 3 retry                           try everything again that is not proven
   pacsferry job 3 retry --reason \"timed out\"      ... of one reason
-  pacsferry job 3 exclude --study 1.2.3.4         leave a study out")]
+  pacsferry job 3 exclude --study 1.2.3.4         leave a study out
+  pacsferry job 3 approve --study 1.2.3.4 --why \"test patient\"
+  pacsferry job 3 slow --rate \"5 MiB/s\" --for 2h   be gentle to the source")]
 pub(super) struct Args {
     /// The number of the job, or `last`
     #[arg(value_name = "N|last")]
@@ -75,6 +79,36 @@ enum Action {
         #[arg(long, value_name = "TEXT", default_value = "")]
         why: String,
     },
+    /// Agree, in your name, that a study that is not proven stays behind
+    Approve {
+        /// The study
+        #[arg(long, value_name = "UID")]
+        study: String,
+        /// Why it may
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Start a new job that is asked for the same
+    Repeat {
+        /// Leave the work to the worker (`pacsferry work`)
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Be gentler to the source for a while, whatever the configuration allows
+    Slow {
+        /// The most associations
+        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        associations: u32,
+        /// The most bytes per second, such as `5 MiB/s`
+        #[arg(long, value_parser = crate::config::units::parse_rate)]
+        rate: Option<u64>,
+        /// How long
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = crate::config::units::parse_duration)]
+        how_long: Duration,
+        /// Let what the configuration says hold again
+        #[arg(long, conflicts_with_all = ["associations", "rate", "how_long"])]
+        off: bool,
+    },
 }
 
 fn reason(text: &str) -> Result<Reason, String> {
@@ -103,7 +137,18 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             };
             retry(global, &config, &catalog, &job, which, detach).await
         }
-        Action::Exclude { study, why } => exclude(global, &catalog, &job, &StudyInstanceUid::new(&study), &why).await,
+        Action::Approve { study, why } => {
+            more::approve(global, &config, &catalog, &job, &StudyInstanceUid::new(&study), &why).await
+        }
+        Action::Repeat { detach } => more::repeat(global, &config, &catalog, &job, detach).await,
+        Action::Slow { off: true, .. } => more::free(global, &catalog, &job).await,
+        Action::Slow { associations, rate, how_long, .. } => {
+            let limits = crate::config::Limits { associations: usize::try_from(associations).unwrap_or(1), rate };
+            more::slow(global, &config, &catalog, &job, limits, how_long).await
+        }
+        Action::Exclude { study, why } => {
+            more::exclude(global, &catalog, &job, &StudyInstanceUid::new(&study), &why).await
+        }
     }
 }
 
@@ -322,25 +367,4 @@ async fn retry(
     super::log::say(&format!("{} to be tried again", count(again as u64, "study", "studies")));
     control::set_running(catalog, job).await?;
     migrate::carry_on(global, config, catalog, job.id, detach).await
-}
-
-async fn exclude(
-    global: &Global,
-    catalog: &Catalog,
-    job: &Job,
-    study: &StudyInstanceUid,
-    why: &str,
-) -> Result<Exit, Failure> {
-    if !catalog.exclude(job.id, study, why).await? {
-        return Err(Failure::new(
-            format!("job {} has no unfinished study {study}", job.id),
-            format!("`{}` lists its studies", global.command(&format!("report {} --json", job.id))),
-        ));
-    }
-    if global.json {
-        output::json(&json!({ "job": job.id, "excluded": study.as_str() }))?;
-    } else {
-        output::print(|out| writeln!(out, "study {study} is left out of job {}", job.id))?;
-    }
-    Ok(Exit::Done)
 }

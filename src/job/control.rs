@@ -44,8 +44,44 @@ pub async fn end_unattended(catalog: &Catalog, job: &Job, wish: Control) -> Resu
     catalog.set_job_state(job.id, goal(wish), None).await
 }
 
+/// The mark in the catalog that says that no worker is wanted.
+const CLOSED: &str = "worker.closed";
+
+/// Whether a worker is to end as soon as it has nothing in hand, and none is to be started beside the node.
+pub async fn is_closed(catalog: &Catalog) -> Result<bool, CatalogError> {
+    Ok(catalog.meta_get(CLOSED).await?.is_some_and(|mark| !mark.is_empty()))
+}
+
+/// Says that a worker may run again.
+pub async fn open(catalog: &Catalog) -> Result<(), CatalogError> {
+    if is_closed(catalog).await? { catalog.meta_set(CLOSED, "").await } else { Ok(()) }
+}
+
+/// Pauses whatever runs, and ends the worker when it is quiet. Says which jobs that were.
+pub async fn stop_and_close(catalog: &Catalog) -> Result<Vec<i64>, CatalogError> {
+    catalog.meta_set(CLOSED, "yes").await?;
+    let mut stopped = Vec::new();
+    for job in catalog.jobs().await? {
+        if matches!(job.state, JobState::Running | JobState::Stopping) {
+            stop(catalog, &job, Control::Pause).await?;
+            stopped.push(job.id);
+        }
+    }
+    Ok(stopped)
+}
+
+/// Whoever works on a job sees a wish at once; when nobody does, nobody else will write the end.
+pub async fn stop(catalog: &Catalog, job: &Job, wish: Control) -> Result<(), CatalogError> {
+    catalog.set_control(job.id, wish).await?;
+    if is_idle(catalog, job).await? || matches!(job.state, JobState::Paused | JobState::Halted) {
+        end_unattended(catalog, job, wish).await?;
+    }
+    Ok(())
+}
+
 /// Says that a job is to be worked on, whatever it was before.
 pub async fn set_running(catalog: &Catalog, job: &Job) -> Result<(), CatalogError> {
+    open(catalog).await?;
     catalog.set_control(job.id, Control::Run).await?;
     if job.state != JobState::Running {
         catalog.set_job_state(job.id, JobState::Running, None).await?;

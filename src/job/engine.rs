@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, error_span, info, warn};
 
 use super::keeper::Keeper;
+use super::load::Load;
 use super::state::InvalidTransition;
 use super::work::{self, Link, Work};
 use super::{planner, pull};
@@ -144,6 +145,7 @@ impl Engine {
     /// Watches until there is a reason to stop; `None` when the process stops.
     async fn supervise(&self, work: &Work) -> Result<Option<JobState>, JobError> {
         let mut told: Option<String> = None;
+        let mut load = Load::default();
         loop {
             if let Some(message) = work.halted() {
                 error!(message, "the job is halted");
@@ -156,6 +158,8 @@ impl Engine {
             if let ControlFlow::Break(state) = decided(&job) {
                 return Ok(state);
             }
+            work.set_slowed(self.catalog.slowed(&work.source_name).await?);
+            load.look(self, work).await?;
             let trouble = self.look_around(work);
             if trouble != told {
                 // The countdown to the next try is for the job's page; the log has each cause once.
@@ -190,7 +194,7 @@ impl Engine {
             return None;
         }
         let source = work.source();
-        let limits = source.limits_at(&jiff::Zoned::now());
+        let limits = work.limits();
         work.gate.throttle.set_rate(limits.rate);
         if let Some(why) = crowded {
             return Some(format!("waiting: {why}"));

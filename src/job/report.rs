@@ -4,26 +4,33 @@
 //! that a report of a million studies needs no more memory than one of ten.
 
 pub mod escape;
+mod folder_page;
 mod folders;
 mod html;
+mod studies;
 mod summary;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::catalog::{
-    Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals, Totals,
+    Approval, Approved, Catalog, CatalogError, Item, ItemState, ItemTotals, Job, JobKind, JobState, Note, ObjectTotals,
+    Totals,
 };
 use crate::import::shown;
 
+pub use folder_page::{FolderPage, FolderRow, TroubledRow, WantedFolders};
 pub use folders::{FolderEnd, FolderTotals};
+pub use studies::{StudyPage, WantedStudies};
 pub use summary::{Summary, YearTotals};
+pub use text::remedy;
 
 /// Studies per page.
 const PAGE: usize = 500;
@@ -78,6 +85,8 @@ pub struct Report {
     pub recent: (u64, u64),
     /// The folders of an import, by how they ended.
     pub folders: Option<FolderTotals>,
+    /// The studies that stay behind, and how many of them somebody agreed to.
+    pub approved: Approved,
 }
 
 impl Report {
@@ -88,6 +97,7 @@ impl Report {
         };
         let mut report = Report {
             totals: catalog.totals(job.id).await?,
+            approved: catalog.approved(job.id).await?,
             notes: catalog.notes(job.id).await?,
             recent: catalog.throughput(job.id, Duration::from_secs(60)).await?,
             now: jiff::Timestamp::now().as_millisecond(),
@@ -114,7 +124,7 @@ impl Report {
     /// Counts the studies by year and by reason.
     pub async fn summary(&self) -> Result<Summary, CatalogError> {
         let mut summary = Summary::default();
-        let count = |item: &Item| {
+        let count = |item: &Item, _: Option<&Approval>| {
             summary.add(item);
             Ok::<(), CatalogError>(())
         };
@@ -159,6 +169,7 @@ impl Report {
             "objects": objects_json(&self.totals.objects),
             "bytes": self.totals.bytes,
             "enumerated": self.job.enumerated,
+            "stays_behind": { "studies": self.approved.behind, "approved": self.approved.approved },
             "folder_totals": self.folders.map(|f| json!({
                 "succeeded": f.succeeded, "partial": f.partial, "failed": f.failed, "pending": f.pending,
             })),
@@ -166,17 +177,22 @@ impl Report {
         })
     }
 
-    /// Hands every item in these states (all of them when there are none) to `use_item`, newest first.
+    /// Hands every item in these states (all of them when there are none) to `use_item`, newest first, and who agreed
+    /// that it stays behind.
     async fn each<E: From<CatalogError>>(
         &self,
         states: &[ItemState],
-        mut use_item: impl FnMut(&Item) -> Result<(), E>,
+        mut use_item: impl FnMut(&Item, Option<&Approval>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut after = None;
         loop {
             let page = self.catalog.items(self.job.id, states, after, PAGE).await?;
+            let approvals = match self.approved.approved {
+                0 => HashMap::new(),
+                _ => self.catalog.approvals_of(&page).await?,
+            };
             for item in &page {
-                use_item(item)?;
+                use_item(item, approvals.get(&item.id))?;
             }
             match page.last() {
                 Some(last) if page.len() >= PAGE => after = Some(last.order_key()),

@@ -11,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::engine::Engine;
 use super::health::Health;
 use super::keeper::Held;
-use crate::catalog::Job;
-use crate::config::Source;
+use crate::catalog::{Job, Slowed};
+use crate::config::{Limits, Source};
 use crate::dicom::StudyInstanceUid;
 use crate::scp::{Gate, charset_of};
 use crate::scu::{Purpose, ScuError, SourceSession, Target};
@@ -53,6 +53,8 @@ pub(super) struct Work {
     /// Turns that workers have had.
     turns: AtomicU64,
     halted: Mutex<Option<String>>,
+    /// An operator wants the source to be treated more gently.
+    slowed: Mutex<Option<Slowed>>,
 }
 
 /// An association slot of the source, and the association in it, if one is open.
@@ -86,6 +88,7 @@ impl Work {
             unwanted: Mutex::default(),
             turns: AtomicU64::new(0),
             halted: Mutex::new(None),
+            slowed: Mutex::new(None),
         })
     }
 
@@ -153,9 +156,27 @@ impl Work {
         (token, guard)
     }
 
-    /// Associations that the source allows at this hour.
+    /// What an operator wants beside the configuration, from now on.
+    pub(super) fn set_slowed(&self, slowed: Option<Slowed>) {
+        *self.slowed.lock().unwrap_or_else(PoisonError::into_inner) = slowed;
+    }
+
+    /// What holds for the source now: the configuration at this hour, or what an operator wants if that is less.
+    pub(super) fn limits(&self) -> Limits {
+        let Limits { associations, rate } = self.source().limits_at(&jiff::Zoned::now());
+        let slowed = self.slowed.lock().unwrap_or_else(PoisonError::into_inner);
+        match slowed.as_ref().filter(|slowed| slowed.until > super::now()) {
+            None => Limits { associations, rate },
+            Some(slowed) => Limits {
+                associations: associations.min(usize::try_from(slowed.associations).unwrap_or(usize::MAX)),
+                rate: rate.into_iter().chain(slowed.rate).min(),
+            },
+        }
+    }
+
+    /// Associations that the source is asked for now.
     pub(super) fn associations(&self) -> usize {
-        self.source().limits_at(&jiff::Zoned::now()).associations
+        self.limits().associations
     }
 
     /// Waits for a slot of the source; `None` when the job stops.

@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::catalog::{JobKind, JobState};
 use crate::config::Config;
 use crate::intake::Intake;
-use crate::job::{Engine, Keeper};
+use crate::job::{Engine, Keeper, control};
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
 use crate::scp::{Gates, Receiver, charset_of};
@@ -141,6 +141,11 @@ async fn run_jobs(
     let running: Arc<Mutex<HashSet<i64>>> = Arc::default();
     let tasks = TaskTracker::new();
     while !shutdown.is_cancelled() {
+        if lock(&running).is_empty() && control::is_closed(&node.catalog).await? {
+            info!("the worker was told to end, and has nothing in hand");
+            shutdown.cancel();
+            break;
+        }
         for job in node.catalog.jobs().await? {
             let to_run = matches!(job.state, JobState::Running | JobState::Stopping);
             if !to_run || !lock(&running).insert(job.id) {

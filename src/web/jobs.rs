@@ -1,30 +1,32 @@
 //! The jobs: all of them, one of them while it runs, and what an operator may want of it. As pages, as JSON, and as events.
 
+mod act;
+mod report;
 mod shown;
 
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::guard::{Posted, Signed};
-use crate::catalog::{Catalog, Control, ItemState, Job, JobKind, JobSpec, JobState, Reason, Retry};
+use crate::audit::AuditEvent;
+use crate::catalog::{Catalog, Job, JobKind, JobSpec, JobState, Slowed};
 use crate::config::Privilege;
 use crate::config::units::format_bytes;
-use crate::dicom::{Date, StudyInstanceUid};
+use crate::dicom::Date;
 use crate::job::control;
 use crate::job::progress::{Progress, is_at_rest};
-use crate::job::report::{Format, Report, Style, local_time, state_text};
-use shown::{Fallen, Row, asked, line};
-
-/// Studies that fell out and are shown on the page; the report has all.
-const SHOWN: usize = 100;
+use crate::job::report::local_time;
+use shown::{Row, asked, line};
 
 #[derive(Template)]
 #[template(path = "jobs.html", config = "src/web/templates/askama.toml")]
@@ -52,9 +54,9 @@ struct JobPage {
     may_resume: bool,
     may_cancel: bool,
     may_retry: bool,
-    fallen: Vec<Fallen>,
-    more_fallen: bool,
-    reasons: Vec<&'static str>,
+    may_repeat: bool,
+    may_slow: bool,
+    slowed: Option<String>,
     worker: bool,
 }
 
@@ -67,23 +69,20 @@ pub(super) struct NewJob {
     to: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Action {
-    action: Wish,
-    #[serde(default)]
-    reason: String,
-    #[serde(default)]
-    study: String,
-}
-
-/// What may be wanted of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Wish {
-    Pause,
-    Resume,
-    Cancel,
-    Retry,
+/// The pages of jobs, and the same as JSON.
+pub(super) fn routes() -> Router<Arc<Web>> {
+    Router::new()
+        .route("/jobs", get(list).post(create))
+        .route("/jobs/{id}", get(show).post(act::act))
+        .route("/jobs/{id}/report", get(report::show))
+        .route("/jobs/{id}/report/{form}", get(report::download))
+        .route("/worker", post(act::close))
+        .route("/api/v1/jobs", get(list_json).post(create_json))
+        .route("/api/v1/jobs/{id}", get(show_json).post(act::act_json))
+        .route("/api/v1/jobs/{id}/studies", get(report::studies_json))
+        .route("/api/v1/jobs/{id}/folders", get(report::folders_json))
+        .route("/api/v1/jobs/{id}/reasons", get(report::reasons_json))
+        .route("/api/v1/worker", post(act::close_json))
 }
 
 pub(super) async fn list(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
@@ -158,7 +157,7 @@ pub(super) async fn take_up(web: &Web, signed: &Signed, spec: JobSpec) -> Result
         None => web.catalog.create_job(&spec).await?,
     };
     control::set_running(&web.catalog, &job).await?;
-    tracing::info!(job = job.id, operator = signed.operator.name, "a job was started on the console");
+    operated(web, signed, job.id, "started");
     the_job(web, job.id).await
 }
 
@@ -180,16 +179,14 @@ pub(super) async fn show(
     let job = the_job(&web, id).await?;
     let catalog = &web.catalog;
     let progress = Progress::of(catalog, &job).await?;
-    let states = [ItemState::Failed, ItemState::Partial];
-    let mut items = catalog.items(id, &states, None, SHOWN + 1).await?;
-    let more_fallen = items.len() > SHOWN;
-    items.truncate(SHOWN);
     let operate = signed.operator.may(Privilege::Operate);
     let over = matches!(job.state, JobState::Finished | JobState::Cancelled);
     let fallout = progress.totals.items.fallout() > 0;
-    let mut reasons: Vec<&str> = items.iter().filter_map(|item| Some(item.reason?.as_text())).collect();
-    reasons.sort_unstable();
-    reasons.dedup();
+    let source = job.spec.source.as_deref();
+    let slowed = match source {
+        Some(source) => catalog.slowed(source).await?,
+        None => None,
+    };
     Ok(page(&JobPage {
         line: line(catalog, &job, &progress).await?,
         asked: asked(&job),
@@ -199,9 +196,9 @@ pub(super) async fn show(
         may_resume: operate && !over && is_at_rest(job.state),
         may_cancel: operate && !over,
         may_retry: operate && fallout && is_at_rest(job.state),
-        fallen: items.iter().map(Fallen::of).collect(),
-        more_fallen,
-        reasons,
+        may_repeat: operate && over,
+        may_slow: operate && source.is_some() && job.state == JobState::Running,
+        slowed: slowed.as_ref().map(gentler),
         worker: control::is_held(catalog, control::WORKER_LEASE).await?,
         row: Row::of(&job, &progress),
         frame: Frame::of(&signed, "jobs"),
@@ -218,112 +215,27 @@ pub(super) async fn show_json(
     Ok(document(told(&web.catalog, &job).await?))
 }
 
-pub(super) async fn act(
-    State(web): State<Arc<Web>>,
-    Path(id): Path<i64>,
-    posted: Posted<Action>,
-) -> Result<Response, Refused> {
-    perform(&web, id, &posted).await?;
-    Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
-}
-
-pub(super) async fn act_json(
-    State(web): State<Arc<Web>>,
-    Path(id): Path<i64>,
-    posted: Posted<Action>,
-) -> Result<Response, Refused> {
-    let job = perform(&web, id, &posted).await?;
-    Ok(document(told(&web.catalog, &job).await?))
-}
-
-async fn perform(web: &Web, id: i64, Posted { signed, form }: &Posted<Action>) -> Result<Job, Refused> {
-    signed.must(Privilege::Operate)?;
-    let job = the_job(web, id).await?;
-    let catalog = &web.catalog;
-    let over = matches!(job.state, JobState::Finished | JobState::Cancelled);
-    let conflict = |what: String, remedy: &str| Err(Refused::new(StatusCode::CONFLICT, what, remedy));
-    match form.action {
-        Wish::Pause | Wish::Cancel if over => {
-            return conflict(format!("job {id} is {} already", state_text(job.state)), "");
-        }
-        Wish::Resume if over => {
-            let remedy = "retry what is not proven, or start a new job";
-            return conflict(format!("job {id} is {}: there is nothing to go on with", state_text(job.state)), remedy);
-        }
-        Wish::Pause => stop(catalog, &job, Control::Pause).await?,
-        Wish::Cancel => stop(catalog, &job, Control::Cancel).await?,
-        Wish::Resume => control::set_running(catalog, &job).await?,
-        Wish::Retry => {
-            let which = which(form)?;
-            if catalog.retry_items(id, which).await? == 0 {
-                return conflict(format!("job {id} has no such study that is partial or failed"), "");
-            }
-            control::set_running(catalog, &job).await?;
-        }
-    }
-    tracing::info!(job = id, operator = signed.operator.name, wish = ?form.action, "an operator used the console");
-    the_job(web, id).await
-}
-
-fn which(form: &Action) -> Result<Retry, Refused> {
-    match (form.reason.as_str(), form.study.as_str()) {
-        ("", "") => Ok(Retry::All),
-        ("", study) => Ok(Retry::Study(StudyInstanceUid::new(study))),
-        (reason, _) => {
-            let known = Reason::ALL.iter().find(|known| known.as_text() == reason).copied();
-            let unknown = || Refused::new(StatusCode::BAD_REQUEST, format!("`{reason}` is no reason of fallout"), "");
-            Ok(Retry::Reason(known.ok_or_else(unknown)?))
-        }
-    }
-}
-
-/// Whoever works on a job sees a wish at once; when nobody does, nobody else will write the end.
-async fn stop(catalog: &Catalog, job: &Job, wish: Control) -> Result<(), Refused> {
-    catalog.set_control(job.id, wish).await?;
-    if control::is_idle(catalog, job).await? || job.state == JobState::Paused || job.state == JobState::Halted {
-        control::end_unattended(catalog, job, wish).await?;
-    }
-    Ok(())
-}
-
-/// The report as a file, or as a page to be printed.
-pub(super) async fn report(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path((id, form)): Path<(i64, String)>,
-) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let (format, kind) = match form.as_str() {
-        "csv" => (Format::Csv, "text/csv; charset=utf-8"),
-        "json" => (Format::Json, "application/json"),
-        "html" => (Format::Html, "text/html; charset=utf-8"),
-        "txt" => (Format::Text, "text/plain; charset=utf-8"),
-        other => return Err(Refused::missing(format!("there is no report as `{other}`"))),
-    };
-    let report = Report::of(&web.catalog, id).await?.ok_or_else(|| no_job(id))?;
-    let trouble = |error: &dyn std::error::Error| {
-        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, crate::job::words(error), "try again")
-    };
-    let mut file = tempfile::tempfile().map_err(|error| trouble(&error))?;
-    report.write(format, &Style::default(), &mut file).await.map_err(|error| trouble(&error))?;
-    let body = super::download::of(file).map_err(|error| trouble(&error))?;
-    let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response();
-    if format == Format::Html {
-        // It carries its own style, and nothing else.
-        let alone = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, alone);
-    } else if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"pacsferry-job-{id}.{form}\"")) {
-        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    }
-    Ok(response)
-}
-
 pub(super) async fn the_job(web: &Web, id: i64) -> Result<Job, Refused> {
     web.catalog.job(id).await?.ok_or_else(|| no_job(id))
 }
 
 fn no_job(id: i64) -> Refused {
     Refused::missing(format!("there is no job {id}"))
+}
+
+/// In the audit trail: who made a job do what.
+fn operated(web: &Web, signed: &Signed, id: i64, what: impl Into<String>) {
+    let (operator, what) = (signed.operator.name.clone(), what.into());
+    tracing::info!(job = id, operator, what, "an operator used the console");
+    web.audit.record(AuditEvent::Operated { operator, id, what });
+}
+
+/// What an operator has asked for beside the configuration.
+fn gentler(slowed: &Slowed) -> String {
+    let Slowed { until, associations, rate, operator } = slowed;
+    let rate = rate.map_or(String::new(), |rate| format!(", {}", crate::config::units::format_rate(rate)));
+    let many = if *associations == 1 { "association" } else { "associations" };
+    format!("{operator} has slowed it down until {}: {associations} {many}{rate}", local_time(*until))
 }
 
 /// A job as its page and scripts have it.

@@ -15,6 +15,7 @@ mod cli;
 mod commitment;
 mod console;
 mod console_content;
+mod console_jobs;
 mod demo;
 mod documents;
 mod enumerate;

@@ -7,7 +7,7 @@ use rusqlite::{Transaction, params};
 use super::{FileKey, FileState};
 use crate::catalog::codes::{capped, now, signed, size};
 use crate::catalog::items::LONGEST_TEXT;
-use crate::catalog::totals::REMEMBERED_SECONDS;
+use crate::catalog::pace;
 use crate::catalog::{Catalog, CatalogError, Reason};
 use crate::db::DbError;
 use crate::dicom::SopInstanceUid;
@@ -94,15 +94,7 @@ fn count(tx: &Transaction<'_>, job: i64, item: i64, outcomes: &[&FileOutcome], n
         number(FileState::SetAside),
         bytes,
     ])?;
-    let second = now / 1000;
-    tx.prepare_cached(
-        "INSERT INTO throughput (job, second, objects, bytes) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET objects = objects + ?3, bytes = bytes + ?4",
-    )?
-    .execute(params![job, second, i64::try_from(outcomes.len()).unwrap_or(i64::MAX), bytes])?;
-    tx.prepare_cached("DELETE FROM throughput WHERE job = ?1 AND second < ?2")?
-        .execute([job, second - REMEMBERED_SECONDS])?;
-    Ok(())
+    pace::arrived(tx, job, now, i64::try_from(outcomes.len()).unwrap_or(i64::MAX), bytes)
 }
 
 impl Catalog {

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Outcome;
 use crate::catalog::codes::signed;
-use crate::catalog::totals::REMEMBERED_SECONDS;
+use crate::catalog::pace;
 use crate::db::DbError;
 use crate::dicom::StudyInstanceUid;
 
@@ -114,14 +114,7 @@ impl Tally {
             job.1 = job.1.saturating_add(counts.bytes);
         }
         for (job, (objects, bytes)) in by_job {
-            let second = now / 1000;
-            tx.prepare_cached(
-                "INSERT INTO throughput (job, second, objects, bytes) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET objects = objects + ?3, bytes = bytes + ?4",
-            )?
-            .execute([job, second, objects, bytes])?;
-            tx.prepare_cached("DELETE FROM throughput WHERE job = ?1 AND second < ?2")?
-                .execute([job, second - REMEMBERED_SECONDS])?;
+            pace::arrived(tx, job, now, objects, bytes)?;
         }
         Ok(())
     }

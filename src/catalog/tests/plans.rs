@@ -21,7 +21,7 @@ pub(super) fn plan(c: &Connection, sql: &str) -> Vec<String> {
     steps
 }
 
-fn is_flat(step: &str) -> bool {
+pub(super) fn is_flat(step: &str) -> bool {
     !step.starts_with("SCAN") && !step.contains("TEMP B-TREE") && !step.contains("AUTOMATIC")
 }
 

@@ -31,6 +31,9 @@ pub enum FolderEnd {
 }
 
 impl FolderEnd {
+    /// Every end.
+    pub const ALL: [FolderEnd; 4] = [FolderEnd::Succeeded, FolderEnd::Partial, FolderEnd::Failed, FolderEnd::Pending];
+
     /// The word that reports use.
     pub fn as_text(self) -> &'static str {
         match self {
@@ -175,7 +178,7 @@ impl Report {
     }
 }
 
-fn name_of(file: &TroubledFile) -> String {
+pub(super) fn name_of(file: &TroubledFile) -> String {
     let name = name_shown(&file.key.name);
     if file.key.member.is_empty() {
         return name;

@@ -4,8 +4,10 @@ use std::io::Write;
 
 use super::escape::{html, thousands};
 use super::text::{remedy, verdict};
-use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, folders, kind_text, local_time, state_text};
-use crate::catalog::{Item, ItemState};
+use super::{
+    FALLOUT, Report, ReportError, Style, Summary, YearTotals, day_text, folders, kind_text, local_time, state_text,
+};
+use crate::catalog::{Approval, Approved, Item, ItemState};
 use crate::config::units::{format_bytes, format_duration};
 
 const HEAD: &str = r#"<!doctype html>
@@ -21,6 +23,7 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ddd }
 td.n, th.n { text-align: right } table.small { width: auto }
 code, td.uid { font: 13px ui-monospace, monospace; overflow-wrap: anywhere }
+.sign { margin-top: 1rem } .sign tr + tr td { height: 3.5rem; border-bottom: 1px solid #000 }
 .verdict { font-size: 1.1rem } .bad td { background: #fdeeee }
 @media print { body { margin: 0; max-width: none; font-size: 11px } thead { display: table-header-group } tr { break-inside: avoid } }
 </style>
@@ -30,7 +33,9 @@ pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write +
     let summary = report.summary().await?;
     heading(report, out)?;
     numbers(report, out)?;
-    years(&summary, out)?;
+    let years = summary.years().map(|(year, t)| (year.map_or("no date".to_owned(), |year| year.to_string()), t));
+    group("By year", "Year", years, out)?;
+    group("By modality", "Modalities", summary.modalities().map(|(name, t)| (name.to_owned(), t)), out)?;
     reasons(&summary, report.job.id, style, out)?;
     notes(report, out)?;
     if report.folders.is_some() {
@@ -41,10 +46,12 @@ pub(super) async fn write(report: &Report, style: &Style, out: &mut (dyn Write +
         if style.failed_only { ("Studies that are not proven", &FALLOUT) } else { ("Studies, newest first", &[]) };
     writeln!(
         out,
-        "<h2>{title}</h2>\n<table>\n<thead><tr><th>Date<th>Study Instance UID<th>Patient ID<th>State<th class=n>Filed<th class=n>Listed<th class=n>Attempts<th>Reason and the source's own words</tr></thead>\n<tbody>"
+        "<h2>{title}</h2>\n<table>\n<thead><tr><th>Date<th>Study Instance UID<th>Patient ID<th>State<th class=n>Filed<th class=n>Listed<th class=n>Attempts<th>Reason and the source's own words<th>Approved to stay behind</tr></thead>\n<tbody>"
     )?;
-    report.each(states, |item| row(item, out).map_err(ReportError::Write)).await?;
-    writeln!(out, "</tbody>\n</table>\n</body>\n</html>")?;
+    report.each(states, |item, approval| row(item, approval, out).map_err(ReportError::Write)).await?;
+    writeln!(out, "</tbody>\n</table>")?;
+    sign(report, out)?;
+    writeln!(out, "</body>\n</html>")?;
     Ok(())
 }
 
@@ -96,17 +103,24 @@ fn numbers(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()>
     writeln!(out, "<tr><td>received<td class=n>{}</tr>\n</table>", format_bytes(report.totals.bytes))
 }
 
-fn years(summary: &Summary, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+/// Source against archive, group by group.
+fn group(
+    title: &str,
+    head: &str,
+    groups: impl Iterator<Item = (String, YearTotals)>,
+    out: &mut (dyn Write + Send),
+) -> std::io::Result<()> {
     writeln!(
         out,
-        "<h2>By year</h2>\n<table class=small>\n<tr><th>Year<th class=n>Studies<th class=n>Proven<th class=n>Not proven<th class=n>Pending</tr>"
+        "<h2>{title}</h2>\n<table class=small>\n<thead><tr><th scope=col>{head}<th scope=col class=n>Studies at the source<th scope=col class=n>Proven here<th scope=col class=n>Not proven<th scope=col class=n>Pending<th scope=col class=n>Objects listed<th scope=col class=n>Of them filed here</tr></thead>"
     )?;
-    for (year, t) in summary.years() {
-        let year = year.map_or("no date".to_owned(), |year| year.to_string());
-        let [total, proven, fallout, pending] = [t.total, t.proven, t.fallout, t.pending].map(thousands);
+    for (name, t) in groups {
+        let [total, proven, fallout, pending, listed, filed] =
+            [t.total, t.proven, t.fallout, t.pending, t.listed, t.filed].map(thousands);
         writeln!(
             out,
-            "<tr><td>{year}<td class=n>{total}<td class=n>{proven}<td class=n>{fallout}<td class=n>{pending}</tr>"
+            "<tr><td>{}<td class=n>{total}<td class=n>{proven}<td class=n>{fallout}<td class=n>{pending}<td class=n>{listed}<td class=n>{filed}</tr>",
+            html(&name)
         )?;
     }
     writeln!(out, "</table>")
@@ -141,14 +155,14 @@ fn notes(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     writeln!(out, "</ul>")
 }
 
-fn row(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+fn row(item: &Item, approval: Option<&Approval>, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let bad = if FALLOUT.contains(&item.state) { " class=bad" } else { "" };
     let reason = item.reason.map_or("", |reason| reason.as_text());
     let between = if reason.is_empty() || item.detail.is_empty() { "" } else { ": " };
     let by_count = if item.evidence == Some(crate::catalog::Evidence::Count) { " by count" } else { "" };
     writeln!(
         out,
-        "<tr{bad}><td>{}<td class=uid>{}<td>{}<td>{}{by_count}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}{between}{}</tr>",
+        "<tr{bad}><td>{}<td class=uid>{}<td>{}<td>{}{by_count}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}{between}{}<td>{}</tr>",
         html(&day_text(item)),
         html(item.study.study_uid.as_str()),
         html(&item.study.patient_id),
@@ -158,5 +172,31 @@ fn row(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
         item.attempt,
         html(reason),
         html(&item.detail),
+        approval.map_or(String::new(), |a| format!("{}, {}: {}", html(&a.operator), local_time(a.at), html(&a.why))),
     )
+}
+
+/// Where whoever answers for the migration puts a name to it.
+fn sign(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+    let Approved { behind, approved } = report.approved;
+    writeln!(
+        out,
+        "<h2>Sign-off</h2>\n<p>{} of {} that stay behind are approved",
+        thousands(approved),
+        studies(behind)
+    )?;
+    let open = behind.saturating_sub(approved);
+    writeln!(
+        out,
+        "{}</p>",
+        if open == 0 { ".".to_owned() } else { format!("; {} still to be decided.", thousands(open)) }
+    )?;
+    writeln!(
+        out,
+        "<table class=sign><tr><td>Name<td>Function<td>Date<td>Signature</tr><tr><td><td><td><td></tr></table>"
+    )
+}
+
+fn studies(count: u64) -> String {
+    format!("{} {}", thousands(count), if count == 1 { "study" } else { "studies" })
 }

@@ -1,10 +1,13 @@
-//! Studies counted by year and by reason.
+//! Studies counted by year, by modality and by reason.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::{Item, ItemState, Reason};
 
-/// The studies of one year.
+/// Modalities that are told one by one; a source may name what it likes.
+const MODALITIES: usize = 200;
+
+/// The studies of one year, or of one modality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct YearTotals {
     /// All.
@@ -15,25 +18,43 @@ pub struct YearTotals {
     pub fallout: u64,
     /// Those about which something is still to be done.
     pub pending: u64,
+    /// Objects that the source lists.
+    pub listed: u64,
+    /// Those of them that are filed.
+    pub filed: u64,
 }
 
-/// Counts by year and by reason.
+impl YearTotals {
+    fn add(&mut self, item: &Item) {
+        self.total += 1;
+        self.listed += u64::from(item.counts.listed);
+        self.filed += u64::from(item.counts.filed);
+        match item.state {
+            ItemState::Proven => self.proven += 1,
+            state if state.is_pending() => self.pending += 1,
+            _ => self.fallout += 1,
+        }
+    }
+}
+
+/// Counts by year, by modality and by reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     years: BTreeMap<Option<i16>, YearTotals>,
+    modalities: BTreeMap<String, YearTotals>,
     reasons: Vec<(Reason, u64)>,
 }
 
 impl Summary {
     /// Counts one more.
     pub fn add(&mut self, item: &Item) {
-        let year = self.years.entry(item.study.study_date.map(|date| date.year())).or_default();
-        year.total += 1;
-        match item.state {
-            ItemState::Proven => year.proven += 1,
-            state if state.is_pending() => year.pending += 1,
-            _ => year.fallout += 1,
-        }
+        self.years.entry(item.study.study_date.map(|date| date.year())).or_default().add(item);
+        let modalities = match item.study.modalities.replace('\\', "+") {
+            none if none.is_empty() => "not told".to_owned(),
+            new if self.modalities.len() >= MODALITIES && !self.modalities.contains_key(&new) => "others".to_owned(),
+            modalities => modalities,
+        };
+        self.modalities.entry(modalities).or_default().add(item);
         let over = !item.state.is_pending() && item.state != ItemState::Proven;
         if let Some(reason) = item.reason.filter(|_| over) {
             match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
@@ -46,6 +67,11 @@ impl Summary {
     /// The newest year first, studies without a date last (`None`).
     pub fn years(&self) -> impl Iterator<Item = (Option<i16>, YearTotals)> {
         self.years.iter().rev().map(|(year, totals)| (*year, *totals))
+    }
+
+    /// What the source says of the modalities of its studies: `CT+SR` are studies with both.
+    pub fn modalities(&self) -> impl Iterator<Item = (&str, YearTotals)> {
+        self.modalities.iter().map(|(modalities, totals)| (modalities.as_str(), *totals))
     }
 
     /// The most frequent reason first.

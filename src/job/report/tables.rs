@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::{FALLOUT, Report, ReportError, Style, Summary, escape, folders};
-use crate::catalog::{Item, ItemState};
+use super::{FALLOUT, Report, ReportError, Style, Summary, YearTotals, escape, folders, timestamp};
+use crate::catalog::{Approval, Item, ItemState};
 
 /// One document, written study by study.
 pub(super) async fn write_json(
@@ -19,22 +19,22 @@ pub(super) async fn write_json(
     write!(out, "{head},\n\"studies\":[")?;
     let mut summary = Summary::default();
     let mut between = "\n";
-    let write_study = |item: &Item| {
+    let write_study = |item: &Item, approval: Option<&Approval>| {
         summary.add(item);
         out.write_all(std::mem::replace(&mut between, ",\n").as_bytes())?;
-        serde_json::to_writer(&mut *out, &study(item)).map_err(|error| ReportError::Write(error.into()))
+        serde_json::to_writer(&mut *out, &study(item, approval)).map_err(|error| ReportError::Write(error.into()))
     };
     report.each(states(style), write_study).await?;
-    let years: Vec<Value> = summary
-        .years()
-        .map(|(year, t)| json!({ "year": year, "total": t.total, "proven": t.proven, "fallout": t.fallout, "pending": t.pending }))
-        .collect();
+    let years = summary.years().map(|(year, totals)| totals_json("year", json!(year), totals)).collect();
+    let modalities =
+        summary.modalities().map(|(name, totals)| totals_json("modalities", json!(name), totals)).collect();
     let reasons: Vec<Value> = summary
         .reasons()
         .into_iter()
         .map(|(reason, studies)| json!({ "reason": reason.as_text(), "studies": studies, "remedy": reason.remedy() }))
         .collect();
-    write!(out, "],\n\"years\":{},\n\"reasons\":{}", Value::Array(years), Value::Array(reasons))?;
+    write!(out, "],\n\"years\":{},\n\"modalities\":{}", Value::Array(years), Value::Array(modalities))?;
+    write!(out, ",\n\"reasons\":{}", Value::Array(reasons))?;
     if report.folders.is_some() {
         write!(out, ",\n\"folders\":")?;
         folders::write_json(report, style, out).await?;
@@ -43,11 +43,20 @@ pub(super) async fn write_json(
     Ok(())
 }
 
-fn study(item: &Item) -> Value {
+fn totals_json(key: &str, value: Value, t: YearTotals) -> Value {
+    json!({
+        key: value, "total": t.total, "proven": t.proven, "fallout": t.fallout, "pending": t.pending,
+        "objects_listed": t.listed, "objects_filed": t.filed,
+    })
+}
+
+/// A study as scripts have it.
+pub(super) fn study(item: &Item, approval: Option<&Approval>) -> Value {
     json!({
         "study_uid": item.study.study_uid.as_str(),
         "study_date": item.study.study_date.map(|date| date.to_string()),
         "patient_id": item.study.patient_id,
+        "modalities": item.study.modalities,
         "state": item.state.as_text(),
         "evidence": item.evidence.map(|evidence| evidence.as_text()),
         "listed": item.counts.listed,
@@ -56,6 +65,7 @@ fn study(item: &Item) -> Value {
         "reason": item.reason.map(|reason| reason.as_text()),
         "detail": item.detail,
         "patient_conflict": item.conflict,
+        "approval": approval.map(|a| json!({ "at": timestamp(a.at), "by": a.operator, "why": a.why })),
     })
 }
 
@@ -76,9 +86,12 @@ pub(super) async fn write_csv(report: &Report, style: &Style, out: &mut (dyn Wri
         "reason",
         "detail",
         "remedy",
+        "approved_at",
+        "approved_by",
+        "approved_why",
     ];
     row(out, &columns)?;
-    let write_row = |item: &Item| {
+    let write_row = |item: &Item, approval: Option<&Approval>| {
         let [listed, filed, attempts] = [item.counts.listed, item.counts.filed, item.attempt].map(|n| n.to_string());
         row(
             out,
@@ -94,6 +107,9 @@ pub(super) async fn write_csv(report: &Report, style: &Style, out: &mut (dyn Wri
                 item.reason.map_or("", |reason| reason.as_text()),
                 &item.detail,
                 item.reason.map_or("", |reason| reason.remedy()),
+                &approval.and_then(|approval| timestamp(approval.at)).unwrap_or_default(),
+                approval.map_or("", |approval| &approval.operator),
+                approval.map_or("", |approval| &approval.why),
             ],
         )?;
         Ok(())

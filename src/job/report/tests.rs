@@ -123,7 +123,10 @@ async fn json_has_the_shape_that_scripts_rely_on() {
     );
     assert_eq!(partial["detail"], "A702 \"sub-operations\" <b>failed</b>\u{1b}[2J\u{202e}", "verbatim");
     assert_eq!(report["studies"][3]["study_date"], Value::Null);
-    assert_eq!(report["years"][0], json!({ "year": 2024, "total": 2, "proven": 2, "fallout": 0, "pending": 0 }));
+    assert_eq!(
+        report["years"][0],
+        json!({ "year": 2024, "total": 2, "proven": 2, "fallout": 0, "pending": 0, "objects_listed": 3, "objects_filed": 3 })
+    );
     assert_eq!(report["reasons"][0]["reason"], "short count");
     let failed = bench.json(&Style { failed_only: true, ..Style::default() }).await;
     assert_eq!(failed["studies"].as_array().unwrap().len(), 1);

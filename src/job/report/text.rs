@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::escape::{terminal, thousands};
 use super::{FALLOUT, Report, ReportError, Style, Summary, day_text, folders, kind_text, local_time, state_text};
-use crate::catalog::{Item, ItemState, JobState, Reason};
+use crate::catalog::{Approval, Item, ItemState, JobState, Reason};
 use crate::config::units::{format_bytes, format_duration, format_rate};
 
 /// The most studies that are listed when not all of them were asked for.
@@ -172,7 +172,7 @@ fn reasons(summary: &Summary, job: i64, style: &Style, out: &mut (dyn Write + Se
 }
 
 /// The remedy with the commands as they can be typed.
-pub(super) fn remedy(reason: Reason, job: i64, style: &Style) -> String {
+pub fn remedy(reason: Reason, job: i64, style: &Style) -> String {
     let suffix = &style.command_suffix;
     reason
         .remedy()
@@ -198,10 +198,12 @@ async fn fallout(report: &Report, style: &Style, out: &mut (dyn Write + Send)) -
     }
     writeln!(out, "Not proven")?;
     if style.failed_only || count <= SHOWN {
-        report.each(&FALLOUT, |item| line(item, out).map_err(ReportError::Write)).await?;
+        report.each(&FALLOUT, |item, approval| line(item, approval, out).map_err(ReportError::Write)).await?;
     } else {
-        for item in report.catalog.items(report.job.id, &FALLOUT, None, SHOWN).await? {
-            line(&item, out)?;
+        let items = report.catalog.items(report.job.id, &FALLOUT, None, SHOWN).await?;
+        let approvals = report.catalog.approvals_of(&items).await?;
+        for item in &items {
+            line(item, approvals.get(&item.id), out)?;
         }
         writeln!(
             out,
@@ -219,7 +221,7 @@ fn objects(count: u32) -> String {
     format!("{} {}", thousands(count.into()), if count == 1 { "object" } else { "objects" })
 }
 
-fn line(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+fn line(item: &Item, approval: Option<&Approval>, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let reason = match (item.state, item.reason) {
         (ItemState::Cancelled, None) => "cancelled with the job",
         (_, reason) => reason.map_or("no reason was kept", |reason| reason.as_text()),
@@ -233,7 +235,15 @@ fn line(item: &Item, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
         (filed, listed) => format!("{} of {} filed", thousands(filed.into()), objects(listed)),
     };
     writeln!(out, "      {}: {reason}; {filed}, {attempts}", item.state.as_text())?;
-    if item.detail.is_empty() { Ok(()) } else { writeln!(out, "      {}", terminal(&item.detail)) }
+    if !item.detail.is_empty() {
+        writeln!(out, "      {}", terminal(&item.detail))?;
+    }
+    match approval {
+        Some(Approval { at, operator, why }) => {
+            writeln!(out, "      approved by {} on {}: {}", terminal(operator), local_time(*at), terminal(why))
+        }
+        None => Ok(()),
+    }
 }
 
 fn notes(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {

@@ -1,11 +1,11 @@
 //! A job and what fell out of it, as people read it.
 
-use crate::catalog::{Catalog, Item, Job, Reason};
+use crate::catalog::{Approval, Catalog, Item, ItemState, Job, Reason};
 use crate::config::units::{format_bytes, format_duration, format_rate};
 use crate::dicom::Date;
 use crate::import::shown;
 use crate::job::progress::{Progress, is_at_rest, is_waiting};
-use crate::job::report::state_text;
+use crate::job::report::{FALLOUT, FolderEnd, FolderRow, Style, local_time, remedy, state_text};
 use crate::web::answer::Refused;
 
 /// A job, ready to be shown.
@@ -24,16 +24,6 @@ pub(super) struct Row {
     pub(super) eta: String,
     pub(super) at: String,
     pub(super) message: String,
-}
-
-/// A study that is not proven.
-pub(super) struct Fallen {
-    pub(super) study: String,
-    pub(super) date: String,
-    pub(super) patient_id: String,
-    pub(super) state: &'static str,
-    pub(super) reason: &'static str,
-    pub(super) detail: String,
 }
 
 /// What is being done now: which study, how much of it has come, how fast.
@@ -75,7 +65,7 @@ fn day(text: &str) -> String {
     date(Date::parse(text).ok())
 }
 
-fn date(day: Option<Date>) -> String {
+pub(super) fn date(day: Option<Date>) -> String {
     day.map_or("no date".to_owned(), Date::iso)
 }
 
@@ -101,15 +91,71 @@ impl Row {
     }
 }
 
-impl Fallen {
-    pub(super) fn of(item: &Item) -> Fallen {
-        Fallen {
-            study: item.study.study_uid.to_string(),
+/// A study of a report.
+pub(super) struct Study {
+    pub(super) uid: String,
+    pub(super) date: String,
+    pub(super) modalities: String,
+    pub(super) patient_id: String,
+    pub(super) state: &'static str,
+    pub(super) filed: u32,
+    pub(super) listed: u32,
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+    pub(super) remedy: String,
+    pub(super) approval: Option<String>,
+    /// It ended without proof.
+    pub(super) behind: bool,
+    /// It can be tried again.
+    pub(super) again: bool,
+}
+
+impl Study {
+    pub(super) fn of(item: &Item, approval: Option<&Approval>, style: &Style) -> Study {
+        Study {
+            uid: item.study.study_uid.to_string(),
             date: date(item.study.study_date),
+            modalities: item.study.modalities.replace('\\', "+"),
             patient_id: item.study.patient_id.clone(),
             state: item.state.as_text(),
+            filed: item.counts.filed,
+            listed: item.counts.listed,
             reason: item.reason.map_or("", Reason::as_text),
             detail: item.detail.clone(),
+            remedy: item.reason.map_or(String::new(), |reason| remedy(reason, item.job, style)),
+            approval: approval.map(|a| format!("{}, {}: {}", a.operator, local_time(a.at), a.why)),
+            behind: FALLOUT.contains(&item.state),
+            again: FALLOUT.contains(&item.state) && item.state != ItemState::Cancelled,
+        }
+    }
+}
+
+/// A folder of a report.
+pub(super) struct Folder {
+    pub(super) path: String,
+    pub(super) state: &'static str,
+    /// The class that gives it its colour.
+    pub(super) class: &'static str,
+    pub(super) filed: u64,
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+    pub(super) files: Vec<(String, String)>,
+    pub(super) more: bool,
+    pub(super) remedy: &'static str,
+}
+
+impl Folder {
+    pub(super) fn of(row: FolderRow) -> Folder {
+        Folder {
+            path: row.folder,
+            state: row.end.as_text(),
+            class: if row.end == FolderEnd::Succeeded { "proven" } else { row.end.as_text() },
+            filed: row.filed,
+            reason: row.reason.map_or("", Reason::as_text),
+            detail: row.detail,
+            files: row.files.into_iter().map(|file| (file.name, file.detail)).collect(),
+            more: row.more,
+            remedy: row.reason.map_or("", Reason::remedy),
         }
     }
 }
