@@ -18,9 +18,11 @@ mod jobs;
 mod listener;
 mod metrics;
 mod panes;
+mod quarantine;
 mod ready;
 mod sign_in;
 mod studies;
+mod study;
 mod texts;
 
 use std::sync::Arc;
@@ -132,17 +134,25 @@ impl Web {
             .route("/jobs/{id}/events", get(follow::events))
             .route("/folders", get(folders::list).post(folders::create))
             .route("/studies", get(studies::list))
-            .route("/studies/{uid}", get(studies::show).post(corrections::act))
+            .route("/studies/{uid}", get(study::show).post(corrections::act))
+            .route("/study", get(study::show_named).post(corrections::act_named))
+            .route("/objects", get(study::objects))
             .route("/split", get(panes::split))
             .route("/panes/studies", get(panes::studies))
-            .route("/panes/studies/{uid}", get(panes::series))
-            .route("/plan", get(content::plan))
+            .route("/panes/series", get(panes::series))
+            .route("/panes/objects", get(panes::objects))
+            .route("/plan", get(content::plan).post(content::plan_posted))
             .route("/corrections", get(corrections::list).post(content::commit))
             .route("/corrections/{id}/undo", post(corrections::undo))
+            .route("/quarantine", get(quarantine::list))
+            .route("/quarantine/{number}", get(quarantine::show).post(quarantine::act))
+            .route("/api/v1/quarantine", get(quarantine::list_json))
+            .route("/api/v1/quarantine/{number}", get(quarantine::show_json).post(quarantine::act_json))
             .route("/api/v1/folders", get(folders::list_json))
             .route("/api/v1/imports", post(folders::create_json))
-            .route("/api/v1/studies", get(studies::list_json))
-            .route("/api/v1/studies/{uid}", get(studies::show_json).post(corrections::act_json))
+            .route("/api/v1/studies", get(studies::list_json).post(corrections::act_json))
+            .route("/api/v1/objects", get(study::objects_json))
+            .route("/api/v1/studies/{uid}", get(study::show_json).post(corrections::act_on_json))
             .route("/api/v1/plans", post(content::plan_json))
             .route("/api/v1/corrections", get(corrections::list_json).post(content::commit_json))
             .route("/api/v1/corrections/{id}/undo", post(corrections::undo_json))

@@ -31,6 +31,12 @@ pub struct Quarantined {
     pub digest: Digest,
     /// When it was recorded.
     pub at: i64,
+    /// The patient whom it names.
+    pub patient_name: String,
+    /// His ID.
+    pub patient_id: String,
+    /// Study Date, as it stands there.
+    pub study_date: String,
 }
 
 impl Quarantined {
@@ -81,15 +87,20 @@ fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
         digest: Digest::from_bytes(row.get(7)?),
         position: row.get(8)?,
         study: StudyInstanceUid::new(row.get_ref(9)?.as_str()?),
+        patient_name: row.get(10)?,
+        patient_id: row.get(11)?,
+        study_date: row.get(12)?,
     })
 }
 
 const OF_STUDY: &str =
-    "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest, q.id, st.uid
+    "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest, q.id, st.uid,
+        q.patient_name, q.patient_id, q.study_date
      FROM studies st CROSS JOIN quarantine q ON q.study = st.id
      WHERE st.uid = ?1 AND q.correction IS NULL ORDER BY q.id";
 
 /// By number. What is looked for by its UID is found by going through all: there is little in quarantine.
-const PAGE: &str = "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest, q.id, st.uid
+const PAGE: &str = "SELECT q.uid, q.series_uid, q.reason, q.collision, q.place, q.at, q.length, q.digest, q.id, st.uid,
+        q.patient_name, q.patient_id, q.study_date
      FROM quarantine q CROSS JOIN studies st ON st.id = q.study
      WHERE q.id > ?1 AND q.correction IS NULL AND (?2 IS NULL OR q.uid = ?2 OR st.uid = ?2) ORDER BY q.id LIMIT ?3";

@@ -1,7 +1,8 @@
 //! What is in quarantine: filed where a person says, or taken out of sight. Its bytes stay as they are, where they are.
 
 use super::amendment::{Stamp, Target, only_order};
-use super::patient::PatientSheet;
+use super::attributes::name_of;
+use super::patient::{PatientSheet, shown};
 use super::turn::Turn;
 use super::uids::{Level, new_uid};
 use super::{Content, ContentError, Done, Refusal, Why, look, refusal, told};
@@ -9,7 +10,7 @@ use crate::audit::{AuditOutcome, CorrectionAction};
 use crate::catalog::{CorrectionKind, CorrectionMode, NewCorrected, NewCorrection, NewFiled, Quarantined, StudyFacts};
 use crate::config::{Operator, Privilege};
 use crate::dataset::{Amendment, CharacterSet, Header, Tree, scan_header};
-use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, Uid, tags};
+use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, Tag, Uid, tags};
 use crate::store::Place;
 
 /// The most memory that a header may take.
@@ -28,6 +29,29 @@ pub struct FileAs {
     pub why: Why,
 }
 
+/// An object in quarantine, for people who have to decide what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSheet {
+    /// The object.
+    pub held: Quarantined,
+    /// The elements of its header, or why it cannot be read.
+    pub header: Result<Vec<HeldElement>, String>,
+}
+
+/// An element of a header.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HeldElement {
+    /// `(gggg,eeee)`.
+    pub tag: String,
+    /// What the dictionary calls it.
+    pub name: String,
+    /// Its value in words, as far as they are short.
+    pub value: String,
+}
+
+/// The most elements of a header that are shown.
+const SHOWN: usize = 500;
+
 /// An object in quarantine, looked into.
 struct Looked {
     held: Quarantined,
@@ -41,6 +65,20 @@ impl Content {
         let done = self.try_file(number, how, who).await;
         let studies = how.to.iter().map(ToString::to_string).collect();
         self.tell_of_refusal(CorrectionAction::File, studies, &how.why, who, done).await
+    }
+
+    /// An object in quarantine with what its header says.
+    pub async fn look_at(&self, number: i64) -> Result<HeldSheet, ContentError> {
+        let held = self.quarantined(number).await?;
+        let header = self.header_of(&held).await.map(|(_, tree)| {
+            let element = |(tag, _): (Tag, _)| HeldElement {
+                tag: tag.to_string(),
+                name: name_of(tag),
+                value: shown(&tree, tag).unwrap_or_default(),
+            };
+            tree.iter().take(SHOWN).map(element).collect()
+        });
+        Ok(HeldSheet { held, header })
     }
 
     /// Takes an object in quarantine out of sight. Its bytes are kept, and it can be undone.
@@ -187,6 +225,14 @@ impl Content {
 
     async fn look_into(&self, number: i64) -> Result<Looked, ContentError> {
         let held = self.quarantined(number).await?;
+        match self.header_of(&held).await {
+            Ok((header, tree)) => Ok(Looked { held, tree, header }),
+            Err(why) => Err(Refusal::CannotFile { number, why }.into()),
+        }
+    }
+
+    /// What its file says; why it cannot be read, in words.
+    async fn header_of(&self, held: &Quarantined) -> Result<(Header, Tree), String> {
         let (store, place) = (self.store.clone(), held.place.clone());
         let read = tokio::task::spawn_blocking(move || {
             let found = store.examine(&place, &|_| CharacterSet::ascii()).map_err(|error| error.to_string())?;
@@ -196,11 +242,7 @@ impl Content {
             let tree = Tree::read(open()?.0, &syntax, &CharacterSet::ascii(), LARGEST);
             Ok((header, tree.map_err(|error| error.to_string())?))
         });
-        let read: Result<_, String> = read.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        match read {
-            Ok((header, tree)) => Ok(Looked { held, tree, header }),
-            Err(why) => Err(Refusal::CannotFile { number, why }.into()),
-        }
+        read.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
     async fn tell_of_refusal(

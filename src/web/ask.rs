@@ -37,12 +37,15 @@ pub(super) struct Ask {
     pub(super) leave_companions: bool,
     /// What the plan said that was confirmed; a program that has not asked for one leaves it out.
     pub(super) sheet: String,
+    /// A button was pressed that asks for a study to be named.
+    #[serde(skip)]
+    into: bool,
 }
 
 impl Ask {
     /// As a form or an address has it.
     pub(super) fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Ask {
-        let mut ask = Ask::default();
+        let (mut ask, mut act) = (Ask::default(), "");
         for (name, value) in pairs {
             let value = value.trim();
             let text = || value.to_owned();
@@ -60,10 +63,25 @@ impl Ask {
                 "confirm_documents" => ask.confirm_documents = !value.is_empty(),
                 "force_local" => ask.force_local = !value.is_empty(),
                 "leave_companions" => ask.leave_companions = !value.is_empty(),
+                "act" => act = value,
                 _ => {}
             }
         }
+        ask.pressed(act);
         ask
+    }
+
+    /// What the buttons of a study's page mean, whose form says all of it.
+    fn pressed(&mut self, act: &str) {
+        self.into = matches!(act, "move" | "merge");
+        match act {
+            "split" => self.to.clear(),
+            "merge" => {
+                (self.series, self.instances) = (Vec::new(), Vec::new());
+                self.study = std::mem::take(&mut self.from);
+            }
+            _ => {}
+        }
     }
 
     /// What is asked of the engine.
@@ -73,10 +91,11 @@ impl Ask {
             (false, true, true) => What::Series(self.series.iter().map(|uid| SeriesInstanceUid::new(uid)).collect()),
             (true, false, true) => What::Instances(self.instances.iter().map(|uid| SopInstanceUid::new(uid)).collect()),
             (true, true, false) => What::Study(StudyInstanceUid::new(&self.study)),
-            (true, true, true) => return bad("nothing was chosen"),
+            (true, true, true) => return bad("nothing was chosen: tick what is to be moved"),
             _ => return bad("series, objects or a study: one of them"),
         };
         let to = match self.to.as_str() {
+            "" if self.into => return bad("no study was named that it should go to"),
             "" => To::New(None),
             uid => To::Study(StudyInstanceUid::new(uid)),
         };
@@ -125,6 +144,13 @@ mod tests {
         assert!(request.companions && !request.patient_confirmed && request.mode.is_none());
         assert_eq!(ask.fields(), [("series", "1.2"), ("series", "1.3"), ("from", "1"), ("to", "2")]);
         assert_eq!(Ask::of_pairs([("study", "1")]).request().unwrap().to, To::New(None));
+        // The buttons of a study's page.
+        let form = [("series", "1.2"), ("from", "1"), ("to", "2")];
+        let pressed = |act| Ask::of_pairs(form.into_iter().chain([("act", act)])).request().unwrap();
+        let merge = pressed("merge");
+        assert_eq!((merge.what, merge.from), (What::Study(StudyInstanceUid::new("1")), None));
+        assert_eq!((pressed("split").to, pressed("move").to), (To::New(None), To::Study(StudyInstanceUid::new("2"))));
+        assert!(Ask::of_pairs([("series", "1.2"), ("from", "1"), ("to", ""), ("act", "move")]).request().is_err());
         for bad in [&[][..], &[("series", "1"), ("study", "2")], &[("study", "1"), ("mode", "maybe")]] {
             assert!(Ask::of_pairs(bad.iter().copied()).request().is_err(), "{bad:?}");
         }

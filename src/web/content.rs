@@ -93,6 +93,16 @@ pub(super) async fn plan(
     show(&web, &signed, &ask, None).await
 }
 
+/// A choice that is too long for an address.
+pub(super) async fn plan_posted(
+    State(web): State<Arc<Web>>,
+    Posted { signed, form }: Posted<Vec<(String, String)>>,
+) -> Result<Response, Refused> {
+    signed.must(Privilege::View)?;
+    let ask = Ask::of_pairs(form.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    show(&web, &signed, &ask, None).await
+}
+
 async fn show(web: &Web, signed: &Signed, ask: &Ask, trouble: Option<&'static str>) -> Result<Response, Refused> {
     // What has to be confirmed is asked below the plan, and is no reason against it here. It is a plan of its own.
     let mut request = ask.request()?;

@@ -13,6 +13,7 @@ use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::content::engine;
 use super::guard::{Posted, Signed};
+use super::study::{self, Named};
 use crate::catalog::{Correction, CorrectionFilter, CorrectionState};
 use crate::config::Privilege;
 use crate::content::Why;
@@ -70,6 +71,9 @@ pub(super) struct Undo {
 #[derive(Deserialize)]
 pub(super) struct OfStudy {
     action: StudyAction,
+    /// Where the address does not say it.
+    #[serde(default)]
+    study: String,
     #[serde(default)]
     reason: String,
 }
@@ -179,17 +183,31 @@ pub(super) async fn act(
     Posted { signed, form }: Posted<OfStudy>,
 ) -> Result<Response, Refused> {
     with_study(&web, &signed, &uid, &form).await?;
-    // Old archives hold UIDs that mean something else in an address.
-    let conformant = StudyInstanceUid::new(&uid).is_conformant();
-    Ok(Redirect::to(&if conformant { format!("/studies/{uid}") } else { "/studies".to_owned() }).into_response())
+    Ok(Redirect::to(&study::address(&uid)).into_response())
 }
 
-pub(super) async fn act_json(
+pub(super) async fn act_named(
+    State(web): State<Arc<Web>>,
+    Parameters(Named { uid }): Parameters<Named>,
+    Posted { signed, form }: Posted<OfStudy>,
+) -> Result<Response, Refused> {
+    with_study(&web, &signed, &uid, &form).await?;
+    Ok(Redirect::to(&study::address(&uid)).into_response())
+}
+
+pub(super) async fn act_on_json(
     State(web): State<Arc<Web>>,
     Path(uid): Path<String>,
     Posted { signed, form }: Posted<OfStudy>,
 ) -> Result<Response, Refused> {
     Ok(document(with_study(&web, &signed, &uid, &form).await?))
+}
+
+pub(super) async fn act_json(
+    State(web): State<Arc<Web>>,
+    Posted { signed, form }: Posted<OfStudy>,
+) -> Result<Response, Refused> {
+    Ok(document(with_study(&web, &signed, &form.study, &form).await?))
 }
 
 async fn with_study(web: &Web, signed: &Signed, uid: &str, form: &OfStudy) -> Result<Value, Refused> {

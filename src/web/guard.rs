@@ -168,9 +168,17 @@ fn sign_in(parts: &Parts) -> Response {
         .into_response();
     }
     let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-    let back = if parts.method == Method::GET { wanted } else { "/" };
+    // What was to be sent is lost; the page that it was sent from is not.
+    let back = if parts.method == Method::GET { wanted } else { came_from(&parts.headers).unwrap_or("/") };
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", back).finish();
     Redirect::to(&format!("/sign-in?{query}")).into_response()
+}
+
+/// The page of ours that a form was sent from, without the host.
+fn came_from(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (_, rest) = text(header::REFERER)?.split_once("://")?;
+    rest.strip_prefix(text(header::HOST)?).filter(|path| path.starts_with('/'))
 }
 
 impl FromRequestParts<Arc<Web>> for Signed {
@@ -270,6 +278,18 @@ mod tests {
         assert!(foreign(&[host, ("origin", "null")]));
         assert!(foreign(&[host, ("sec-fetch-site", "cross-site")]));
         assert!(foreign(&[host, ("sec-fetch-site", "same-site")]));
+    }
+
+    #[test]
+    fn who_signs_in_again_comes_back_to_his_page() {
+        let back =
+            |referer: &str| came_from(&headers(&[("host", "localhost:8080"), ("referer", referer)])).map(str::to_owned);
+        assert_eq!(back("http://localhost:8080/plan?to=1.2").as_deref(), Some("/plan?to=1.2"));
+        for elsewhere in
+            ["http://localhost:80801/plan", "http://evil.example/localhost:8080/", "/plan", "http://localhost:8080"]
+        {
+            assert_eq!(back(elsewhere), None, "{elsewhere}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The studies that are held: query by example, a page at a time, and one study with its series.
+//! The studies that are held: query by example, a page at a time.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::{Query as Parameters, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,21 +12,19 @@ use serde_json::{Map, Value, json};
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::guard::Signed;
+use super::study;
 use super::texts::{days, shown};
 use crate::catalog::{Attribute, CatalogError, Cursor, Options, Query};
 use crate::config::Privilege;
 use crate::dicom::QueryLevel;
-use crate::job::report::local_time;
 
 /// Rows of a page.
 const PAGE: usize = 50;
-/// Series that are shown of a study.
-const SERIES: usize = 5000;
 /// A filter that finds little reads on for so many pages of the catalog before it lets the person decide.
 const PATIENCE: usize = 50;
 
 /// What can be asked for, in the order of the columns: keyword, heading.
-const COLUMNS: &[(&str, &str)] = &[
+pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("PatientName", "Patient name"),
     ("PatientID", "Patient ID"),
     ("PatientBirthDate", "Birth date"),
@@ -37,18 +35,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("ReferringPhysicianName", "Referring physician"),
 ];
 /// What else a row tells.
-const MORE: &[&str] = &["StudyInstanceUID", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"];
-/// What is told of a series.
-const OF_SERIES: &[&str] = &[
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "Modality",
-    "SeriesDescription",
-    "SeriesDate",
-    "BodyPartExamined",
-    "NumberOfSeriesRelatedInstances",
-];
-
+pub(super) const MORE: &[&str] = &["StudyInstanceUID", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"];
 /// What a person, or a program, looks for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -69,6 +56,8 @@ pub(super) struct Filter {
     modality: String,
     #[serde(rename = "ReferringPhysicianName")]
     referring: String,
+    #[serde(rename = "StudyInstanceUID")]
+    study: String,
     /// Where a page before this one ended.
     after: String,
 }
@@ -82,7 +71,7 @@ struct Head {
 
 /// A study.
 struct Row {
-    uid: String,
+    address: String,
     cells: Vec<String>,
     series: String,
     instances: String,
@@ -98,27 +87,6 @@ struct StudiesPage {
     filtered: bool,
     later: bool,
     trouble: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "study.html", config = "src/web/templates/askama.toml")]
-struct StudyPage {
-    frame: Frame,
-    facts: Vec<(&'static str, String)>,
-    uid: String,
-    series: Vec<Vec<String>>,
-    more: bool,
-    lock: Option<Lock>,
-    may_correct: bool,
-    may_unlock: bool,
-    may_rescan: bool,
-}
-
-/// Who keeps others from changing a study.
-struct Lock {
-    owner: String,
-    since: String,
-    reason: String,
 }
 
 impl Filter {
@@ -171,7 +139,7 @@ pub(super) fn keywords() -> impl Iterator<Item = &'static str> {
 }
 
 /// A query at a level that returns these attributes.
-fn query<'v>(
+pub(super) fn query<'v>(
     level: QueryLevel,
     keys: impl IntoIterator<Item = (&'static str, &'v str)>,
 ) -> Result<Arc<Query>, CatalogError> {
@@ -184,7 +152,8 @@ fn query<'v>(
 pub(super) async fn look(web: &Web, filter: &Filter) -> Result<(Vec<Vec<String>>, Option<String>, bool), CatalogError> {
     let keys = filter.keys();
     let asked = keys.iter().map(|(keyword, value)| (*keyword, value.as_str()));
-    let query = query(QueryLevel::Study, asked.chain(MORE.iter().map(|keyword| (*keyword, ""))))?;
+    let study = |keyword: &str| if keyword == "StudyInstanceUID" { filter.study.trim() } else { "" };
+    let query = query(QueryLevel::Study, asked.chain(MORE.iter().map(|keyword| (*keyword, study(keyword)))))?;
     let mut from = Cursor::parse(&filter.after);
     let mut rows = Vec::new();
     for _ in 0..PATIENCE {
@@ -218,7 +187,7 @@ pub(super) async fn list(
         if let Some(first) = cells.first_mut().filter(|name| name.is_empty()) {
             *first = "(no name)".to_owned();
         }
-        Row { uid, cells, series, instances }
+        Row { address: study::address(&uid), cells, series, instances }
     });
     let heads = COLUMNS.iter().zip(filter.values());
     Ok(page(&StudiesPage {
@@ -246,90 +215,13 @@ pub(super) async fn list_json(
     Ok(document(json!({ "studies": studies, "after": next })))
 }
 
-/// A study and its series.
-pub(super) async fn read(web: &Web, uid: &str) -> Result<(Vec<String>, Vec<Vec<String>>, bool), Refused> {
-    let none = || Refused::missing(format!("study {uid} is not here"));
-    if uid.contains(['*', '?', '\\']) {
-        return Err(none());
-    }
-    let keys = COLUMNS
-        .iter()
-        .map(|(keyword, _)| (*keyword, ""))
-        .chain(MORE.iter().map(|keyword| (*keyword, if *keyword == "StudyInstanceUID" { uid } else { "" })));
-    let asked = query(QueryLevel::Study, keys).map_err(bad)?;
-    let page = web.catalog.search(&asked, None, 1).await?;
-    let study = page.rows.into_iter().next().ok_or_else(none)?.values;
-    // A UID of padding alone asks for any study.
-    if !keywords().zip(&study).any(|(keyword, value)| keyword == "StudyInstanceUID" && value == uid) {
-        return Err(none());
-    }
-    let keys = OF_SERIES.iter().map(|keyword| (*keyword, "")).chain([("StudyInstanceUID", uid)]);
-    let asked = query(QueryLevel::Series, keys).map_err(bad)?;
-    let (mut series, mut from) = (Vec::new(), None);
-    loop {
-        let page = web.catalog.search(&asked, from, 500).await?;
-        series.extend(page.rows.into_iter().map(|found| {
-            let mut values = found.values;
-            values.truncate(OF_SERIES.len());
-            values
-        }));
-        from = page.next;
-        if from.is_none() || series.len() >= SERIES {
-            break;
-        }
-    }
-    let number = |values: &Vec<String>| values.get(1).and_then(|number| number.trim().parse::<i64>().ok());
-    series.sort_by_key(number);
-    Ok((study, series, from.is_some()))
-}
-
-pub(super) async fn show(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(uid): Path<String>,
-) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let (study, series, more) = read(&web, &uid).await?;
-    let facts = COLUMNS.iter().zip(&study).map(|((keyword, title), value)| (*title, shown(keyword, value)));
-    let locks = web.catalog.study_locks().await?;
-    let lock = locks.into_iter().find(|lock| lock.study.as_str() == uid);
-    let own = lock.as_ref().is_none_or(|lock| lock.owner == signed.operator.name);
-    let may_correct = signed.operator.may(Privilege::Content);
-    Ok(page(&StudyPage {
-        facts: facts.collect(),
-        uid,
-        series,
-        more,
-        may_unlock: may_correct && (own || signed.operator.may(Privilege::Unlock)),
-        lock: lock.map(|lock| Lock { owner: lock.owner, since: local_time(lock.since), reason: lock.reason }),
-        may_correct,
-        may_rescan: signed.operator.may(Privilege::Operate) && web.config.borrow().ai.is_some(),
-        frame: Frame::of(&signed, "studies"),
-    }))
-}
-
-pub(super) async fn show_json(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(uid): Path<String>,
-) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let (study, series, _) = read(&web, &uid).await?;
-    let mut told = object(keywords(), study);
-    if let Value::Object(fields) = &mut told {
-        let series = series.into_iter().map(|values| object(OF_SERIES.iter().copied(), values));
-        fields.insert("series".into(), series.collect());
-    }
-    Ok(document(told))
-}
-
-fn object(keywords: impl Iterator<Item = &'static str>, values: Vec<String>) -> Value {
+pub(super) fn object(keywords: impl Iterator<Item = &'static str>, values: Vec<String>) -> Value {
     let fields: Map<String, Value> =
         keywords.zip(values).map(|(keyword, value)| (keyword.to_owned(), Value::String(value))).collect();
     Value::Object(fields)
 }
 
-fn bad(error: CatalogError) -> Refused {
+pub(super) fn bad(error: CatalogError) -> Refused {
     match error {
         CatalogError::Query(error) => Refused::new(StatusCode::BAD_REQUEST, error.to_string(), ""),
         other => other.into(),

@@ -38,7 +38,7 @@ fn a_series_is_planned_moved_and_taken_back() {
     let series_of = |study: &str| browser.get(&format!("/api/v1/studies/{study}")).json()["series"].clone();
     let panes = browser.get("/panes/studies?PatientID=P2");
     assert!(panes.body.contains("data-study=\"1.2.2\""), "{}", panes.body);
-    assert!(browser.get("/panes/studies/1.2.2").body.contains("data-series=\"1.2.2.1\""));
+    assert!(browser.get("/panes/series?uid=1.2.2").body.contains("data-series=\"1.2.2.1\""));
     let page = browser.get("/plan?from=1.2.2&series=1.2.2.1&to=1.2.1");
     assert!(
         page.status == 200 && page.body.contains("Wrong, Bert") && page.body.contains("Right, Anna"),
