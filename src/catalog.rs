@@ -37,6 +37,7 @@ mod selection;
 mod spec;
 #[doc(hidden)]
 pub mod synthetic;
+mod tickets;
 mod totals;
 mod uid_locks;
 mod windows;
@@ -48,7 +49,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
 
-pub use accounts::{Session, SessionKind, User};
+pub use accounts::{Session, User};
 pub use alive::SignOfLife;
 pub use approvals::{Approval, Approved};
 pub use arrivals::Arrival;
@@ -85,6 +86,7 @@ pub use query::{
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use selection::{HeldInstance, HeldKind, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};
+pub use tickets::{MOST_TOKENS, Ticket, Vouched};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use uid_locks::UidLocks;
 pub use windows::{Window, WindowState};
@@ -149,6 +151,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/008_outbox.sql"),
     include_str!("catalog/schema/009_accounts.sql"),
     include_str!("catalog/schema/010_progress.sql"),
+    include_str!("catalog/schema/011_providers.sql"),
 ];
 
 impl Catalog {

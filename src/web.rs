@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answer;
+mod api;
 mod ask;
 mod assets;
 mod content;
@@ -24,6 +25,8 @@ mod sign_in;
 mod studies;
 mod study;
 mod texts;
+mod trail;
+mod users;
 
 use std::sync::Arc;
 
@@ -49,6 +52,7 @@ use answer::{Refused, plain};
 
 pub use accounts::{AccountError, Accounts, first_account, hash, password, program_token};
 pub use follow::Followers;
+pub use trail::Looks;
 
 /// The largest request.
 const LARGEST: usize = 1 << 20;
@@ -72,6 +76,8 @@ pub struct Web {
     pub accounts: Accounts,
     /// Who follows jobs.
     pub followers: Followers,
+    /// Who has looked at what lately.
+    pub looks: Looks,
     /// What people did.
     pub audit: Audit,
     /// The lease of a living worker.
@@ -124,7 +130,8 @@ impl Web {
         let watched = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(async || plain(StatusCode::OK, "ok\n".into())))
-            .route("/readyz", get(readyz));
+            .route("/readyz", get(readyz))
+            .layer(from_fn_with_state(Arc::clone(&web), guard::only_ours));
         let console = Router::new()
             .route("/", get(async || Redirect::to("/jobs")))
             .route("/assets/{name}", get(assets::serve))
@@ -146,17 +153,12 @@ impl Web {
             .route("/corrections/{id}/undo", post(corrections::undo))
             .route("/quarantine", get(quarantine::list))
             .route("/quarantine/{number}", get(quarantine::show).post(quarantine::act))
-            .route("/api/v1/quarantine", get(quarantine::list_json))
-            .route("/api/v1/quarantine/{number}", get(quarantine::show_json).post(quarantine::act_json))
-            .route("/api/v1/folders", get(folders::list_json))
-            .route("/api/v1/imports", post(folders::create_json))
-            .route("/api/v1/studies", get(studies::list_json).post(corrections::act_json))
-            .route("/api/v1/objects", get(study::objects_json))
-            .route("/api/v1/studies/{uid}", get(study::show_json).post(corrections::act_on_json))
-            .route("/api/v1/plans", post(content::plan_json))
-            .route("/api/v1/corrections", get(corrections::list_json).post(content::commit_json))
-            .route("/api/v1/corrections/{id}/undo", post(corrections::undo_json))
             .merge(jobs::routes())
+            .route("/accounts", get(users::list).post(users::add))
+            .route("/accounts/{name}", get(users::show).post(users::act))
+            .route("/api", get(api::page))
+            .route("/api/v1/openapi.json", get(api::serve))
+            .merge(api::routes())
             .fallback(async || Refused::missing("there is no such page"))
             .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
         watched.merge(console).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)

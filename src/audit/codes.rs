@@ -31,6 +31,7 @@ pub(super) const USER_AUTHENTICATION: Code = dcm("110114", "User Authentication"
 pub(super) const APPLICATION_START: Code = dcm("110120", "Application Start");
 pub(super) const APPLICATION_STOP: Code = dcm("110121", "Application Stop");
 pub(super) const LOGIN: Code = dcm("110122", "Login");
+pub(super) const LOGOUT: Code = dcm("110123", "Logout");
 pub(super) const COMMITMENT: Code = ours("commitment", "Storage Commitment");
 
 pub(super) const APPLICATION: Code = dcm("110150", "Application");
@@ -53,6 +54,8 @@ impl Alert {
             Alert::NodeAuthentication => dcm("110126", "Node Authentication"),
             Alert::RestrictedFunction => dcm("110132", "Use of Restricted Function"),
             Alert::AuditRecordingStopped => dcm("110133", "Audit Recording Stopped"),
+            Alert::RolesChanged => dcm("110136", "Security Roles Changed"),
+            Alert::UserAttributesChanged => dcm("110137", "User Security Attributes Changed"),
         }
     }
 }

@@ -7,12 +7,19 @@ use super::CorrectionEvent;
 /// Somebody who takes part: an application entity, a program, a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Party {
-    /// AE title, name of the program, or login of the person; empty if unknown.
+    /// AE title or name of the program; empty if unknown, or where there is only a person.
     pub name: String,
     /// Where it is.
     pub address: Option<IpAddr>,
-    /// The person at the other end, where the association said who that is.
+    /// The person at the other end, where it is known who that is.
     pub user: Option<String>,
+}
+
+impl Party {
+    /// A person at a browser, or a program of his.
+    pub fn person(name: &str, address: IpAddr) -> Party {
+        Party { name: String::new(), address: Some(address), user: Some(name.to_owned()) }
+    }
 }
 
 /// How it ended.
@@ -35,6 +42,10 @@ pub enum Alert {
     RestrictedFunction,
     /// The audit trail has a gap.
     AuditRecordingStopped,
+    /// A password, a token, or whether somebody may sign in was changed.
+    UserAttributesChanged,
+    /// The roles of an account were changed.
+    RolesChanged,
 }
 
 /// Which way objects went.
@@ -96,6 +107,18 @@ pub enum AuditEvent {
         who: Party,
         /// Whether he has.
         outcome: AuditOutcome,
+    },
+    /// Somebody has gone.
+    SignedOut {
+        /// Who.
+        who: Party,
+    },
+    /// Somebody looked at a study.
+    Viewed {
+        /// Who.
+        who: Party,
+        /// What.
+        study: StudyObjects,
     },
     /// A query was received.
     Query {

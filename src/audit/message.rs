@@ -91,6 +91,7 @@ impl AuditEvent {
             AuditEvent::Transfer { objects, .. } => of(std::slice::from_ref(objects)),
             AuditEvent::Commitment { objects, .. } => of(objects),
             AuditEvent::Correction(correction) => correction.studies(),
+            AuditEvent::Viewed { study, .. } => of(std::slice::from_ref(study)),
             _ => Vec::new(),
         }
     }
@@ -117,6 +118,7 @@ impl AuditEvent {
                 let outcome = match alert {
                     Alert::AuditRecordingStopped => AuditOutcome::Serious(what.clone()),
                     Alert::NodeAuthentication | Alert::RestrictedFunction => AuditOutcome::Minor(what.clone()),
+                    Alert::UserAttributesChanged | Alert::RolesChanged => AuditOutcome::Success,
                 };
                 let mut participants = vec![we.participant(true, None)];
                 participants.extend(who.participants(false, None));
@@ -130,6 +132,17 @@ impl AuditEvent {
                 let mut participants = who.participants(true, None);
                 participants.push(we.participant(false, None));
                 message(codes::USER_AUTHENTICATION, "E", Some(codes::LOGIN), outcome, participants, vec![])
+            }
+            AuditEvent::SignedOut { who } => {
+                let mut participants = who.participants(true, None);
+                participants.push(we.participant(false, None));
+                message(codes::USER_AUTHENTICATION, "E", Some(codes::LOGOUT), &success, participants, vec![])
+            }
+            AuditEvent::Viewed { who, study } => {
+                let mut participants = who.participants(true, None);
+                participants.push(we.participant(false, None));
+                let objects = studies(std::slice::from_ref(study), subjects);
+                message(codes::INSTANCES_ACCESSED, "R", None, &success, participants, objects)
             }
             AuditEvent::Query { who, class, identifier, length, transfer_syntax, outcome } => {
                 let mut participants = who.participants(true, Some(codes::SOURCE));
@@ -241,7 +254,9 @@ impl Party {
             place: place.clone(),
             ..Participant::default()
         });
-        std::iter::once(entity).chain(user).collect()
+        // A person needs no application entity to be somebody.
+        let entity = (!self.name.is_empty() || self.user.is_none()).then_some(entity);
+        entity.into_iter().chain(user).collect()
     }
 }
 

@@ -67,6 +67,13 @@ fn every_kind() -> Vec<AuditEvent> {
         AuditEvent::Security { alert: Alert::NodeAuthentication, who: Party::default(), what: "nobody".into() },
         AuditEvent::Security { alert: Alert::RestrictedFunction, who: peer(), what: "C-MOVE".into() },
         AuditEvent::Authentication { who: peer(), outcome: minor() },
+        AuditEvent::SignedOut { who: Party::person("anna & <co>", [10, 0, 0, 8].into()) },
+        AuditEvent::Viewed { who: Party::person("anna", [10, 0, 0, 8].into()), study: objects("1.2.3") },
+        AuditEvent::Security {
+            alert: Alert::RolesChanged,
+            who: Party::person("anna", [10, 0, 0, 8].into()),
+            what: "the roles of ben".into(),
+        },
         AuditEvent::query(
             peer(),
             "1.2.840.10008.5.1.4.1.2.2.1",
@@ -208,6 +215,9 @@ async fn the_events_have_the_codes_of_the_standard() {
         ("110113", "110126", "E"),
         ("110113", "110132", "E"),
         ("110114", "110122", "E"),
+        ("110114", "110123", "E"),
+        ("110103", "", "R"),
+        ("110113", "110136", "E"),
         ("110112", "", "E"),
         ("110102", "", "E"),
         ("110104", "", "C"),
@@ -219,7 +229,7 @@ async fn the_events_have_the_codes_of_the_standard() {
         ("110101", "", "R"),
     ];
     assert_eq!(codes, expected.map(|(a, b, c)| (a.into(), b.into(), c.into())));
-    let query = &entries[5].message;
+    let query = &entries[8].message;
     assert!(query.contains("<ParticipantObjectQuery>AAH+/w==</ParticipantObjectQuery>"), "{query}");
     let elements = parse(query);
     let detail = "AuditMessage/ParticipantObjectIdentification/ParticipantObjectDetail";

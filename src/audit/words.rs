@@ -1,6 +1,6 @@
 //! Events in words, for people who read the audit trail without a collector.
 
-use super::event::{AuditEvent, AuditOutcome, Party, Phase, StudyObjects, Way};
+use super::event::{Alert, AuditEvent, AuditOutcome, Party, Phase, StudyObjects, Way};
 
 impl AuditEvent {
     /// What kind of event it is.
@@ -8,8 +8,11 @@ impl AuditEvent {
         match self {
             AuditEvent::Application { started: true, .. } => "start",
             AuditEvent::Application { .. } => "stop",
+            AuditEvent::Security { alert: Alert::UserAttributesChanged | Alert::RolesChanged, .. } => "account",
             AuditEvent::Security { .. } => "alert",
             AuditEvent::Authentication { .. } => "login",
+            AuditEvent::SignedOut { .. } => "logout",
+            AuditEvent::Viewed { .. } => "viewed",
             AuditEvent::Query { .. } => "query",
             AuditEvent::Transfer { phase: Phase::Begun, .. } => "transfer begun",
             AuditEvent::Transfer { .. } => "transfer",
@@ -32,6 +35,8 @@ pub(super) fn who(event: &AuditEvent) -> String {
         AuditEvent::Transfer { requestor: Some(party), .. } => party.to_string(),
         AuditEvent::Security { who, .. }
         | AuditEvent::Authentication { who, .. }
+        | AuditEvent::SignedOut { who }
+        | AuditEvent::Viewed { who, .. }
         | AuditEvent::Query { who, .. }
         | AuditEvent::Commitment { who, .. }
         | AuditEvent::Transfer { peer: who, .. } => who.to_string(),
@@ -44,6 +49,8 @@ pub(super) fn what(event: &AuditEvent) -> String {
         AuditEvent::Application { what, .. } => what.clone(),
         AuditEvent::Security { what, .. } => what.clone(),
         AuditEvent::Authentication { outcome, .. } => ended("authenticated", outcome),
+        AuditEvent::SignedOut { .. } => "signed out".to_owned(),
+        AuditEvent::Viewed { study, .. } => format!("looked at study {}", study.study),
         AuditEvent::Query { class, length, outcome, .. } => {
             ended(&format!("query of {length} bytes in {class}"), outcome)
         }
@@ -87,11 +94,16 @@ fn ended(what: &str, outcome: &AuditOutcome) -> String {
 /// `WORKSTATION1 at 10.1.2.20`, with the user where one is known.
 impl std::fmt::Display for Party {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.name.is_empty() { "unknown" } else { &self.name })?;
+        let (name, user) = match (self.name.as_str(), &self.user) {
+            ("", Some(person)) => (person.as_str(), None),
+            ("", None) => ("unknown", None),
+            (name, user) => (name, user.as_ref()),
+        };
+        f.write_str(name)?;
         if let Some(address) = self.address {
             write!(f, " at {}", address.to_canonical())?;
         }
-        match &self.user {
+        match user {
             Some(user) => write!(f, " ({user})"),
             None => Ok(()),
         }

@@ -25,6 +25,8 @@ pub struct User {
     pub created: i64,
     /// When it signed in last.
     pub signed_in: Option<i64>,
+    /// The identity provider that vouches for it; `None` where it signs in with a password of its own.
+    pub issuer: Option<String>,
 }
 
 /// A hash can be guessed at: it belongs into no log.
@@ -45,14 +47,8 @@ pub struct Session {
     pub csrf: Option<String>,
 }
 
-/// What a new session is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionKind {
-    /// Of a browser: what forms have to bring along.
-    Browser(String),
-    /// Of a program: what it is for.
-    Program(String),
-}
+/// The most sessions that one account has in browsers: with a further one the one that was silent longest ends.
+const MOST_SESSIONS: i64 = 20;
 
 impl Catalog {
     /// All accounts, by name.
@@ -122,49 +118,22 @@ impl Catalog {
         .await
     }
 
-    /// Sets the roles of an account, and whether it may sign in. One that may not has no session either.
-    pub async fn set_user(&self, user: i64, roles: &[String], disabled: bool) -> Result<(), CatalogError> {
-        let roles = roles.join("\n");
-        self.write(move |tx| {
-            tx.prepare_cached("UPDATE users SET roles = ?2, disabled = ?3 WHERE id = ?1")?
-                .execute(params![user, roles, disabled])?;
-            if disabled {
-                tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Takes an account away, with its sessions and tokens.
-    pub async fn remove_user(&self, user: i64) -> Result<(), CatalogError> {
-        self.write(move |tx| {
-            tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
-            tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Opens a session under the digest of a token, until a time (unix milliseconds). Those that have run out go.
-    pub async fn open_session(
-        &self,
-        user: i64,
-        token: [u8; 32],
-        kind: SessionKind,
-        expires: Option<i64>,
-    ) -> Result<(), CatalogError> {
+    /// Opens the session of a browser under the digest of a token, until a time (unix milliseconds); `csrf` is what forms
+    /// have to bring along. Those that have run out go.
+    pub async fn open_session(&self, user: i64, token: [u8; 32], csrf: &str, expires: i64) -> Result<(), CatalogError> {
+        let csrf = csrf.to_owned();
         self.write(move |tx| {
             let now = now();
             tx.prepare_cached("DELETE FROM sessions WHERE expires < ?1")?.execute([now])?;
-            let (csrf, label) = match kind {
-                SessionKind::Browser(csrf) => (Some(csrf), None),
-                SessionKind::Program(label) => (None, Some(label)),
-            };
             tx.prepare_cached(
-                "INSERT INTO sessions (token, user, csrf, label, created, seen, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+                "INSERT INTO sessions (token, user, csrf, created, seen, expires) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
             )?
-            .execute(params![token, user, csrf, label, now, expires])?;
+            .execute(params![token, user, csrf, now, expires])?;
+            tx.prepare_cached(
+                "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user = ?1 AND csrf IS NOT NULL
+                                                   ORDER BY seen DESC, id DESC LIMIT -1 OFFSET ?2)",
+            )?
+            .execute([user, MOST_SESSIONS])?;
             tx.prepare_cached("UPDATE users SET signed_in = ?2 WHERE id = ?1")?.execute([user, now])?;
             Ok(())
         })
@@ -183,8 +152,8 @@ impl Catalog {
                 );
                 Ok(c.prepare_cached(&sql)?
                     .query_row(params![token, now(), idle], |row| {
-                        let session = Session { user: user(row, 0)?, id: row.get(8)?, csrf: row.get(9)? };
-                        Ok((session, row.get::<_, i64>(10)?))
+                        let session = Session { user: user(row, 0)?, id: row.get(9)?, csrf: row.get(10)? };
+                        Ok((session, row.get::<_, i64>(11)?))
                     })
                     .optional()?)
             })
@@ -212,14 +181,15 @@ impl Catalog {
     }
 }
 
-const COLUMNS: &str = "u.id, u.name, u.password, u.roles, u.must_change, u.disabled, u.created, u.signed_in";
+pub(super) const COLUMNS: &str =
+    "u.id, u.name, u.password, u.roles, u.must_change, u.disabled, u.created, u.signed_in, u.issuer";
 
 fn by_name(c: &Connection, name: &str) -> Result<Option<User>, DbError> {
     let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM users u WHERE u.name = ?1"))?;
     Ok(statement.query_row([name], |row| user(row, 0)).optional()?)
 }
 
-fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
+pub(super) fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
     let roles: String = row.get(at + 3)?;
     Ok(User {
         id: row.get(at)?,
@@ -230,5 +200,6 @@ fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
         disabled: row.get(at + 5)?,
         created: row.get(at + 6)?,
         signed_in: row.get(at + 7)?,
+        issuer: row.get(at + 8)?,
     })
 }

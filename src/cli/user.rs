@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Read};
 use serde_json::{Value, json};
 
 use super::{Exit, Failure, Global, log, open, output};
-use crate::catalog::{Catalog, SessionKind, User};
+use crate::catalog::{Catalog, MOST_TOKENS, User};
 use crate::config::{ADMINISTRATOR, Config};
 use crate::job::report::{escape, timestamp};
 use crate::web;
@@ -91,11 +91,16 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             let user = the_user(global, &catalog, &name).await?;
             check_roles(&config, &roles)?;
             let roles = if roles.is_empty() { user.roles.clone() } else { roles };
-            catalog.set_user(user.id, &roles, disable || (user.disabled && !enable)).await?;
+            let disabled = disable || (user.disabled && !enable);
+            catalog.change_user(user.id, Some((roles.clone(), disabled)), None).await?;
             said(global, json!({ "user": name, "roles": roles }), &format!("{name} has the roles: {}", all(&roles)))
         }
         Action::Password { name, stdin } => {
             let user = the_user(global, &catalog, &name).await?;
+            if let Some(issuer) = user.issuer {
+                let remedy = "the password is changed there";
+                return Err(Failure::usage(format!("{issuer} vouches for {name}"), remedy));
+            }
             let (password, hash) = new_password(&name, stdin)?;
             catalog.set_password(user.id, &hash, !stdin).await?;
             tell_password(global, &name, password.as_deref(), "has a new password; its sessions and tokens have ended")
@@ -103,13 +108,16 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         Action::Token { name, label } => {
             let user = the_user(global, &catalog, &name).await?;
             let (token, kept) = web::program_token().map_err(|error| Failure::new(error.to_string(), "try again"))?;
-            catalog.open_session(user.id, kept, SessionKind::Program(label), None).await?;
+            if catalog.add_token(user.id, kept, &label).await?.is_none() {
+                let remedy = "the page *Accounts* of the console takes tokens away that are not needed any more";
+                return Err(Failure::usage(format!("{name} has {MOST_TOKENS} tokens already"), remedy));
+            }
             log::say("this is shown once; a new password of the account ends it");
             said(global, json!({ "user": name, "token": token }), &token)
         }
         Action::Remove { name } => {
             let user = the_user(global, &catalog, &name).await?;
-            catalog.remove_user(user.id).await?;
+            catalog.change_user(user.id, None, None).await?;
             said(global, json!({ "removed": name }), &format!("{name} has no account any more"))
         }
     }

@@ -25,6 +25,18 @@ pub struct Web {
 }
 
 impl Config {
+    /// The roles whose accounts may do everything with accounts.
+    pub fn masters(&self) -> Vec<String> {
+        let own = self.roles.iter().filter(|role| role.privileges.contains(&Privilege::Administer));
+        std::iter::once(ADMINISTRATOR.to_owned()).chain(own.map(|role| role.name.clone())).collect()
+    }
+
+    /// All roles that there are.
+    pub fn role_names(&self) -> Vec<String> {
+        let own = self.roles.iter().map(|role| role.name.clone()).filter(|name| name != ADMINISTRATOR);
+        std::iter::once(ADMINISTRATOR.to_owned()).chain(own).collect()
+    }
+
     /// What an account of the console with these roles may do.
     pub fn account(&self, name: &str, roles: &[String]) -> Operator {
         if roles.iter().any(|role| role == ADMINISTRATOR) {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Semaphore;
 
-use crate::catalog::{Catalog, CatalogError, Session, SessionKind, User};
+use crate::catalog::{Catalog, CatalogError, Session, User};
 use crate::config::ADMINISTRATOR;
 
 /// A session ends after so much silence, in milliseconds ...
@@ -22,6 +22,8 @@ const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// The shortest password, and the longest, in characters and bytes.
 const SHORTEST_PASSWORD: usize = 12;
 const LONGEST_PASSWORD: usize = 256;
+/// The longest name of an account, in characters.
+pub(super) const LONGEST_NAME: usize = 64;
 /// Passwords that are hashed at one time: each takes 19 MiB.
 const AT_ONCE: usize = 2;
 /// Failures that cost nothing; each further one doubles the wait, up to the longest.
@@ -88,7 +90,7 @@ impl Accounts {
     ) -> Result<(User, String), AccountError> {
         let guessers = [Guesser::Name(name.to_lowercase()), Guesser::Address(from)];
         self.guess(&guessers)?;
-        let user = catalog.user(name).await?.filter(|user| !user.disabled);
+        let user = catalog.user(name).await?.filter(|user| !user.disabled && user.issuer.is_none());
         // One that does not exist takes as long as one that does.
         let hash = user.as_ref().map_or_else(|| NOBODY.to_owned(), |user| user.password.clone());
         let fits = password.len() <= LONGEST_PASSWORD && self.verify(password.to_owned(), hash).await?;
@@ -102,7 +104,7 @@ impl Accounts {
     async fn open(&self, catalog: &Catalog, user: &User) -> Result<String, AccountError> {
         let (token, csrf) = (secret()?, secret()?);
         let expires = crate::job::now() + i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX);
-        catalog.open_session(user.id, digest(&token), SessionKind::Browser(csrf), Some(expires)).await?;
+        catalog.open_session(user.id, digest(&token), &csrf, expires).await?;
         Ok(token)
     }
 
@@ -208,6 +210,13 @@ pub fn program_token() -> Result<(String, [u8; 32]), AccountError> {
     Ok((token, kept))
 }
 
+/// A password that is good for one sign-in, and its hash.
+pub(super) async fn one_time(accounts: &Accounts, name: &str) -> Result<(String, String), AccountError> {
+    let password = password()?;
+    let hash = accounts.hashed(name.to_owned(), password.clone()).await?;
+    Ok((password, hash))
+}
+
 /// The hash of a new password. Takes some tenths of a second.
 pub fn hash(name: &str, password: &str) -> Result<String, AccountError> {
     let length = password.chars().count();
@@ -299,7 +308,7 @@ mod tests {
         // Somebody who may not sign in has no session either.
         let accounts = Accounts::default();
         let (user, token) = accounts.sign_in(&catalog, "anna", good, HERE).await.unwrap();
-        catalog.set_user(user.id, &[], true).await.unwrap();
+        catalog.change_user(user.id, Some((vec![], true)), None).await.unwrap();
         assert!(accounts.session(&catalog, &token).await.unwrap().is_none());
         assert!(matches!(accounts.sign_in(&catalog, "anna", good, HERE).await, Err(AccountError::Wrong)));
     }

@@ -70,7 +70,7 @@ impl From<ContentError> for Refused {
             ContentError::Refused(refusals) => {
                 let remedy = refusals.first().map_or("", |refusal| refusal.remedy());
                 let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-                Refused::new(StatusCode::CONFLICT, all.join("; "), remedy)
+                Refused::new(status(&refusals), all.join("; "), remedy)
             }
             ContentError::Catalog(error) => error.into(),
             other => {
@@ -79,6 +79,22 @@ impl From<ContentError> for Refused {
             }
         }
     }
+}
+
+/// What somebody may not do is said first; then what is not here, what could never be done, and what cannot be now.
+fn status(refusals: &[Refusal]) -> StatusCode {
+    let of = |refusal: &Refusal| match refusal {
+        Refusal::Privilege { .. } => StatusCode::FORBIDDEN,
+        Refusal::Unknown { .. } | Refusal::NoSuchOperation(_) | Refusal::NoSuchQuarantined(_) => StatusCode::NOT_FOUND,
+        Refusal::SeveralStudies { .. }
+        | Refusal::TooMany { .. }
+        | Refusal::SameStudy { .. }
+        | Refusal::NewStudy { .. } => StatusCode::BAD_REQUEST,
+        _ => StatusCode::CONFLICT,
+    };
+    let found: Vec<StatusCode> = refusals.iter().map(of).collect();
+    let order = [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST];
+    order.into_iter().find(|status| found.contains(status)).unwrap_or(StatusCode::CONFLICT)
 }
 
 pub(super) async fn plan(

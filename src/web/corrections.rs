@@ -19,7 +19,7 @@ use crate::config::Privilege;
 use crate::content::Why;
 use crate::dicom::StudyInstanceUid;
 use crate::job::report::{local_time, timestamp};
-use crate::outbox;
+use crate::outbox::{self, AskError};
 
 /// Operations of a page.
 const PAGE: usize = 50;
@@ -223,8 +223,15 @@ async fn with_study(web: &Web, signed: &Signed, uid: &str, form: &OfStudy) -> Re
         }
         StudyAction::Rescan => {
             let asked = outbox::ask_rescan(&web.catalog, &content.config, who, &study, &form.reason).await;
-            let entry =
-                asked.map_err(|error| Refused::new(StatusCode::CONFLICT, crate::job::words(&error), error.remedy()))?;
+            let entry = asked.map_err(|error| {
+                let status = match &error {
+                    AskError::NotAllowed { .. } => StatusCode::FORBIDDEN,
+                    AskError::NoStudy(_) => StatusCode::NOT_FOUND,
+                    AskError::NoPlatform => StatusCode::CONFLICT,
+                    AskError::Catalog(_) => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                Refused::new(status, crate::job::words(&error), error.remedy())
+            })?;
             json!({ "study": uid, "outbox": entry })
         }
     })

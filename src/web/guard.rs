@@ -18,7 +18,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::de::DeserializeOwned;
 
 use super::Web;
-use super::answer::{Refused, SAFE};
+use super::answer::{Refused, SAFE, plain, told};
+use super::listener::Peer;
+use crate::audit::Party;
 use crate::catalog::Session;
 use crate::config::{Config, Operator, Privilege};
 
@@ -30,6 +32,9 @@ const CSRF_HEADER: &str = "x-csrf-token";
 const LARGEST_FORM: usize = 256 * 1024;
 /// How long a form may take to come.
 const FORM: Duration = Duration::from_secs(30);
+/// What is said to who comes by another name, and what to do about it.
+const NOT_OURS: &str = "this is not the name of this console";
+const NAME_IT: &str = "use its address, or add the name to `[web] names` in the configuration";
 
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
@@ -40,6 +45,8 @@ pub(super) struct Signed {
     pub(super) session: Arc<Session>,
     /// What forms have to bring along; `None` for a program, which shows its token with each request.
     pub(super) csrf: Option<String>,
+    /// Where he is.
+    pub(super) address: IpAddr,
 }
 
 /// A form of somebody who is not signed in.
@@ -52,9 +59,14 @@ pub(super) struct Posted<T> {
 }
 
 impl Signed {
-    fn new(session: Session, config: &Config) -> Signed {
+    fn new(session: Session, config: &Config, address: IpAddr) -> Signed {
         let operator = config.account(&session.user.name, &session.user.roles);
-        Signed { operator, csrf: session.csrf.clone(), session: Arc::new(session) }
+        Signed { operator, csrf: session.csrf.clone(), session: Arc::new(session), address }
+    }
+
+    /// As the audit trail knows him.
+    pub(super) fn party(&self) -> Party {
+        Party::person(&self.operator.name, self.address)
     }
 
     /// Refuses what this person may not do.
@@ -73,14 +85,14 @@ impl Signed {
 /// The first of all: adds what every answer carries, refuses hosts that are not ours and requests from elsewhere, and
 /// finds out who asks.
 pub(super) async fn guard(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
-    let for_program = request.uri().path().starts_with("/api/");
-    let mut response = match pass(&web, &mut request).await {
+    let for_program = is_for_program(request.uri());
+    let passed = pass(&web, &mut request).await;
+    let signed = request.extensions().get::<Signed>().cloned();
+    let response = match passed {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     };
-    if for_program && let Some(refused) = response.extensions().get::<Arc<Refused>>() {
-        response = refused.json();
-    }
+    let mut response = told(response, for_program, signed.as_ref()).await;
     let headers = response.headers_mut();
     for (name, value) in SAFE {
         headers.entry(name).or_insert(value);
@@ -88,23 +100,34 @@ pub(super) async fn guard(State(web): State<Arc<Web>>, mut request: Request, nex
     response
 }
 
+/// What a monitoring system reads takes no account; but it is for our hosts only, too.
+pub(super) async fn only_ours(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let config = web.config.borrow().clone();
+    let host = host(request.headers(), request.uri());
+    if host.is_none_or(|host| is_ours(host, &config)) {
+        return next.run(request).await;
+    }
+    plain(StatusCode::MISDIRECTED_REQUEST, format!("{NOT_OURS}: {NAME_IT}\n"))
+}
+
+fn is_for_program(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
+}
+
 async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
     let config = web.config.borrow().clone();
     let host = host(request.headers(), request.uri());
     if !host.is_some_and(|host| is_ours(host, &config)) {
-        return Err(Refused::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "this is not the name of this console",
-            "use its address, or add the name to `[web] names` in the configuration",
-        ));
+        return Err(Refused::new(StatusCode::MISDIRECTED_REQUEST, NOT_OURS, NAME_IT));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) && is_foreign(request.headers(), host) {
         return Err(Refused::new(StatusCode::FORBIDDEN, "the request comes from a page of another site", ""));
     }
+    let address = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(peer)| peer.ip());
     if let Some(token) = token(request.headers())
         && let Some(session) = web.accounts.session(&web.catalog, &token).await?
     {
-        request.extensions_mut().insert(Signed::new(session, &config));
+        request.extensions_mut().insert(Signed::new(session, &config, address));
     }
     Ok(())
 }
@@ -159,7 +182,7 @@ fn token(headers: &HeaderMap) -> Option<String> {
 
 /// Where those go who are not signed in.
 fn sign_in(parts: &Parts) -> Response {
-    if parts.uri.path().starts_with("/api/") {
+    if is_for_program(&parts.uri) {
         return Refused::new(
             StatusCode::UNAUTHORIZED,
             "nobody is signed in",
@@ -191,6 +214,12 @@ impl FromRequestParts<Arc<Web>> for Signed {
             && signed.session.user.must_change
             && !matches!(parts.uri.path(), "/password" | "/sign-out")
         {
+            if is_for_program(&parts.uri) {
+                let what = format!("the password of {} was made by somebody else", signed.operator.name);
+                return Err(
+                    Refused::new(StatusCode::FORBIDDEN, what, "choose another one at /password").into_response()
+                );
+            }
             return Err(Redirect::to("/password").into_response());
         }
         Ok(signed)
@@ -201,9 +230,18 @@ impl FromRequestParts<Arc<Web>> for Signed {
 async fn read(body: Body) -> Result<Bytes, Refused> {
     match tokio::time::timeout(FORM, axum::body::to_bytes(body, LARGEST_FORM)).await {
         Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(Refused::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("what was sent is longer than the {} KiB that are taken", LARGEST_FORM / 1024),
+            "do it in several requests",
+        )),
         Ok(Err(error)) => Err(Refused::new(StatusCode::BAD_REQUEST, error.to_string(), "")),
         Err(_) => Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "the form took too long to come", "")),
     }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Unsigned<T> {
@@ -225,7 +263,13 @@ impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Posted<T> {
         let bad = |what: String| Refused::new(StatusCode::BAD_REQUEST, what, "").into_response();
         let bytes = read(body).await.map_err(IntoResponse::into_response)?;
         let content = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let is_json = content.starts_with("application/json");
+        let kind = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_json = kind == "application/json";
+        if !is_json && kind != "application/x-www-form-urlencoded" && !(kind.is_empty() && bytes.is_empty()) {
+            let what = format!("`{kind}` is not understood here");
+            let remedy = "send JSON, with `Content-Type: application/json`";
+            return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what, remedy).into_response());
+        }
         let shown = match parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()) {
             Some(shown) => Some(shown.to_owned()),
             None if is_json => None,

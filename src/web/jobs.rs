@@ -1,7 +1,7 @@
 //! The jobs: all of them, one of them while it runs, and what an operator may want of it. As pages, as JSON, and as events.
 
-mod act;
-mod report;
+pub(super) mod act;
+pub(super) mod report;
 mod shown;
 
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(super) struct NewJob {
     to: String,
 }
 
-/// The pages of jobs, and the same as JSON.
+/// The pages of jobs; the same as JSON is in the table of `api`.
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/jobs", get(list).post(create))
@@ -77,12 +77,6 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/jobs/{id}/report", get(report::show))
         .route("/jobs/{id}/report/{form}", get(report::download))
         .route("/worker", post(act::close))
-        .route("/api/v1/jobs", get(list_json).post(create_json))
-        .route("/api/v1/jobs/{id}", get(show_json).post(act::act_json))
-        .route("/api/v1/jobs/{id}/studies", get(report::studies_json))
-        .route("/api/v1/jobs/{id}/folders", get(report::folders_json))
-        .route("/api/v1/jobs/{id}/reasons", get(report::reasons_json))
-        .route("/api/v1/worker", post(act::close_json))
 }
 
 pub(super) async fn list(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {

@@ -141,6 +141,7 @@ pub(super) async fn series(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (_, found, more) = study::read(&web, &uid).await?;
+    web.looked(&signed, &uid);
     let rows = study::series_rows(&uid, found);
     Ok(page(&PaneSeries { study: uid, rows, more, may_correct: signed.operator.may(Privilege::Content) }))
 }
@@ -152,5 +153,6 @@ pub(super) async fn objects(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (rows, next) = study::object_rows(&web, &within).await?;
+    web.looked(&signed, &within.study);
     Ok(page(&PaneObjects { rows, next, may_correct: signed.operator.may(Privilege::Content) }))
 }

@@ -11,14 +11,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::Web;
-use super::accounts::AccountError;
+use super::accounts::{AccountError, LONGEST_NAME};
 use super::answer::{Frame, Refused, page};
 use super::guard::{COOKIE, Posted, Signed, Unsigned};
 use super::listener::Peer;
-use crate::audit::{AuditEvent, AuditOutcome, Party};
-
-/// The longest name that an account has, in characters.
-const LONGEST_NAME: usize = 64;
+use crate::audit::{Alert, AuditEvent, AuditOutcome, Party};
 
 #[derive(Template)]
 #[template(path = "sign_in.html", config = "src/web/templates/askama.toml")]
@@ -93,6 +90,7 @@ pub(super) async fn sign_in(
 
 pub(super) async fn sign_out(State(web): State<Arc<Web>>, posted: Posted<Nothing>) -> Result<Response, Refused> {
     web.catalog.close_session(posted.signed.session.id).await?;
+    web.audit.record(AuditEvent::SignedOut { who: posted.signed.party() });
     Ok((cookie(""), Redirect::to("/sign-in")).into_response())
 }
 
@@ -110,7 +108,12 @@ pub(super) async fn set_password(
         (StatusCode::BAD_REQUEST, "the new password and its repetition differ".to_owned())
     } else {
         match web.accounts.change(&web.catalog, user, &form.old, &form.new, address.ip()).await {
-            Ok(token) => return (cookie(&token), Redirect::to("/")).into_response(),
+            Ok(token) => {
+                let what = format!("{} chose a password", user.name);
+                let alert = Alert::UserAttributesChanged;
+                web.audit.record(AuditEvent::Security { alert, who: signed.party(), what });
+                return (cookie(&token), Redirect::to("/")).into_response();
+            }
             Err(error) => (status(&error), error.to_string()),
         }
     };
@@ -130,7 +133,7 @@ fn status(error: &AccountError) -> StatusCode {
 }
 
 fn party(name: &str, address: SocketAddr) -> Party {
-    Party { name: name.chars().take(LONGEST_NAME).collect(), address: Some(address.ip()), user: None }
+    Party::person(&name.chars().take(LONGEST_NAME).collect::<String>(), address.ip())
 }
 
 /// A place on this console, whatever somebody wrote into a link.

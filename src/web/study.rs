@@ -253,6 +253,7 @@ pub(super) async fn show_named(
 async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (study, series, more) = read(web, &uid).await?;
+    web.looked(signed, &uid);
     let facts = COLUMNS.iter().zip(&study).map(|((keyword, title), value)| (*title, shown(keyword, value)));
     let locks = web.catalog.study_locks().await?;
     let lock = locks.into_iter().find(|lock| lock.study.as_str() == uid);
@@ -278,6 +279,7 @@ pub(super) async fn show_json(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (study, series, _) = read(&web, &uid).await?;
+    web.looked(&signed, &uid);
     let mut told = object(keywords(), study);
     if let Value::Object(fields) = &mut told {
         let series = series.into_iter().map(|values| object(OF_SERIES.iter().copied(), values));
@@ -293,6 +295,7 @@ pub(super) async fn objects(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (rows, next) = object_rows(&web, &within).await?;
+    web.looked(&signed, &within.study);
     let Within { study, series, .. } = within;
     let on =
         |after: String| format!("/objects?{}", encoded(&[("study", &study), ("series", &series), ("after", &after)]));
@@ -314,6 +317,7 @@ pub(super) async fn objects_json(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (rows, next) = read_objects(&web, &within).await?;
+    web.looked(&signed, &within.study);
     let objects: Value = rows.into_iter().map(|values| object(OF_OBJECT.iter().copied(), values)).collect();
     Ok(document(json!({ "objects": objects, "after": next })))
 }

@@ -83,7 +83,9 @@ fn the_page_of_a_study_merges_splits_and_moves_several_series_without_a_script()
     assert_eq!(plan("act=merge").status, 400);
     // A choice that is too long for an address comes as a form, and is answered as one.
     let asked = [("from", from.as_str()), ("series", &one), ("series", &two), ("to", &to)];
-    until("nothing is in the way", PATIENCE, || browser.post("/plan", &asked).body.contains("id=\"commit\"").then_some(()));
+    until("nothing is in the way", PATIENCE, || {
+        browser.post("/plan", &asked).body.contains("id=\"commit\"").then_some(())
+    });
     let posted = browser.post("/plan", &asked);
     assert!(posted.status == 200 && posted.body.contains("<h1>Reallocate: 2 objects"), "{}", posted.body);
     let sheet = field(&posted.body, "sheet");

@@ -84,7 +84,7 @@ pub(super) async fn act(
     Ok(Redirect::to(&to).into_response())
 }
 
-pub(super) async fn act_json(
+pub(in crate::web) async fn act_json(
     State(web): State<Arc<Web>>,
     Path(id): Path<i64>,
     posted: Posted<Action>,
@@ -211,7 +211,10 @@ pub(super) async fn close(State(web): State<Arc<Web>>, posted: Posted<Close>) ->
     Ok(Redirect::to("/jobs").into_response())
 }
 
-pub(super) async fn close_json(State(web): State<Arc<Web>>, posted: Posted<Close>) -> Result<Response, Refused> {
+pub(in crate::web) async fn close_json(
+    State(web): State<Arc<Web>>,
+    posted: Posted<Close>,
+) -> Result<Response, Refused> {
     let paused = stop_and_close(&web, &posted.signed).await?;
     Ok(document(json!({ "paused": paused })))
 }

@@ -274,7 +274,7 @@ pub(super) async fn show(
     }))
 }
 
-pub(super) async fn studies_json(
+pub(in crate::web) async fn studies_json(
     State(web): State<Arc<Web>>,
     signed: Signed,
     Path(id): Path<i64>,
@@ -286,7 +286,7 @@ pub(super) async fn studies_json(
     Ok(document(json!({ "studies": page.json(), "next": page.next.as_ref().map(OrderKey::text) })))
 }
 
-pub(super) async fn folders_json(
+pub(in crate::web) async fn folders_json(
     State(web): State<Arc<Web>>,
     signed: Signed,
     Path(id): Path<i64>,
@@ -298,7 +298,7 @@ pub(super) async fn folders_json(
     Ok(document(json!({ "folders": page.json(), "next": page.next.as_deref().map(text_of) })))
 }
 
-pub(super) async fn reasons_json(
+pub(in crate::web) async fn reasons_json(
     State(web): State<Arc<Web>>,
     signed: Signed,
     Path(id): Path<i64>,

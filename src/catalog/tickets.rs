@@ -1,0 +1,223 @@
+//! Sessions and tokens of an account, as its administrator sees them, and accounts that somebody else vouches for.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::accounts::{COLUMNS, user};
+use super::codes::now;
+use super::{Catalog, CatalogError, User};
+
+/// The most tokens that programs have of one account.
+pub const MOST_TOKENS: i64 = 50;
+
+/// A session of a browser, or a token of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its number.
+    pub id: i64,
+    /// What the program is for; `None` for a browser.
+    pub label: Option<String>,
+    /// When it was made, in unix milliseconds.
+    pub created: i64,
+    /// When it was used last, to some minutes.
+    pub seen: i64,
+}
+
+/// Somebody whom an identity provider vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vouched {
+    /// Who vouches.
+    pub issuer: String,
+    /// What it calls him for ever.
+    pub subject: String,
+    /// What he is called.
+    pub name: String,
+    /// The names of his roles.
+    pub roles: Vec<String>,
+}
+
+impl Catalog {
+    /// The sessions and tokens of an account, the latest used first.
+    pub async fn tickets(&self, user: i64) -> Result<Vec<Ticket>, CatalogError> {
+        self.read(move |c| {
+            let sql = "SELECT id, label, created, seen FROM sessions WHERE user = ?1 AND coalesce(expires > ?2, 1)
+                       ORDER BY seen DESC, id DESC";
+            let ticket = |row: &rusqlite::Row<'_>| {
+                Ok(Ticket { id: row.get(0)?, label: row.get(1)?, created: row.get(2)?, seen: row.get(3)? })
+            };
+            let mut statement = c.prepare_cached(sql)?;
+            let tickets = statement.query_map([user, now()], ticket)?.collect::<Result<_, _>>()?;
+            Ok(tickets)
+        })
+        .await
+    }
+
+    /// Makes a token for a program, under its digest; its number. `None` when the account has as many as it may.
+    pub async fn add_token(&self, user: i64, token: [u8; 32], label: &str) -> Result<Option<i64>, CatalogError> {
+        let label = label.to_owned();
+        self.write(move |tx| {
+            let sql = "INSERT INTO sessions (token, user, csrf, label, created, seen, expires)
+                       SELECT ?1, ?2, NULL, ?3, ?4, ?4, NULL
+                       WHERE (SELECT count(*) FROM sessions WHERE user = ?2 AND label IS NOT NULL) < ?5";
+            let added = tx.prepare_cached(sql)?.execute(params![token, user, label, now(), MOST_TOKENS])?;
+            Ok((added == 1).then(|| tx.last_insert_rowid()))
+        })
+        .await
+    }
+
+    /// Takes a token of an account away; whether there was one.
+    pub async fn remove_token(&self, user: i64, id: i64) -> Result<bool, CatalogError> {
+        self.write(move |tx| {
+            let sql = "DELETE FROM sessions WHERE user = ?1 AND id = ?2 AND label IS NOT NULL";
+            Ok(tx.prepare_cached(sql)?.execute([user, id])? == 1)
+        })
+        .await
+    }
+
+    /// Ends the sessions of an account in browsers; how many there were. Programs keep their tokens.
+    pub async fn close_sessions(&self, user: i64) -> Result<usize, CatalogError> {
+        self.write(move |tx| {
+            let sql = "DELETE FROM sessions WHERE user = ?1 AND csrf IS NOT NULL";
+            Ok(tx.prepare_cached(sql)?.execute([user])?)
+        })
+        .await
+    }
+
+    /// Sets the roles of an account and whether it may sign in, or takes it away (`change` is `None`), unless nobody would
+    /// be left who may sign in and has one of the roles in `masters` (`None`: that does not matter); whether it was done.
+    pub async fn change_user(
+        &self,
+        user: i64,
+        change: Option<(Vec<String>, bool)>,
+        masters: Option<Vec<String>>,
+    ) -> Result<bool, CatalogError> {
+        self.write(move |tx| {
+            let is_master = |roles: &str| match &masters {
+                Some(masters) => roles.lines().any(|role| masters.iter().any(|master| master == role)),
+                None => true,
+            };
+            let others: Vec<String> = tx
+                .prepare_cached("SELECT roles FROM users WHERE id <> ?1 AND disabled = 0")?
+                .query_map([user], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let stays = |(roles, disabled): &(Vec<String>, bool)| !disabled && is_master(&roles.join("\n"));
+            if masters.is_some() && !others.iter().any(|roles| is_master(roles)) && !change.as_ref().is_some_and(stays)
+            {
+                return Ok(false);
+            }
+            let disabled = change.as_ref().is_none_or(|(_, disabled)| *disabled);
+            if disabled {
+                tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
+            }
+            match change {
+                Some((roles, disabled)) => tx
+                    .prepare_cached("UPDATE users SET roles = ?2, disabled = ?3 WHERE id = ?1")?
+                    .execute(params![user, roles.join("\n"), disabled])?,
+                None => tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user])?,
+            };
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The account of somebody whom an identity provider vouches for, made if there is none, with the name and the roles
+    /// that he has there now. `None` when another account has his name.
+    pub async fn vouched(&self, who: Vouched) -> Result<Option<User>, CatalogError> {
+        self.write(move |tx| {
+            let sql = "SELECT id FROM users WHERE name = ?1 AND NOT coalesce(issuer = ?2 AND subject = ?3, 0)";
+            let taken = tx
+                .prepare_cached(sql)?
+                .query_row(params![who.name, who.issuer, who.subject], |row| row.get::<_, i64>(0))
+                .optional()?;
+            if taken.is_some() {
+                return Ok(None);
+            }
+            tx.prepare_cached(
+                "INSERT INTO users (name, password, roles, must_change, created, issuer, subject)
+                 VALUES (?1, '', ?2, 0, ?3, ?4, ?5)
+                 ON CONFLICT (issuer, subject) WHERE subject IS NOT NULL
+                 DO UPDATE SET name = excluded.name, roles = excluded.roles",
+            )?
+            .execute(params![who.name, who.roles.join("\n"), now(), who.issuer, who.subject])?;
+            let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.issuer = ?1 AND u.subject = ?2");
+            Ok(Some(tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> (tempfile::TempDir, Catalog) {
+        let temp = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&temp.path().join("catalog.db")).unwrap();
+        (temp, catalog)
+    }
+
+    async fn made(catalog: &Catalog, name: &str, role: &str) -> User {
+        assert!(catalog.add_user(name, "x", &[role.to_owned()], false).await.unwrap());
+        catalog.user(name).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_last_master_cannot_be_locked_out() {
+        let (_temp, catalog) = catalog();
+        let masters = || Some(vec!["chief".to_owned(), "root".to_owned()]);
+        let (one, two) = (made(&catalog, "one", "chief").await, made(&catalog, "two", "root").await);
+        let clerk = made(&catalog, "clerk", "clerks").await;
+        assert!(catalog.change_user(one.id, Some((vec!["chief".into()], true)), masters()).await.unwrap());
+        for change in [None, Some((vec!["root".to_owned()], true)), Some((vec!["clerks".to_owned()], false))] {
+            assert!(!catalog.change_user(two.id, change, masters()).await.unwrap());
+        }
+        assert!(catalog.change_user(two.id, Some((vec!["chief".into()], false)), masters()).await.unwrap());
+        assert!(catalog.change_user(clerk.id, None, masters()).await.unwrap());
+        assert_eq!(catalog.users().await.unwrap().len(), 2);
+        assert!(catalog.change_user(two.id, None, None).await.unwrap(), "the command may");
+    }
+
+    #[tokio::test]
+    async fn sessions_and_tokens_of_an_account_are_so_many_and_end_apart() {
+        let (_temp, catalog) = catalog();
+        let user = made(&catalog, "anna", "clerks").await;
+        for n in 0..40u8 {
+            catalog.open_session(user.id, [n; 32], "x", i64::MAX).await.unwrap();
+        }
+        let sessions = catalog.tickets(user.id).await.unwrap().len();
+        assert!((1..40).contains(&sessions), "{sessions}");
+        assert!(catalog.session([39; 32], 60_000).await.unwrap().is_some(), "the latest is there");
+        assert!(catalog.session([0; 32], 60_000).await.unwrap().is_none(), "the first has ended");
+        let mut token = None;
+        for n in 0..MOST_TOKENS {
+            let digest = [100 + u8::try_from(n).unwrap(); 32];
+            token = catalog.add_token(user.id, digest, "report").await.unwrap();
+            assert!(token.is_some());
+        }
+        assert_eq!(catalog.add_token(user.id, [99; 32], "report").await.unwrap(), None);
+        assert_eq!(catalog.close_sessions(user.id).await.unwrap(), sessions);
+        assert!(!catalog.remove_token(user.id + 1, token.unwrap()).await.unwrap(), "of another account");
+        assert!(catalog.remove_token(user.id, token.unwrap()).await.unwrap());
+        let left = catalog.tickets(user.id).await.unwrap();
+        assert_eq!(i64::try_from(left.len()).unwrap(), MOST_TOKENS - 1);
+        assert!(left.iter().all(|ticket| ticket.label.as_deref() == Some("report")));
+    }
+
+    #[tokio::test]
+    async fn who_is_vouched_for_takes_nobodys_account() {
+        let (_temp, catalog) = catalog();
+        let local = made(&catalog, "anna", "chief").await;
+        let who = |subject: &str, name: &str, role: &str| Vouched {
+            issuer: "https://id.example".into(),
+            subject: subject.into(),
+            name: name.into(),
+            roles: vec![role.into()],
+        };
+        assert_eq!(catalog.vouched(who("1", "anna", "clerks")).await.unwrap(), None, "the name of a local account");
+        let ben = catalog.vouched(who("1", "ben", "clerks")).await.unwrap().unwrap();
+        assert!(ben.password.is_empty() && ben.issuer.as_deref() == Some("https://id.example"));
+        let renamed = catalog.vouched(who("1", "benjamin", "chief")).await.unwrap().unwrap();
+        assert_eq!((renamed.id, renamed.name.as_str(), renamed.roles), (ben.id, "benjamin", vec!["chief".to_owned()]));
+        assert_eq!(catalog.vouched(who("2", "benjamin", "clerks")).await.unwrap(), None, "the name of another");
+        assert_eq!(catalog.user("anna").await.unwrap(), Some(local));
+    }
+}

@@ -1,0 +1,80 @@
+//! Operations on jobs, and on folders that are imported.
+
+use super::Kind::{Day, Text, Word};
+use super::{Field, Operation, get, may, must, post};
+use crate::config::Privilege::{Operate, View};
+use crate::web::{folders, jobs};
+
+const WISHES: &[&str] = &["pause", "resume", "cancel", "retry", "repeat", "exclude", "approve", "slow", "full"];
+
+/// Which part of a report.
+const REPORTED: &[Field] = &[
+    may("state", Text, "`fallout` (also where it is left out), `all`, or a state"),
+    may("reason", Text, "what fell out for this reason"),
+    may("year", Text, "studies of this year"),
+    may("modality", Text, "studies with this modality"),
+    may("text", Text, "what stands in names, ids or UIDs"),
+    may("after", Text, "`next` of the page before"),
+];
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        get("/api/v1/jobs", jobs::list_json)
+            .does("Jobs", "All jobs, as `pacsferry jobs --json`", Some(View))
+            .answers(200, "Jobs"),
+        post("/api/v1/jobs", jobs::create_json)
+            .does(
+                "Jobs",
+                "Starts a migration, or goes on with the unfinished one that was asked for the same",
+                Some(Operate),
+            )
+            .takes([
+                must("source", Text, "the name of a `[[source]]`"),
+                may("from", Day, "studies of this day and later"),
+                may("to", Day, "studies of this day and earlier"),
+            ])
+            .answers(201, "Job"),
+        get("/api/v1/jobs/{id}", jobs::show_json)
+            .does("Jobs", "A job, and what is being done", Some(View))
+            .answers(200, "Job"),
+        post("/api/v1/jobs/{id}", jobs::act::act_json)
+            .does("Jobs", "What an operator may want of a job, its studies, or its source", Some(Operate))
+            .takes([
+                must("action", Word(WISHES), "what is to be done"),
+                may("reason", Text, "`retry`: only what fell out for this reason"),
+                may("study", Text, "`retry`, `exclude`, `approve`: this study"),
+                may("why", Text, "`exclude`, `approve`: why"),
+                may("rate", Text, "`slow`: `5 MB/s`; half of the present pace where it is left out"),
+                may("for", Text, "`slow`: how long, `30m`; an hour where it is left out"),
+            ])
+            .answers(200, "Job"),
+        get("/api/v1/jobs/{id}/studies", jobs::report::studies_json)
+            .does("Jobs", "Studies of the report, fifty at a time", Some(View))
+            .asks(REPORTED)
+            .answers(200, "JobStudies"),
+        get("/api/v1/jobs/{id}/folders", jobs::report::folders_json)
+            .does("Jobs", "Folders of the report of an import, fifty at a time", Some(View))
+            .asks(REPORTED)
+            .answers(200, "JobFolders"),
+        get("/api/v1/jobs/{id}/reasons", jobs::report::reasons_json)
+            .does("Jobs", "How many studies fell out for which reason, and what to do", Some(View))
+            .answers(200, "Reasons"),
+        post("/api/v1/worker", jobs::act::close_json)
+            .does("Jobs", "Pauses whatever runs, and ends the worker", Some(Operate))
+            .answers(200, "Paused"),
+        get("/api/v1/folders", folders::list_json)
+            .does("Jobs", "The folders in a folder of the server, below the roots of `[web] browse`", Some(Operate))
+            .asks([may("path", Text, "the folder; without it the roots are listed")])
+            .answers(200, "Folders"),
+        post("/api/v1/imports", folders::create_json)
+            .does("Jobs", "Imports a folder of the server", Some(Operate))
+            .takes([
+                must("folder", Text, "below a root of `[web] browse`"),
+                must("how", Word(&["copy", "link", "link-only"]), "what becomes of the files"),
+                may("hash", Word(&["", "yes"]), "linked files are read to the end, and their checksums kept"),
+                may("from", Day, "studies of this day and later"),
+                may("to", Day, "studies of this day and earlier"),
+            ])
+            .answers(201, "Started"),
+    ]
+}
