@@ -41,6 +41,7 @@ mod tickets;
 mod totals;
 mod uid_locks;
 mod windows;
+mod worklist;
 
 use std::path::Path;
 
@@ -57,9 +58,9 @@ pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
 pub use corrections::{
-    Along, Busy, CorrectedInstance, Correction, CorrectionError, CorrectionFilter, CorrectionKind, CorrectionMode,
-    CorrectionState, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts, Role, SeriesFacts,
-    StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
+    Along, Busy, CorrectedInstance, Correction, CorrectionError, CorrectionFilter, CorrectionKind, CorrectionLike,
+    CorrectionMode, CorrectionState, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts, Role,
+    SeriesFacts, StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
 };
 pub use days::DayTotals;
 pub use departures::{Departure, Left, ShownAs};
@@ -80,8 +81,8 @@ pub use outbox::{Errand, ErrandState, OutboxCounts, OutboxEntry, OutboxFilter, P
 pub use pace::{Pace, Slowed, Span};
 pub use quarantine::Quarantined;
 pub use query::{
-    ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Page,
-    Query,
+    ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Order,
+    Page, Query,
 };
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use selection::{HeldInstance, HeldKind, Selected, Selection};
@@ -90,6 +91,7 @@ pub use tickets::{MOST_TOKENS, Ticket, Vouched};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use uid_locks::UidLocks;
 pub use windows::{Window, WindowState};
+pub use worklist::{Standing, StudyState};
 
 /// The catalog of one archive. A clone is another handle on the same connections.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ mod api;
 mod ask;
 mod assets;
 mod content;
+mod correction;
 mod corrections;
 mod download;
 mod folders;
@@ -150,6 +151,7 @@ impl Web {
             .route("/panes/objects", get(panes::objects))
             .route("/plan", get(content::plan).post(content::plan_posted))
             .route("/corrections", get(corrections::list).post(content::commit))
+            .route("/corrections/{id}", get(correction::show))
             .route("/corrections/{id}/undo", post(corrections::undo))
             .route("/quarantine", get(quarantine::list))
             .route("/quarantine/{number}", get(quarantine::show).post(quarantine::act))

@@ -30,7 +30,7 @@ pub(super) use amendments::Amendments;
 pub(super) use awaited::{Awaited, awaited};
 pub use facts::{Busy, ObjectFacts, PatientFacts, SeriesFacts, Stamp, StudyFacts};
 pub use journal::became;
-pub use list::{CorrectedInstance, Correction, CorrectionFilter};
+pub use list::{CorrectedInstance, Correction, CorrectionFilter, CorrectionLike};
 pub use locks::StudyLock;
 pub use replay::ToldCorrection;
 pub(super) use shown::{shown_as, shown_uid};

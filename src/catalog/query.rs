@@ -17,6 +17,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 
 use super::{Catalog, CatalogError};
+use crate::dataset::fold_person_name;
 use crate::db::DbError;
 use crate::dicom::{QueryLevel, Tag, tags};
 use crate::store::{Digest, Place};
@@ -25,13 +26,14 @@ use times::Moments;
 use walk::{Path, Walk};
 
 pub use attributes::{ATTRIBUTES, Attribute, Compared, KeyType};
+pub use entry::Order;
 pub use walk::Cursor;
 
 #[cfg(test)]
 pub(super) use entry::By;
 use entry::after;
 #[cfg(test)]
-pub(super) use walk::within;
+pub(super) use walk::{BROUGHT, within};
 
 /// The longest value of a key that is compared with, in bytes: lists of UIDs are long.
 const LONGEST_VALUE: usize = 1 << 20;
@@ -49,6 +51,8 @@ pub struct Query {
     returned: Vec<(&'static Attribute, usize)>,
     wanted: Vec<Wanted>,
     files: bool,
+    order: Option<Order>,
+    source: Option<String>,
 }
 
 /// What was agreed on beyond the ordinary (PS3.4 §C.5.1.1).
@@ -165,7 +169,8 @@ impl Query {
         options: Options,
         keys: impl IntoIterator<Item = (&'static Attribute, &'v str)>,
     ) -> Result<Query, InvalidQuery> {
-        let mut query = Query { level, returned: Vec::new(), wanted: Vec::new(), files: options.files };
+        let mut query =
+            Query { level, returned: Vec::new(), wanted: Vec::new(), files: options.files, order: None, source: None };
         for (attribute, value) in keys {
             if query.returned.iter().any(|(known, _)| known.tag == attribute.tag) {
                 continue;
@@ -188,6 +193,26 @@ impl Query {
             query.combine(tags::SERIES_DATE, tags::SERIES_TIME);
         }
         Ok(query)
+    }
+
+    /// Answers in this order, where the level has it; unless UIDs are asked for, which are few.
+    pub fn ordered(self, order: Order) -> Query {
+        Query { order: Some(order), ..self }
+    }
+
+    /// Only studies of which this source has brought something; the one without a name is nobody that is configured.
+    pub fn brought_by(self, source: &str) -> Query {
+        Query { source: Some(source.to_owned()), ..self }
+    }
+
+    /// Whether values, by their keywords, are what the query asks for, wherever they come from.
+    pub fn admits(&self, value: impl Fn(&str) -> String) -> bool {
+        self.wanted.iter().all(|wanted| {
+            let What::Value(matcher) = &wanted.what else { return true };
+            let known = ATTRIBUTES.iter().find(|known| known.tag == wanted.tag && known.level == wanted.level);
+            let value = value(known.map_or("", |known| known.keyword));
+            matcher.matches(&if matches!(matcher, Matcher::Names(_)) { fold_person_name(&value) } else { value })
+        })
     }
 
     /// The attributes that matches tell.

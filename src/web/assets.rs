@@ -9,6 +9,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("console.css", "text/css; charset=utf-8", include_str!("assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("assets/console.js")),
     ("worklist.css", "text/css; charset=utf-8", include_str!("assets/worklist.css")),
+    ("worklist.js", "text/javascript; charset=utf-8", include_str!("assets/worklist.js")),
     ("menu.js", "text/javascript; charset=utf-8", include_str!("assets/menu.js")),
     ("split.js", "text/javascript; charset=utf-8", include_str!("assets/split.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),

@@ -14,7 +14,8 @@ use super::answer::{Frame, Refused, document, page};
 use super::content::engine;
 use super::guard::{Posted, Signed};
 use super::study::{self, Named};
-use crate::catalog::{Correction, CorrectionFilter, CorrectionState};
+use super::texts::shown;
+use crate::catalog::{Correction, CorrectionFilter, CorrectionKind, CorrectionLike, CorrectionState};
 use crate::config::Privilege;
 use crate::content::Why;
 use crate::dicom::StudyInstanceUid;
@@ -33,8 +34,8 @@ struct Row {
     at: String,
     operator: String,
     reason: String,
-    source: String,
-    destination: String,
+    source: (String, String),
+    destination: (String, String),
     moved: u64,
     undone: String,
     may_undo: bool,
@@ -47,14 +48,19 @@ struct CorrectionsPage {
     rows: Vec<Row>,
     done: Option<i64>,
     undone: Option<i64>,
-    next: Option<i64>,
-    study: String,
+    next: Option<String>,
+    which: Which,
+    kinds: [&'static str; 6],
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, Clone)]
 #[serde(default)]
 pub(super) struct Which {
     study: String,
+    kind: String,
+    state: String,
+    operator: String,
+    reason: String,
     before: Option<i64>,
     done: Option<i64>,
     undone: Option<i64>,
@@ -87,6 +93,73 @@ enum StudyAction {
     Rescan,
 }
 
+const KINDS: [CorrectionKind; 6] = [
+    CorrectionKind::Reallocate,
+    CorrectionKind::Merge,
+    CorrectionKind::Split,
+    CorrectionKind::Clear,
+    CorrectionKind::File,
+    CorrectionKind::Discard,
+];
+
+impl Which {
+    fn filter(&self) -> Result<CorrectionFilter, Refused> {
+        let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let bad = |what: &str| Refused::new(StatusCode::BAD_REQUEST, what, "");
+        let kind =
+            said(&self.kind).map(|word| CorrectionKind::parse(&word).ok_or_else(|| bad("there is no such kind")));
+        let state = said(&self.state).map(|word| {
+            let known = CorrectionState::parse(&word).filter(|state| *state != CorrectionState::Staged);
+            known.ok_or_else(|| bad("the state is `active` or `undone`"))
+        });
+        Ok(CorrectionFilter::Like(CorrectionLike {
+            study: said(&self.study).map(|study| StudyInstanceUid::new(&study)),
+            kind: kind.transpose()?,
+            state: state.transpose()?,
+            operator: said(&self.operator),
+            reason: said(&self.reason),
+        }))
+    }
+
+    fn is_filtered(&self) -> bool {
+        [&self.study, &self.kind, &self.state, &self.operator, &self.reason].iter().any(|text| !text.is_empty())
+    }
+
+    /// The address of the page behind an operation.
+    fn older(&self, before: i64) -> String {
+        let texts = [
+            ("study", self.study.as_str()),
+            ("kind", &self.kind),
+            ("state", &self.state),
+            ("operator", &self.operator),
+            ("reason", &self.reason),
+        ];
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(texts.iter().filter(|(_, text)| !text.is_empty()));
+        format!("/corrections?{}", query.append_pair("before", &before.to_string()).finish())
+    }
+}
+
+/// A study with where it is shown; one without a UID is nowhere.
+pub(super) fn linked(uid: &StudyInstanceUid) -> (String, String) {
+    match uid.as_str() {
+        "" => ("no study".to_owned(), "/quarantine".to_owned()),
+        uid => (shown("", uid), study::address(uid)),
+    }
+}
+
+/// An operation for programs.
+pub(super) fn told(correction: &Correction) -> Value {
+    json!({
+        "operation": correction.id, "kind": correction.kind.word(), "mode": correction.mode.word(),
+        "state": correction.state.word(), "at": timestamp(correction.at), "operator": correction.operator,
+        "reason": correction.reason, "reason_text": correction.reason_text,
+        "source": correction.source.as_str(), "destination": correction.destination.as_str(),
+        "moved": correction.moved, "hidden": correction.hidden, "written": correction.written,
+        "undone": correction.undone_at.and_then(timestamp), "undone_by": correction.undone_by,
+    })
+}
+
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     signed: Signed,
@@ -103,8 +176,8 @@ pub(super) async fn list(
         at: local_time(correction.at),
         operator: correction.operator.clone(),
         reason: [correction.reason.as_str(), correction.reason_text.as_str()].join(" ").trim().to_owned(),
-        source: correction.source.to_string(),
-        destination: correction.destination.to_string(),
+        source: linked(&correction.source),
+        destination: linked(&correction.destination),
         moved: correction.moved,
         undone: correction
             .undone_at
@@ -115,8 +188,9 @@ pub(super) async fn list(
         rows: found.iter().map(row).collect(),
         done: which.done,
         undone: which.undone,
-        next,
-        study: which.study,
+        next: next.map(|next| which.older(next)),
+        kinds: KINDS.map(CorrectionKind::word),
+        which,
         frame: Frame::of(&signed, "corrections"),
     }))
 }
@@ -128,23 +202,11 @@ pub(super) async fn list_json(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (found, next) = read(&web, &which).await?;
-    let told = |correction: &Correction| {
-        json!({
-            "operation": correction.id, "kind": correction.kind.word(), "mode": correction.mode.word(),
-            "state": correction.state.word(), "at": timestamp(correction.at), "operator": correction.operator,
-            "reason": correction.reason, "reason_text": correction.reason_text,
-            "source": correction.source.as_str(), "destination": correction.destination.as_str(),
-            "moved": correction.moved, "undone": correction.undone_at.and_then(timestamp), "undone_by": correction.undone_by,
-        })
-    };
     Ok(document(json!({ "corrections": found.iter().map(told).collect::<Value>(), "before": next })))
 }
 
 async fn read(web: &Web, which: &Which) -> Result<(Vec<Correction>, Option<i64>), Refused> {
-    let filter = match which.study.as_str() {
-        "" => CorrectionFilter::All,
-        study => CorrectionFilter::Study(StudyInstanceUid::new(study)),
-    };
+    let filter = which.filter()?;
     let mut found = web.catalog.corrections(&filter, which.before, PAGE + 1).await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);

@@ -99,7 +99,7 @@ pub(super) async fn studies(
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let (found, next, trouble) = match studies::look(&web, &filter).await {
-        Ok((found, next, _)) => (found, next, String::new()),
+        Ok(found) => (found.rows, found.next, String::new()),
         Err(CatalogError::Query(error)) => (Vec::new(), None, error.to_string()),
         Err(error) => return Err(error.into()),
     };

@@ -1,27 +1,29 @@
-//! The studies that are held: query by example, a page at a time.
+//! The worklist: query by example, in three scopes, in the order of any index, a page at a time. An address says all of it,
+//! so that a page can be shared.
+
+mod list;
+mod standing;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use askama::Template;
-use axum::extract::{Query as Parameters, State};
-use axum::http::StatusCode;
-use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Web;
-use super::answer::{Frame, Refused, document, page};
-use super::guard::Signed;
-use super::study;
-use super::texts::{days, shown};
-use crate::catalog::{Attribute, CatalogError, Cursor, Options, Query};
-use crate::config::Privilege;
+use super::answer::Refused;
+use super::texts::days;
+use crate::catalog::{Attribute, CatalogError, Cursor, Options, Order, Query};
 use crate::dicom::QueryLevel;
+use axum::http::StatusCode;
+
+pub(super) use list::{list, list_json};
+pub(super) use standing::State;
 
 /// Rows of a page.
 const PAGE: usize = 50;
-/// A filter that finds little reads on for so many pages of the catalog before it lets the person decide.
-const PATIENCE: usize = 50;
+/// A filter that finds little reads on for so long before it lets the person decide.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What can be asked for, in the order of the columns: keyword, heading.
 pub(super) const COLUMNS: &[(&str, &str)] = &[
@@ -36,6 +38,32 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
 ];
 /// What else a row tells.
 pub(super) const MORE: &[&str] = &["StudyInstanceUID", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"];
+/// What is asked for of patients, and told.
+const OF_PATIENT: &[(&str, &str)] = &[
+    ("PatientName", "Patient name"),
+    ("PatientID", "Patient ID"),
+    ("PatientBirthDate", "Birth date"),
+    ("PatientSex", "Sex"),
+    ("NumberOfPatientRelatedStudies", "Studies"),
+    ("NumberOfPatientRelatedSeries", "Series"),
+    ("NumberOfPatientRelatedInstances", "Objects"),
+];
+/// The source of what nobody brought that is configured.
+const NOBODY: &str = "-";
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scope {
+    /// Studies that queries show.
+    #[default]
+    Studies,
+    /// Patients.
+    Patients,
+    /// Studies, those included that queries do not show.
+    Admin,
+}
+
 /// What a person, or a program, looks for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -58,35 +86,27 @@ pub(super) struct Filter {
     referring: String,
     #[serde(rename = "StudyInstanceUID")]
     study: String,
+    /// What is listed.
+    scope: Scope,
+    /// `newest`, `oldest`, `name`, `id` or `accession`; empty leaves it to the filter.
+    sort: String,
+    /// A word of [`State`].
+    status: String,
+    /// Who brought it; [`NOBODY`] for what was sent here or imported.
+    source: String,
     /// Where a page before this one ended.
     after: String,
 }
 
-/// A column head: what it is called, and what is asked for in it.
-struct Head {
-    keyword: &'static str,
-    title: &'static str,
-    value: String,
-}
-
-/// A study.
-struct Row {
-    address: String,
-    cells: Vec<String>,
-    series: String,
-    instances: String,
-}
-
-#[derive(Template)]
-#[template(path = "studies.html", config = "src/web/templates/askama.toml")]
-struct StudiesPage {
-    frame: Frame,
-    heads: Vec<Head>,
-    rows: Vec<Row>,
-    next: Option<String>,
-    filtered: bool,
+/// Some studies, or patients.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The values of each, in the order of [`keywords`].
+    pub(super) rows: Vec<Vec<String>>,
+    /// Where the next page begins.
+    pub(super) next: Option<String>,
+    /// It looked long and in vain.
     later: bool,
-    trouble: Option<String>,
 }
 
 impl Filter {
@@ -122,15 +142,78 @@ impl Filter {
         keys.collect()
     }
 
+    fn is_filtered(&self) -> bool {
+        self.values().iter().chain(&[self.status.as_str(), &self.source, &self.study]).any(|value| !value.is_empty())
+    }
+
+    /// The order that was asked for, if there is such a one.
+    fn order(&self) -> Result<Option<Order>, Refused> {
+        Ok(Some(match self.sort.as_str() {
+            "" => return Ok(None),
+            "newest" => Order::Newest,
+            "oldest" => Order::Oldest,
+            "name" => Order::PatientName,
+            "id" => Order::PatientId,
+            "accession" => Order::Accession,
+            _ => return Err(wrong("the order is `newest`, `oldest`, `name`, `id` or `accession`")),
+        }))
+    }
+
+    /// What studies are to be, if anything was asked.
+    fn state(&self) -> Result<Option<State>, Refused> {
+        match self.status.as_str() {
+            "" => Ok(None),
+            word => State::parse(word).map(Some).ok_or_else(|| {
+                wrong("the status is `locked`, `quarantined`, `rejected`, `corrected` or `rescan-failed`")
+            }),
+        }
+    }
+
     /// The address of a page that goes on from a place.
     fn address(&self, after: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for ((keyword, _), value) in COLUMNS.iter().zip(self.values()).filter(|(_, value)| !value.is_empty()) {
             query.append_pair(keyword, value);
         }
-        query.append_pair("after", after);
+        let scope = match self.scope {
+            Scope::Studies => "",
+            Scope::Patients => "patients",
+            Scope::Admin => "admin",
+        };
+        let more = [
+            ("StudyInstanceUID", self.study.as_str()),
+            ("scope", scope),
+            ("sort", &self.sort),
+            ("status", &self.status),
+            ("source", &self.source),
+            ("after", after),
+        ];
+        query.extend_pairs(more.iter().filter(|(_, value)| !value.is_empty()));
         format!("/studies?{}", query.finish())
     }
+
+    /// The query, of studies that have one of these UIDs where some are given.
+    fn query(&self, uids: Option<&str>) -> Result<Query, CatalogError> {
+        let keys = self.keys();
+        let asked = keys.iter().map(|(keyword, value)| (*keyword, value.as_str()));
+        let more = MORE.iter().map(|keyword| match *keyword {
+            "StudyInstanceUID" => (*keyword, uids.unwrap_or(self.study.trim())),
+            keyword => (keyword, ""),
+        });
+        let mut query = asking(QueryLevel::Study, asked.chain(more))?;
+        if let Ok(Some(order)) = self.order() {
+            query = query.ordered(order);
+        }
+        Ok(match self.source.as_str() {
+            "" => query,
+            NOBODY => query.brought_by(""),
+            source => query.brought_by(source),
+        })
+    }
+}
+
+fn wrong(what: &str) -> Refused {
+    Refused::new(StatusCode::BAD_REQUEST, what, "")
 }
 
 /// The keywords of the values of a row.
@@ -143,76 +226,60 @@ pub(super) fn query<'v>(
     level: QueryLevel,
     keys: impl IntoIterator<Item = (&'static str, &'v str)>,
 ) -> Result<Arc<Query>, CatalogError> {
-    let known = |keyword: &str| Attribute::of(level).find(|attribute| attribute.keyword == keyword);
-    let keys = keys.into_iter().filter_map(|(keyword, value)| Some((known(keyword)?, value)));
-    Ok(Arc::new(Query::new(level, Options::default(), keys)?))
+    Ok(Arc::new(asking(level, keys)?))
 }
 
-/// A page of studies, each with its values, and where the next one begins. `true` where it looked long and in vain.
-pub(super) async fn look(web: &Web, filter: &Filter) -> Result<(Vec<Vec<String>>, Option<String>, bool), CatalogError> {
+fn asking<'v>(
+    level: QueryLevel,
+    keys: impl IntoIterator<Item = (&'static str, &'v str)>,
+) -> Result<Query, CatalogError> {
+    let known = |keyword: &str| Attribute::of(level).find(|attribute| attribute.keyword == keyword);
+    let keys = keys.into_iter().filter_map(|(keyword, value)| Some((known(keyword)?, value)));
+    Ok(Query::new(level, Options::default(), keys)?)
+}
+
+/// A page of studies.
+pub(super) async fn look(web: &Web, filter: &Filter) -> Result<Found, CatalogError> {
+    match filter.state() {
+        Ok(Some(state)) => standing::look(web, filter, state).await,
+        _ => {
+            let mut found = walk(web, Arc::new(filter.query(None)?), &filter.after).await?;
+            if filter.scope == Scope::Admin && filter.after.is_empty() {
+                let unshown = standing::unshown(web, filter).await?;
+                found.rows.splice(0..0, unshown);
+            }
+            Ok(found)
+        }
+    }
+}
+
+/// A page of patients.
+async fn look_for_patients(web: &Web, filter: &Filter) -> Result<Found, CatalogError> {
     let keys = filter.keys();
-    let asked = keys.iter().map(|(keyword, value)| (*keyword, value.as_str()));
-    let study = |keyword: &str| if keyword == "StudyInstanceUID" { filter.study.trim() } else { "" };
-    let query = query(QueryLevel::Study, asked.chain(MORE.iter().map(|keyword| (*keyword, study(keyword)))))?;
-    let mut from = Cursor::parse(&filter.after);
+    let value =
+        |keyword: &str| keys.iter().find(|(known, _)| *known == keyword).map_or("", |(_, value)| value.as_str());
+    let mut query = asking(QueryLevel::Patient, OF_PATIENT.iter().map(|(keyword, _)| (*keyword, value(keyword))))?;
+    if let Ok(Some(order)) = filter.order() {
+        query = query.ordered(order);
+    }
+    walk(web, Arc::new(query), &filter.after).await
+}
+
+/// A page of answers, as far as they come in time.
+async fn walk(web: &Web, query: Arc<Query>, after: &str) -> Result<Found, CatalogError> {
+    let begun = Instant::now();
+    let mut from = Cursor::parse(after);
     let mut rows = Vec::new();
-    for _ in 0..PATIENCE {
+    loop {
         let page = web.catalog.search(&query, from, PAGE - rows.len()).await?;
         rows.extend(page.rows.into_iter().map(|found| found.values));
         from = page.next;
-        if from.is_none() || rows.len() >= PAGE {
-            return Ok((rows, from.map(|from| from.to_text()), false));
+        let later = begun.elapsed() > PATIENCE;
+        if from.is_none() || rows.len() >= PAGE || later {
+            let later = later && from.is_some() && rows.len() < PAGE;
+            return Ok(Found { rows, next: from.map(|from| from.to_text()), later });
         }
     }
-    Ok((rows, from.map(|from| from.to_text()), true))
-}
-
-pub(super) async fn list(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Parameters(filter): Parameters<Filter>,
-) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let (found, next, later, trouble) = match look(&web, &filter).await {
-        Ok((found, next, later)) => (found, next, later, None),
-        Err(CatalogError::Query(error)) => (Vec::new(), None, false, Some(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    let rows = found.into_iter().map(|values| {
-        let mut cells: Vec<String> =
-            COLUMNS.iter().zip(&values).map(|(column, value)| shown(column.0, value)).collect();
-        let mut more = values.into_iter().skip(COLUMNS.len());
-        let mut more = || more.next().unwrap_or_default();
-        let (uid, series, instances) = (more(), more(), more());
-        if let Some(first) = cells.first_mut().filter(|name| name.is_empty()) {
-            *first = "(no name)".to_owned();
-        }
-        Row { address: study::address(&uid), cells, series, instances }
-    });
-    let heads = COLUMNS.iter().zip(filter.values());
-    Ok(page(&StudiesPage {
-        rows: rows.collect(),
-        heads: heads.map(|((keyword, title), value)| Head { keyword, title, value: value.to_owned() }).collect(),
-        next: next.map(|next| filter.address(&next)),
-        filtered: filter.values().iter().any(|value| !value.is_empty()),
-        later,
-        trouble,
-        frame: Frame::of(&signed, "studies"),
-    }))
-}
-
-pub(super) async fn list_json(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Parameters(filter): Parameters<Filter>,
-) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    if !filter.after.is_empty() && Cursor::parse(&filter.after).is_none() {
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "`after` is not what an answer gave", "begin without it"));
-    }
-    let (found, next, _) = look(&web, &filter).await.map_err(bad)?;
-    let studies: Vec<Value> = found.into_iter().map(|values| object(keywords(), values)).collect();
-    Ok(document(json!({ "studies": studies, "after": next })))
 }
 
 pub(super) fn object(keywords: impl Iterator<Item = &'static str>, values: Vec<String>) -> Value {
@@ -223,7 +290,7 @@ pub(super) fn object(keywords: impl Iterator<Item = &'static str>, values: Vec<S
 
 pub(super) fn bad(error: CatalogError) -> Refused {
     match error {
-        CatalogError::Query(error) => Refused::new(StatusCode::BAD_REQUEST, error.to_string(), ""),
+        CatalogError::Query(error) => wrong(&error.to_string()),
         other => other.into(),
     }
 }
@@ -234,9 +301,18 @@ mod tests {
 
     #[test]
     fn an_address_brings_the_same_filter_back() {
-        let filter = Filter { patient_name: "Doe & Söhne".into(), ..Filter::default() };
+        let filter = Filter {
+            patient_name: "Doe & Söhne".into(),
+            scope: Scope::Admin,
+            sort: "name".into(),
+            status: "locked".into(),
+            ..Filter::default()
+        };
         let address = filter.address("x+y");
         let back: Filter = serde_urlencoded::from_str(address.split_once('?').unwrap().1).unwrap();
         assert_eq!((back.patient_name.as_str(), back.after.as_str()), ("Doe & Söhne", "x+y"));
+        assert_eq!((back.scope, back.sort.as_str(), back.status.as_str()), (Scope::Admin, "name", "locked"));
+        let wrong = Filter { sort: "size".into(), status: "happy".into(), ..Filter::default() };
+        assert!(wrong.order().is_err() && wrong.state().is_err());
     }
 }

@@ -125,7 +125,7 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 }
 
 /// A UID as a query takes it: as it stands, and nothing but that one.
-fn literal(uid: &str) -> bool {
+pub(super) fn literal(uid: &str) -> bool {
     !uid.contains('\\') && !uid.chars().all(|c| c == '*' || c == ' ')
 }
 
@@ -161,12 +161,12 @@ pub(super) async fn read(web: &Web, uid: &str) -> Result<(Vec<String>, Vec<Vec<S
             break;
         }
     }
-    series.sort_by_key(number);
+    series.sort_by_key(|values| number(values));
     Ok((study, series, from.is_some()))
 }
 
 /// The number of a series or an object, by which people order them.
-fn number(values: &Vec<String>) -> Option<i64> {
+fn number(values: &[String]) -> Option<i64> {
     values.get(1).and_then(|number| number.trim().parse().ok())
 }
 
@@ -215,7 +215,7 @@ async fn read_objects(web: &Web, within: &Within) -> Result<(Vec<Vec<String>>, O
     if rows.is_empty() && within.after.is_empty() {
         return Err(none());
     }
-    rows.sort_by_key(number);
+    rows.sort_by_key(|values| number(values));
     Ok((rows, from.map(|from| from.to_text())))
 }
 

@@ -54,7 +54,7 @@ fn a_study_is_merged_and_objects_are_split_off_by_programs_as_seen_from_outside(
     let studies = browser.get("/api/v1/studies").json();
     let new = studies["studies"].as_array().unwrap().iter().map(|study| study["StudyInstanceUID"].as_str().unwrap());
     let new = new.into_iter().find(|uid| *uid != from && *uid != to).unwrap().to_owned();
-    assert_eq!(ward.moved(&new).into_keys().collect::<Vec<_>>(), [object.clone()]);
+    assert_eq!(ward.moved(&new).into_keys().collect::<Vec<_>>(), [object]);
     let series = series_uid(1, 1);
     let objects = browser.get(&format!("/api/v1/objects?study={from}&series={series}")).json();
     let left = objects["objects"].as_array().unwrap().iter().map(|one| one["SOPInstanceUID"].as_str().unwrap());

@@ -20,6 +20,7 @@ mod console_content_whole;
 mod console_jobs;
 mod console_quarantine;
 mod console_users;
+mod console_worklist;
 mod demo;
 mod documents;
 mod enumerate;

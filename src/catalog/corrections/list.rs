@@ -55,6 +55,23 @@ pub enum CorrectionFilter {
     Number(i64),
     /// Those that a study was source or destination of.
     Study(StudyInstanceUid),
+    /// Those of which all of this holds, as far as it is said; none that is staged.
+    Like(CorrectionLike),
+}
+
+/// What operations are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CorrectionLike {
+    /// The study that was their source or destination.
+    pub study: Option<StudyInstanceUid>,
+    /// What they are.
+    pub kind: Option<CorrectionKind>,
+    /// Where they stand.
+    pub state: Option<CorrectionState>,
+    /// Who did them.
+    pub operator: Option<String>,
+    /// The code of their reason.
+    pub reason: Option<String>,
 }
 
 /// An object of an operation.
@@ -84,19 +101,27 @@ impl Catalog {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<Correction>, CatalogError> {
-        let (which, number, study) = match filter {
-            CorrectionFilter::All => ("co.state <> 0", 0, String::new()),
-            CorrectionFilter::Number(number) => ("co.id = ?3", *number, String::new()),
-            CorrectionFilter::Study(study) => (OF_STUDY, 0, study.as_str().to_owned()),
+        let none = CorrectionLike::default();
+        let (which, number, like) = match filter {
+            CorrectionFilter::All => ("co.state <> 0", 0, none),
+            CorrectionFilter::Number(number) => ("co.id = ?3", *number, none),
+            CorrectionFilter::Study(study) => (OF_STUDY, 0, CorrectionLike { study: Some(study.clone()), ..none }),
+            CorrectionFilter::Like(like) if like.study.is_some() => (OF_STUDY, 0, like.clone()),
+            CorrectionFilter::Like(like) => ("co.state <> 0", 0, like.clone()),
         };
         let sql = format!(
-            "{COLUMNS} WHERE co.id < ?1 AND {which} AND ?3 IS NOT NULL AND ?4 IS NOT NULL ORDER BY co.id DESC LIMIT ?2"
+            "{COLUMNS} WHERE co.id < ?1 AND {which} AND ?3 IS NOT NULL AND ?4 IS NOT NULL
+                AND (?5 IS NULL OR co.kind = ?5) AND (?6 IS NULL OR co.state = ?6)
+                AND (?7 IS NULL OR co.operator = ?7) AND (?8 IS NULL OR co.reason = ?8)
+             ORDER BY co.id DESC LIMIT ?2"
         );
         self.read(move |c| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let CorrectionLike { study, kind, state, operator, reason } = like;
+            let study = study.as_ref().map_or("", |study| study.as_str());
+            let asked = params![before.unwrap_or(i64::MAX), limit, number, study, kind, state, operator, reason];
             let mut statement = c.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![before.unwrap_or(i64::MAX), limit, number, study], correction)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            Ok(statement.query_map(asked, correction)?.collect::<Result<_, _>>()?)
         })
         .await
     }

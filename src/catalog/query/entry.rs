@@ -40,6 +40,8 @@ pub(in crate::catalog) enum By {
     Name,
     /// Studies, the latest first.
     Moment,
+    /// Studies, the oldest first.
+    Oldest,
     /// Patients in the order in which they came.
     Patients,
 }
@@ -49,7 +51,7 @@ impl By {
     pub(super) fn level(self) -> QueryLevel {
         match self {
             By::Uids(level) => level,
-            By::Accession | By::Moment => QueryLevel::Study,
+            By::Accession | By::Moment | By::Oldest => QueryLevel::Study,
             By::PatientId | By::Name | By::Patients => QueryLevel::Patient,
         }
     }
@@ -60,7 +62,7 @@ impl By {
             By::Uids(_) => 0,
             By::Patients => 1,
             By::Accession | By::Name => 2,
-            By::PatientId | By::Moment => 3,
+            By::PatientId | By::Moment | By::Oldest => 3,
         }
     }
 
@@ -87,6 +89,12 @@ impl By {
                  FROM studies st CROSS JOIN patients p ON p.id = st.patient
                  WHERE (st.study_date, st.study_time, st.id) <= (?1, ?2, ?3 COLLATE BINARY) AND {shown}
                  ORDER BY st.study_date DESC, st.study_time DESC, st.id DESC"
+            ),
+            By::Oldest => format!(
+                "SELECT {patient}, {study}, st.study_date, st.study_time, st.id
+                 FROM studies st CROSS JOIN patients p ON p.id = st.patient
+                 WHERE (st.study_date, st.study_time, st.id) >= (?1, ?2, ?3 COLLATE BINARY) AND {shown}
+                 ORDER BY st.study_date, st.study_time, st.id"
             ),
             By::Accession => format!(
                 "SELECT {patient}, {study}, st.accession_number, st.id
@@ -133,6 +141,33 @@ impl By {
     }
 }
 
+/// The order in which answers come; each is that of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The latest study first.
+    Newest,
+    /// The oldest study first.
+    Oldest,
+    /// By the names of patients, folded; those without one are left out.
+    PatientName,
+    /// By Patient ID.
+    PatientId,
+    /// By accession number; studies without one are left out.
+    Accession,
+}
+
+impl Order {
+    fn by(self) -> By {
+        match self {
+            Order::Newest => By::Moment,
+            Order::Oldest => By::Oldest,
+            Order::PatientName => By::Name,
+            Order::PatientId => By::PatientId,
+            Order::Accession => By::Accession,
+        }
+    }
+}
+
 /// The range of all texts that begin with this one; `None` of all texts.
 pub(super) fn after(prefix: &str) -> Option<(String, String)> {
     (!prefix.is_empty()).then(|| (prefix.to_owned(), format!("{prefix}{LAST}")))
@@ -151,6 +186,10 @@ impl Entry {
                 return Ok(Entry { by: By::Uids(level), start, end: None, uids: uids.clone() });
             }
         }
+        if let Some(by) = query.order.map(Order::by).filter(|by| by.level() <= query.level) {
+            let all = || (String::new(), LAST.to_string());
+            return Ok(Entry::within(by, range(by, query).unwrap_or_else(all)));
+        }
         let ranges = [By::Accession, By::PatientId, By::Name, By::Moment].map(|by| (by, range(by, query)));
         let mut best: Option<(i64, By, (String, String))> = None;
         for (by, range) in ranges {
@@ -160,22 +199,26 @@ impl Entry {
                 best = Some((rows, by, (from, to)));
             }
         }
+        if let Some((_, by, range)) = best {
+            return Ok(Entry::within(by, range));
+        }
+        if query.level == QueryLevel::Patient {
+            return Ok(Entry { by: By::Patients, start: vec![Value::Integer(0)], end: None, uids: Vec::new() });
+        }
+        let last = Value::Text(LAST.to_string());
+        let start = vec![last.clone(), last, Value::Integer(i64::MAX)];
+        Ok(Entry { by: By::Moment, start, end: None, uids: Vec::new() })
+    }
+
+    /// A stretch of an index, both ends included.
+    fn within(by: By, (from, to): (String, String)) -> Entry {
         let text = |text: &str| Value::Text(text.to_owned());
-        let (by, start, end) = match best {
-            Some((_, by @ By::Moment, (from, to))) => {
-                (by, vec![Value::Text(to), text(&LAST.to_string()), Value::Integer(i64::MAX)], Some(from))
-            }
-            Some((_, by @ By::PatientId, (from, to))) => {
-                (by, vec![Value::Text(from), text(""), Value::Integer(0)], Some(to))
-            }
-            Some((_, by, (from, to))) => (by, vec![Value::Text(from), Value::Integer(0)], Some(to)),
-            None if query.level == QueryLevel::Patient => (By::Patients, vec![Value::Integer(0)], None),
-            None => {
-                let last = text(&LAST.to_string());
-                (By::Moment, vec![last.clone(), last, Value::Integer(i64::MAX)], None)
-            }
+        let (start, end) = match by {
+            By::Moment => (vec![Value::Text(to), text(&LAST.to_string()), Value::Integer(i64::MAX)], from),
+            By::PatientId | By::Oldest => (vec![Value::Text(from), text(""), Value::Integer(0)], to),
+            _ => (vec![Value::Text(from), Value::Integer(0)], to),
         };
-        Ok(Entry { by, start, end, uids: Vec::new() })
+        Entry { by, start, end: Some(end), uids: Vec::new() }
     }
 
     /// Whether a key lies behind the end.
@@ -219,7 +262,7 @@ fn range(by: By, query: &Query) -> Option<(String, String)> {
             },
             _ => None,
         },
-        By::Moment => match query.matcher(tags::STUDY_DATE)? {
+        By::Moment | By::Oldest => match query.matcher(tags::STUDY_DATE)? {
             Matcher::Days(days) => match days.as_slice() {
                 [Days { from, to }] => {
                     // Days are digits: `0` is before, `9…` not behind the last one.

@@ -315,9 +315,18 @@ impl<'q> Walk<'q> {
                 return Ok(false);
             }
         }
-        Ok(true)
+        match &self.query.source {
+            Some(source) if level == QueryLevel::Study => {
+                Ok(self.c.prepare_cached(BROUGHT)?.exists(rusqlite::params![path.id(level)?, source])?)
+            }
+            _ => Ok(true),
+        }
     }
 }
+
+/// Whether a source has brought something of a study.
+pub(in crate::catalog) const BROUGHT: &str =
+    "SELECT 1 FROM receipts WHERE study = ?1 AND source = (SELECT id FROM sources WHERE name = ?2)";
 
 impl<'r> Path<'r> {
     fn with<'s>(self, level: QueryLevel, row: &'s Row<'s>) -> Path<'s>

@@ -120,6 +120,7 @@ fn queries_are_read_in_the_order_of_an_index_and_without_sorting() {
         (By::PatientId.sql(), "SEARCH p USING INDEX patients_id ((patient_id,name,rowid)>(?,?,?))"),
         (By::Name.sql(), "SEARCH n USING PRIMARY KEY ((folded,patient)>(?,?))"),
         (By::Moment.sql(), "SEARCH st USING INDEX studies_moment ((study_date,study_time,rowid)<(?,?,?))"),
+        (By::Oldest.sql(), "SEARCH st USING INDEX studies_moment ((study_date,study_time,rowid)>(?,?,?))"),
         (By::Accession.sql(), "SEARCH st USING INDEX studies_accession ((accession_number,rowid)>(?,?))"),
         (By::Uids(level).sql(), "SEARCH st USING INDEX sqlite_autoindex_studies_1 (uid=?)"),
         (By::Uids(QueryLevel::Series).sql(), "SEARCH se USING INDEX sqlite_autoindex_series_1 (uid=?)"),
@@ -151,5 +152,16 @@ fn queries_are_read_in_the_order_of_an_index_and_without_sorting() {
                 .any(|step| step.starts_with("SCAN") && !step.contains("SUBQUERY") && !step.contains("subquery")),
             "{by:?} {steps:#?}"
         );
+    }
+}
+
+#[test]
+fn what_stands_beside_a_study_is_found_by_keys() {
+    let (_folder, catalog) = catalog();
+    for sql in [query::BROUGHT, worklist::STATES] {
+        let mut steps = catalog.db.read_blocking(|c| Ok(plan(c, sql))).unwrap();
+        // The studies of the page are given.
+        steps.retain(|step| !step.contains("VIRTUAL TABLE") && !step.starts_with("SCAN (subquery"));
+        assert!(steps.len() > 1 && steps.iter().all(|step| is_flat(step)), "{steps:#?}");
     }
 }

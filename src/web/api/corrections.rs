@@ -3,7 +3,7 @@
 use super::Kind::{Flag, Number, Text, Texts, Word};
 use super::{Field, Operation, get, may, must, post};
 use crate::config::Privilege::{Content, Discard, Undo, View};
-use crate::web::{content, corrections, quarantine};
+use crate::web::{content, correction, corrections, quarantine};
 
 const MOVE: &[Field] = &[
     may("series", Texts, "the series that are moved, by UID; or"),
@@ -31,9 +31,16 @@ pub(super) fn operations() -> Vec<Operation> {
             .does("Corrections", "What was corrected, the latest first, fifty at a time", Some(View))
             .asks([
                 may("study", Text, "only what touched this study"),
+                may("kind", Word(&["reallocate", "merge", "split", "clear", "file", "discard"]), "only these"),
+                may("state", Word(&["active", "undone"]), "only these"),
+                may("operator", Text, "only those of this person"),
+                may("reason", Text, "only those with this code"),
                 may("before", Number, "`before` of the page before"),
             ])
             .answers(200, "Corrections"),
+        get("/api/v1/corrections/{id}", correction::show_json)
+            .does("Corrections", "A correction, what was planned, and what others were told", Some(View))
+            .answers(200, "Correction"),
         post("/api/v1/corrections", content::commit_json)
             .does("Corrections", "Moves series, objects or a study to another study", Some(Content))
             .takes(MOVE)

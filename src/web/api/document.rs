@@ -150,6 +150,12 @@ fn schemas() -> Value {
     let flag = || json!({ "type": "boolean" });
     let counts = || json!({ "type": "object", "additionalProperties": { "type": "integer" } });
     let attributes = |about: &str| json!({ "type": "object", "additionalProperties": { "type": ["string", "array"] }, "description": about });
+    let correction = json!({
+        "operation": number(), "kind": text(), "mode": text(), "state": text(), "at": text(), "operator": text(),
+        "reason": text(), "reason_text": text(), "source": text(), "destination": text(), "moved": number(),
+        "hidden": number(), "written": number(), "undone": maybe(), "undone_by": text(),
+    });
+    let asked = "with `sheet` (what was planned) and `outbox` (whom it was told to) where one is asked for";
     json!({
         "Problem": of(json!({
             "status": number(), "title": text(),
@@ -171,8 +177,11 @@ fn schemas() -> Value {
         "Folders": of(json!({
             "path": maybe(), "above": maybe(), "folders": texts(), "files": number(), "more": flag(),
         })),
-        "Studies": of(json!({ "studies": all("Attributes"), "after": maybe() })),
+        "Studies": of(json!({ "studies": all("Listed"), "patients": all("Attributes"), "after": maybe() })),
         "Attributes": attributes("values by the keyword of their attribute"),
+        "Listed": { "type": "object", "description": "values by the keyword of their attribute, and how the study stands",
+            "properties": { "quarantined": number(), "rejected": flag(), "corrected": flag(), "shown": flag(),
+                "sources": texts(), "locked": of(json!({ "by": text(), "since": text(), "reason": text() })) } },
         "Study": attributes("values by the keyword of their attribute; `series` is a list of such objects"),
         "StudyActed": of(json!({ "study": text(), "locked_by": maybe(), "since": maybe(), "outbox": number() })),
         "Objects": of(json!({ "objects": all("Attributes"), "after": maybe() })),
@@ -188,11 +197,7 @@ fn schemas() -> Value {
             "plan": { "type": "object", "description": "as `pacsferry reallocate --dry-run --json`" },
         })),
         "Corrections": of(json!({ "corrections": all("Correction"), "before": { "type": ["integer", "null"] } })),
-        "Correction": of(json!({
-            "operation": number(), "kind": text(), "mode": text(), "state": text(), "at": text(), "operator": text(),
-            "reason": text(), "reason_text": text(), "source": text(), "destination": text(), "moved": number(),
-            "undone": maybe(), "undone_by": text(),
-        })),
+        "Correction": { "type": "object", "description": asked, "properties": correction },
         "Done": of(json!({ "operation": number() })),
         "Undone": of(json!({ "operation": number() })),
         "Accounts": of(json!({ "accounts": all("Account") })),

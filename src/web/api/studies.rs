@@ -18,6 +18,15 @@ pub(super) fn operations() -> Vec<Operation> {
                 may("StudyDescription", Text, "the end is open"),
                 may("ModalitiesInStudy", Text, "`CT`"),
                 may("ReferringPhysicianName", Text, "the end is open"),
+                may("StudyInstanceUID", Text, "exactly"),
+                may("scope", Word(&["studies", "patients", "admin"]), "patients instead, or also what queries do not show"),
+                may("sort", Word(&["newest", "oldest", "name", "id", "accession"]), "by an index; else as it is quickest"),
+                may(
+                    "status",
+                    Word(&["locked", "quarantined", "rejected", "corrected", "rescan-failed"]),
+                    "only studies that are so, the latest first",
+                ),
+                may("source", Text, "who brought it; `-` for what was sent here or imported"),
                 may("after", Text, "`after` of the page before"),
             ])
             .answers(200, "Studies"),
