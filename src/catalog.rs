@@ -59,8 +59,8 @@ pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
 pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommit};
 pub use corrections::{
     Along, Busy, CorrectedInstance, Correction, CorrectionError, CorrectionFilter, CorrectionKind, CorrectionLike,
-    CorrectionMode, CorrectionState, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts, Role,
-    SeriesFacts, StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
+    CorrectionMode, CorrectionState, Latecomers, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts,
+    RelatedSeries, Role, SeriesFacts, StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
 };
 pub use days::DayTotals;
 pub use departures::{Departure, Left, ShownAs};
@@ -154,6 +154,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/009_accounts.sql"),
     include_str!("catalog/schema/010_progress.sql"),
     include_str!("catalog/schema/011_providers.sql"),
+    include_str!("catalog/schema/012_moved.sql"),
 ];
 
 impl Catalog {

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod checkup;
 mod content;
+mod correction;
 mod corrections;
 mod demo;
 mod dry_run;
@@ -162,9 +163,10 @@ pub fn main() -> ExitCode {
             .into();
         }
     };
+    let json = cli.global.json;
     match run(cli) {
         Ok(exit) => exit.into(),
-        Err(failure) => failure.tell().into(),
+        Err(failure) => failure.tell(json).into(),
     }
 }
 

@@ -11,6 +11,7 @@ mod attributes;
 mod commit;
 pub mod document;
 mod drafts;
+mod elsewhere;
 mod findings;
 mod header;
 pub mod keys;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 use crate::audit::Audit;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
-use crate::dataset::ReadError;
+use crate::dataset::{CharacterSet, ReadError};
 use crate::dicom::SopInstanceUid;
 use crate::intake::{Intake, IntakeError};
 use crate::outlet::{Outlet, OutletError};
@@ -103,6 +104,23 @@ pub enum ContentError {
         /// What is wrong with it.
         source: ReadError,
     },
+}
+
+/// What senders mean that name no character set, as far as all of these sources agree on it.
+fn charset_of(config: &Config, sources: &[String]) -> CharacterSet {
+    terms_of(config, sources).map_or_else(CharacterSet::ascii, |terms| CharacterSet::from_terms(&terms))
+}
+
+fn terms_of(config: &Config, sources: &[String]) -> Option<String> {
+    let mut known = sources.iter().filter_map(|name| config.source(name)?.charset.clone());
+    let first = known.next()?;
+    known.all(|other| other == first).then_some(first)
+}
+
+/// A time as people write it.
+fn day(at: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 fn refused(refusals: &[Refusal]) -> String {

@@ -17,8 +17,10 @@ mod journal;
 mod list;
 mod locks;
 mod quarantined;
+mod related;
 mod replay;
 mod shown;
+mod since;
 mod stage;
 mod told;
 
@@ -32,8 +34,10 @@ pub use facts::{Busy, ObjectFacts, PatientFacts, SeriesFacts, Stamp, StudyFacts}
 pub use journal::became;
 pub use list::{CorrectedInstance, Correction, CorrectionFilter, CorrectionLike};
 pub use locks::StudyLock;
+pub use related::RelatedSeries;
 pub use replay::ToldCorrection;
 pub(super) use shown::{shown_as, shown_uid};
+pub use since::Latecomers;
 
 /// The numbers of kinds, modes, states and roles never change their meaning.
 macro_rules! words {

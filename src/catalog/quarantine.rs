@@ -75,6 +75,24 @@ impl Catalog {
     }
 }
 
+impl Catalog {
+    /// Gives what is in quarantine the numbers that it has in this order, which begin with 1. What is not in it comes
+    /// behind. Blocking; for a catalog that is made anew.
+    pub fn number_quarantine(&self, order: Vec<(Digest, SopInstanceUid)>) -> Result<(), CatalogError> {
+        Ok(self.db.write_blocking(move |tx| {
+            tx.prepare_cached("UPDATE quarantine SET id = -id")?.execute([])?;
+            let mut numbered =
+                tx.prepare_cached("UPDATE quarantine SET id = ?1 WHERE uid = ?2 AND digest = ?3 AND id < 0")?;
+            for (number, (digest, uid)) in (1_i64..).zip(&order) {
+                numbered.execute(params![number, uid.as_str(), digest.as_bytes()])?;
+            }
+            let last = i64::try_from(order.len()).unwrap_or(i64::MAX);
+            tx.prepare_cached("UPDATE quarantine SET id = ?1 - id WHERE id < 0")?.execute([last])?;
+            Ok(())
+        })?)
+    }
+}
+
 fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
     Ok(Quarantined {
         instance: SopInstanceUid::new(row.get_ref(0)?.as_str()?),

@@ -58,6 +58,8 @@ pub struct ObjectTotals {
     pub filed: u64,
     /// Arrived again with the same values.
     pub duplicate: u64,
+    /// Arrived again although a person has moved or hidden them; nothing was filed.
+    pub already_moved: u64,
     /// Kept beside the first with another header.
     pub variant: u64,
     /// Kept in quarantine because of their UID.
@@ -187,7 +189,12 @@ fn read_state(
     Ok(())
 }
 
+/// Kept among the duplicates of items and jobs.
+pub(super) const MOVED: &str = "SELECT count(*) FROM receipts r CROSS JOIN items i ON i.id = r.item
+    WHERE r.outcome = 4 AND i.job = ?1";
+
 fn objects(c: &Connection, job: i64) -> Result<Totals, DbError> {
+    let moved: u64 = unsigned(c.prepare_cached(MOVED)?.query_row([job], |row| row.get(0))?);
     let found = c
         .prepare_cached(
             "SELECT listed, filed, duplicate, variant, collision, quarantined, bytes, proven_by_count FROM jobs WHERE id = ?1",
@@ -198,7 +205,8 @@ fn objects(c: &Connection, job: i64) -> Result<Totals, DbError> {
                 objects: ObjectTotals {
                     listed: number(0)?,
                     filed: number(1)?,
-                    duplicate: number(2)?,
+                    duplicate: number(2)?.saturating_sub(moved),
+                    already_moved: moved,
                     variant: number(3)?,
                     collision: number(4)?,
                     quarantined: number(5)?,

@@ -31,6 +31,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
+    open::operate(&config)?;
     let catalog = open::catalog(global, &config)?;
     let scope = args.what.scope(global, &catalog).await?;
     super::verify::knows(global, &catalog, &scope).await?;

@@ -48,7 +48,8 @@ pub(super) async fn backup(global: &Global, args: BackupArgs) -> Result<Exit, Fa
 
 /// Make the catalog anew from the storage folder, when it is lost
 ///
-/// Reads every file. Jobs and their history are not in the files and are lost with the catalog. Digests are taken anew:
+/// Reads every file. Jobs and their history, the retrieve log (which nodes got copies) and the outbox are not in the files
+/// and are lost with the catalog. Digests are taken anew:
 /// damage that a file had before shows no more. Where the old catalog or a backup of it can still be read, run
 /// `verify --all --files` with it first; afterwards `migrate` each source again, which pulls only what is missing, and
 /// `verify` that job. A catalog that exists is not touched: move it away first. No other pacsferry may run.
@@ -68,7 +69,8 @@ pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit,
     let rebuilt = crate::node::rebuild(config).await?;
     if global.json {
         output::json(
-            &json!({ "objects": rebuilt.objects, "quarantined": rebuilt.quarantined, "problems": rebuilt.problems }),
+            &json!({ "objects": rebuilt.objects, "quarantined": rebuilt.quarantined, "problems": rebuilt.problems,
+                "lost": ["jobs", "accounts", "retrieve-log", "outbox", "audit-trail"] }),
         )?;
     } else {
         output::print(|out| {
@@ -86,6 +88,11 @@ pub(super) async fn rebuild(global: &Global, _args: RebuildArgs) -> Result<Exit,
             if more > 0 {
                 writeln!(out, "  ... and {more} more")?;
             }
+            writeln!(
+                out,
+                "Which nodes got copies before, and what they had still to be told, is not in the files: plans of corrections\n\
+                 warn of it. Jobs and accounts of the console are not, either."
+            )?;
             writeln!(
                 out,
                 "Digests were taken from the files as they are now: damage from before shows no more. Hold them against the\n\

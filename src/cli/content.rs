@@ -28,9 +28,7 @@ impl Desk {
     pub(super) async fn open(global: &Global, command: &str) -> Result<Desk, Failure> {
         let config = global.load()?;
         drop(open::catalog(global, &config)?);
-        let who = Operator::local(&config).map_err(|error| {
-            Failure::from_error("", &error, "see that the directory of users answers, or call from another account")
-        })?;
+        let who = open::operator(&config)?;
         let node = node::open(config).await?;
         let config = Arc::new(node.config.clone());
         let (_, watched) = watch::channel(Arc::clone(&config));
@@ -68,8 +66,17 @@ pub(super) async fn operate(global: &Global, request: Request, dry_run: bool) ->
 async fn show(global: &Global, desk: &Desk, request: &Request) -> Result<Exit, Failure> {
     let plan = desk.content.plan(request, &desk.who).await?;
     match global.json {
-        true => output::json(&serde_json::to_value(&plan).map_err(std::io::Error::from)?)?,
-        false => output::print(|out| sheet::print(&plan, out))?,
+        true => {
+            let mut document = serde_json::to_value(&plan).map_err(std::io::Error::from)?;
+            if let Some(fields) = document.as_object_mut() {
+                fields.insert("sheet".into(), plan.seal().into());
+            }
+            output::json(&document)?;
+        }
+        false => output::print(|out| {
+            sheet::print(&plan, out)?;
+            writeln!(out, "\nto have exactly this done, and nothing if it changes: --seen {}", plan.seal())
+        })?,
     }
     Ok(if plan.may_be_done() { Exit::Done } else { Exit::Failed })
 }
@@ -87,15 +94,21 @@ async fn carry_out(global: &Global, desk: &Desk, request: &Request) -> Result<Ex
     output::print(|out| {
         writeln!(
             out,
-            "operation {}: {} of study {} show in study {} now; `{}` takes it back",
+            "operation {}: {} of study {} {} in study {} now; `{}` takes it back",
             done.operation,
             count(done.objects, "object", "objects"),
             plan.source.uid,
+            shows(done.objects),
             plan.destination.uid,
             global.command(&format!("undo {}", done.operation))
         )
     })?;
     Ok(Exit::Done)
+}
+
+/// What so many objects do.
+pub(super) fn shows(objects: u64) -> &'static str {
+    if objects == 1 { "shows" } else { "show" }
 }
 
 /// Prints what a small operation has done.
@@ -122,6 +135,12 @@ impl From<ContentError> for Failure {
     }
 }
 
+impl From<Vec<Refusal>> for Failure {
+    fn from(refusals: Vec<Refusal>) -> Self {
+        refused(&refusals)
+    }
+}
+
 /// Every reason with its remedy. What names something that is not there is a mistake of the command line.
 fn refused(refusals: &[Refusal]) -> Failure {
     let mistaken = |refusal: &Refusal| {
@@ -139,5 +158,7 @@ fn refused(refusals: &[Refusal]) -> Failure {
         [one] => (one.to_string(), one.remedy().to_owned()),
         _ => (format!("it is refused\n  {}", lines.join("\n  ")), String::new()),
     };
-    if refusals.iter().all(mistaken) { Failure::usage(message, remedy) } else { Failure::new(message, remedy) }
+    let failure =
+        if refusals.iter().all(mistaken) { Failure::usage(message, remedy) } else { Failure::new(message, remedy) };
+    failure.with_refusals(json!(refusals))
 }

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::content::{Desk, tell};
+use super::content::{Desk, shows, tell};
 use super::reallocate::reason;
-use super::{Exit, Failure, Global, log, open, output};
+use super::{Exit, Failure, Global, correction, log, open, output};
 use crate::catalog::{Correction, CorrectionFilter, CorrectionState};
 use crate::content::Why;
 use crate::dicom::StudyInstanceUid;
@@ -21,11 +21,24 @@ const PAGE: usize = 500;
 Examples:
   pacsferry corrections
   pacsferry corrections --study 1.2.840.1.2.3      what went out of it and came into it
+  pacsferry corrections show 12                    one of them, its objects, and what has come since
   pacsferry corrections --json | jq '.[] | select(.state == \"active\")'")]
 pub(super) struct ListArgs {
     /// Only those that touch this study
     #[arg(long, value_name = "STUDY")]
     study: Option<String>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// One of them: its objects with their old and new UIDs, and what has happened since
+    Show {
+        /// The number of the operation
+        #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+        number: i64,
+    },
 }
 
 /// Take a correction back
@@ -34,12 +47,16 @@ pub(super) struct ListArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  pacsferry undo 12 --dry-run
   pacsferry undo 12
   pacsferry undo 12 --reason MISTAKE:'it was right before'")]
 pub(super) struct UndoArgs {
     /// The number of the operation, see `pacsferry corrections`
     #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     number: i64,
+    /// Only show what it would mean
+    #[arg(long)]
+    dry_run: bool,
     /// Why
     #[arg(long, value_name = "CODE[:TEXT]", value_parser = reason)]
     reason: Option<Why>,
@@ -54,6 +71,9 @@ pub(super) struct LockArgs {
     /// Why, for those who are kept from it
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Mark it as migrated by a cardiovascular system: nobody at all corrects it, as long as the mark is there
+    #[arg(long)]
+    cardiovascular: bool,
 }
 
 /// Take the lock of a study away
@@ -67,11 +87,17 @@ pub(super) struct UnlockArgs {
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Take away the mark of a cardiovascular system; needs the privilege `unlock`
+    #[arg(long)]
+    cardiovascular: bool,
 }
 
 pub(super) async fn list(global: &Global, args: ListArgs) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
+    if let Some(Action::Show { number }) = args.action {
+        return correction::show(global, &catalog, number).await;
+    }
     let filter = match &args.study {
         Some(study) => CorrectionFilter::Study(StudyInstanceUid::new(study)),
         None => CorrectionFilter::All,
@@ -106,7 +132,7 @@ pub(super) async fn list(global: &Global, args: ListArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn document(one: &Correction) -> Value {
+pub(super) fn document(one: &Correction) -> Value {
     // What was planned is kept as the text that the plan was printed as.
     let sheet: Value = serde_json::from_str(&one.sheet).unwrap_or(Value::Null);
     json!({
@@ -129,7 +155,7 @@ fn document(one: &Correction) -> Value {
     })
 }
 
-fn text(one: &Correction, out: &mut dyn Write) -> std::io::Result<()> {
+pub(super) fn text(one: &Correction, out: &mut dyn Write) -> std::io::Result<()> {
     let state = match (one.state, one.undone_at) {
         (CorrectionState::Undone, Some(at)) => {
             format!("undone {} by {}", local_time(at), escape::terminal(&one.undone_by))
@@ -153,21 +179,31 @@ fn text(one: &Correction, out: &mut dyn Write) -> std::io::Result<()> {
 
 pub(super) async fn undo(global: &Global, args: UndoArgs) -> Result<Exit, Failure> {
     let desk = Desk::open(global, "undo").await?;
-    let undone = desk.content.undo(args.number, &args.reason.unwrap_or_default(), &desk.who).await;
+    let undone = match args.dry_run {
+        true => desk.content.plan_undo(args.number, &desk.who).await,
+        false => desk.content.undo(args.number, &args.reason.unwrap_or_default(), &desk.who).await,
+    };
     desk.close().await?;
     let undone = undone?;
-    let objects = output::count(undone.objects, "object", "objects");
-    let words = format!("operation {} is undone: {objects} show as before", undone.operation);
+    let (operation, objects) = (undone.operation, output::count(undone.objects, "object", "objects"));
+    let words = match args.dry_run {
+        true => format!("operation {operation} can be undone: {objects} would show as before"),
+        false => format!("operation {operation} is undone: {objects} {} as before", shows(undone.objects)),
+    };
     let warnings: Vec<String> = undone.warnings.iter().map(|warning| warning.message()).collect();
     warnings.iter().for_each(|warning| log::say(&format!("note: {warning}")));
+    let state = if args.dry_run { CorrectionState::Active } else { CorrectionState::Undone };
     let document = json!({
-        "correction": undone.operation, "state": "undone", "objects": undone.objects, "warnings": warnings,
+        "correction": operation, "state": state.word(), "objects": undone.objects, "warnings": warnings,
     });
     tell(global, &document, &words)
 }
 
 pub(super) async fn lock(global: &Global, args: LockArgs) -> Result<Exit, Failure> {
     let study = StudyInstanceUid::new(&args.study);
+    if args.cardiovascular {
+        return mark(global, &study, true, &args.reason).await;
+    }
     let desk = Desk::open(global, "lock").await?;
     let locked = desk.content.lock(&study, &args.reason, &desk.who).await;
     let who = desk.who.name.clone();
@@ -179,6 +215,9 @@ pub(super) async fn lock(global: &Global, args: LockArgs) -> Result<Exit, Failur
 
 pub(super) async fn unlock(global: &Global, args: UnlockArgs) -> Result<Exit, Failure> {
     let study = StudyInstanceUid::new(&args.study);
+    if args.cardiovascular {
+        return mark(global, &study, false, &args.reason.unwrap_or_default()).await;
+    }
     let desk = Desk::open(global, "unlock").await?;
     let unlocked = desk.content.unlock(&study, &args.reason.unwrap_or_default(), &desk.who).await;
     desk.close().await?;
@@ -188,4 +227,16 @@ pub(super) async fn unlock(global: &Global, args: UnlockArgs) -> Result<Exit, Fa
         &json!({ "study_uid": study.as_str(), "locked": false }),
         &format!("study {study} is not locked any more"),
     )
+}
+
+async fn mark(global: &Global, study: &StudyInstanceUid, is: bool, reason: &str) -> Result<Exit, Failure> {
+    let desk = Desk::open(global, if is { "lock" } else { "unlock" }).await?;
+    let marked = desk.content.mark_cardiovascular(study, is, reason, &desk.who).await;
+    desk.close().await?;
+    marked?;
+    let words = match is {
+        true => format!("study {study} is marked as migrated by a cardiovascular system: nobody corrects it"),
+        false => format!("study {study} is not marked as migrated by a cardiovascular system any more"),
+    };
+    tell(global, &json!({ "study_uid": study.as_str(), "cardiovascular": is, "reason": reason }), &words)
 }

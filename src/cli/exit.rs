@@ -39,17 +39,19 @@ pub(super) struct Failure {
     exit: Exit,
     message: String,
     remedy: String,
+    /// Each reason with its code, where it is a refusal.
+    refusals: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// Something went wrong.
     pub(super) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Failure { exit: Exit::Failed, message: message.into(), remedy: remedy.into() }
+        Failure { exit: Exit::Failed, message: message.into(), remedy: remedy.into(), refusals: None }
     }
 
     /// The caller asked for something that makes no sense.
     pub(super) fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Failure { exit: Exit::Usage, message: message.into(), remedy: remedy.into() }
+        Failure { exit: Exit::Usage, message: message.into(), remedy: remedy.into(), refusals: None }
     }
 
     /// An error with its causes, after what was being done.
@@ -64,8 +66,20 @@ impl Failure {
         &self.message
     }
 
-    /// Says it on standard error.
-    pub(super) fn tell(self) -> Exit {
+    /// It was refused, for these reasons: a program that asked for JSON is told them as such.
+    pub(super) fn with_refusals(self, refusals: serde_json::Value) -> Self {
+        Failure { refusals: Some(refusals), ..self }
+    }
+
+    /// Says it on standard error; and on standard output, as a document, why something was refused, where results are JSON.
+    pub(super) fn tell(self, json: bool) -> Exit {
+        if let Some(refusals) = self.refusals.as_ref().filter(|_| json) {
+            let code = refusals.pointer("/0/code").cloned().unwrap_or_default();
+            let document = serde_json::json!({ "error": self.message, "code": code, "refusals": refusals });
+            if let Err(Failure { message, .. }) = super::output::json(&document) {
+                super::log::say(&format!("error: {}", escape::terminal_lines(&message)));
+            }
+        }
         super::log::say(&format!("error: {}", escape::terminal_lines(&self.message)));
         if !self.remedy.is_empty() {
             super::log::say(&format!("  {}", escape::terminal_lines(&self.remedy)));

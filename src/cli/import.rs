@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::output::count;
-use super::{Exit, Failure, Global, dry_run, log, migrate, output};
+use super::{Exit, Failure, Global, dry_run, log, migrate, open, output};
 use crate::catalog::{ImportHow, ImportSpec, JobKind, JobSpec};
 use crate::config::Config;
 use crate::dicom::Date;
@@ -94,6 +94,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     if args.dry_run {
         return only_count(global, &config, &spec).await;
     }
+    open::operate(&config)?;
     let node = node::open(config.clone()).await?;
     let job = migrate::find_or_create(&node.catalog, &spec, args.new).await?;
     migrate::carry_on(global, &config, &node.catalog, job.id, args.detach).await

@@ -124,7 +124,11 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
     let job = open::job(global, &catalog, args.job).await?;
-    match args.action.unwrap_or(Action::Show) {
+    let action = args.action.unwrap_or(Action::Show);
+    if !matches!(action, Action::Show) {
+        open::operate(&config)?;
+    }
+    match action {
         Action::Show => show(global, &catalog, &job).await,
         Action::Pause => stop(global, &catalog, &job, Control::Pause).await,
         Action::Cancel => stop(global, &catalog, &job, Control::Cancel).await,

@@ -105,6 +105,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             "warning: `{uid}` is no well-formed UID (digits and dots); old archives hold such ones, so it is asked for as it stands"
         ));
     }
+    open::operate(&config)?;
     let node = node::open(config.clone()).await?;
     port_is_free(global, &config, &node.catalog, args.detach).await?;
     let job = find_or_create(&node.catalog, &spec, args.new).await?;

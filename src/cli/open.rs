@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use super::{Failure, Global};
 use crate::catalog::{Catalog, Job};
-use crate::config::{Config, Source};
+use crate::config::{Config, Operator, Privilege, Source};
+use crate::content::Refusal;
 
 /// A job by its number, or the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,24 @@ pub(super) fn catalog_if_any(config: &Config) -> Result<Option<Catalog>, Failure
             "check the permissions of its folder",
         )),
     }
+}
+
+/// Whoever runs jobs must be let. Where there is no catalog yet and nobody has a role, it will be theirs who make it.
+pub(super) fn operate(config: &Config) -> Result<(), Failure> {
+    let who = operator(config)?;
+    let first = config.roles.is_empty() && !config.storage.catalog.exists();
+    match first || who.may(Privilege::Operate) {
+        true => Ok(()),
+        false => {
+            Err(vec![Refusal::Privilege { operator: who.name, needs: Privilege::Operate, doing: "run jobs" }].into())
+        }
+    }
+}
+
+/// Who sits here.
+pub(super) fn operator(config: &Config) -> Result<Operator, Failure> {
+    let remedy = "see that the directory of users answers, or call from another account";
+    Operator::local(config).map_err(|error| Failure::from_error("", &error, remedy))
 }
 
 /// The job that is meant.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rescan::{operator, refused};
+use super::rescan::refused;
 use super::{Exit, Failure, Global, open, output};
 use crate::catalog::{Errand, ErrandState, OutboxEntry, OutboxFilter};
 use crate::dicom::StudyInstanceUid;
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             Which::Entry(id) => Some(id),
             Which::Failed => None,
         };
-        let count = crate::outbox::retry(&catalog, &operator(&config)?, id).await.map_err(refused)?;
+        let count = crate::outbox::retry(&catalog, &open::operator(&config)?, id).await.map_err(refused)?;
         if let (0, Some(id)) = (count, id) {
             let remedy = format!("`{}` shows what there is", global.command("outbox"));
             return Err(Failure::usage(format!("no entry {id} waits or has failed"), remedy));

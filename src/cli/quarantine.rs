@@ -27,7 +27,7 @@ const PAGE: usize = 500;
 Examples:
   pacsferry quarantine list                      every object, why it is there, and its file
   pacsferry quarantine list --json | jq '.[].file'
-  pacsferry quarantine show 1.2.840.1.2.3.4      this object, and the filed one with the same UID
+  pacsferry quarantine show 7                    this object, and the filed one with the same UID
   pacsferry quarantine file 7 --to 1.2.840.9.8.7 --reason ADDED:'belongs to this study'
   pacsferry quarantine discard 7 --reason BROKEN:'cut short by the modality'")]
 pub(super) struct Args {
@@ -39,18 +39,19 @@ pub(super) struct Args {
 enum Action {
     /// Every object in quarantine, in the order in which they came
     List,
-    /// What is in quarantine under a UID, and what is filed under it
+    /// What is in quarantine under a number or a UID, and what is filed under it
     Show {
-        /// A SOP Instance UID, or a Study Instance UID
-        uid: String,
+        /// Its number, or a SOP Instance UID, or a Study Instance UID
+        #[arg(value_name = "N|UID")]
+        which: Which,
     },
     /// File an object after all
     File(FileArgs),
     /// Take an object out of the list
     Discard {
-        /// Its number, see `pacsferry quarantine list`
-        #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
-        number: i64,
+        /// Its number, see `pacsferry quarantine list`; or its SOP Instance UID, where only one has it
+        #[arg(value_name = "N|UID")]
+        which: Which,
         /// Why
         #[arg(long, value_name = "CODE[:TEXT]", value_parser = reason)]
         reason: Option<Why>,
@@ -59,9 +60,9 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct FileArgs {
-    /// Its number, see `pacsferry quarantine list`
-    #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
-    number: i64,
+    /// Its number, see `pacsferry quarantine list`; or its SOP Instance UID, where only one has it
+    #[arg(value_name = "N|UID")]
+    which: Which,
     /// The study in which it belongs; the one that it names unless told
     #[arg(long, value_name = "STUDY")]
     to: Option<String>,
@@ -76,12 +77,30 @@ struct FileArgs {
     reason: Option<Why>,
 }
 
+/// An object in quarantine, as somebody names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Which {
+    Number(i64),
+    Uid(String),
+}
+
+impl std::str::FromStr for Which {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<i64>() {
+            Ok(number) if number > 0 => Ok(Which::Number(number)),
+            Ok(_) => Err("numbers begin with 1".into()),
+            Err(_) => Ok(Which::Uid(text.to_owned())),
+        }
+    }
+}
+
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     match args.action {
         None | Some(Action::List) => list(global, None).await,
-        Some(Action::Show { uid }) => list(global, Some(&uid)).await,
+        Some(Action::Show { which }) => list(global, Some(&which)).await,
         Some(Action::File(args)) => file(global, args).await,
-        Some(Action::Discard { number, reason }) => discard(global, number, reason.unwrap_or_default()).await,
+        Some(Action::Discard { which, reason }) => discard(global, &which, reason.unwrap_or_default()).await,
     }
 }
 
@@ -92,13 +111,46 @@ async fn file(global: &Global, args: FileArgs) -> Result<Exit, Failure> {
         patient_confirmed: args.confirm_patient,
         why: args.reason.unwrap_or_default(),
     };
+    let number = number(global, &args.which).await?;
     let desk = Desk::open(global, "file").await?;
-    let filed = desk.content.file(args.number, &how, &desk.who).await;
+    let filed = desk.content.file(number, &how, &desk.who).await;
     desk.close().await?;
-    done(global, args.number, "filed", filed?.operation)
+    done(global, number, "filed", filed?.operation)
 }
 
-async fn discard(global: &Global, number: i64, why: Why) -> Result<Exit, Failure> {
+/// The number of the one object that is meant.
+async fn number(global: &Global, which: &Which) -> Result<i64, Failure> {
+    let uid = match which {
+        Which::Number(number) => return Ok(*number),
+        Which::Uid(uid) => uid,
+    };
+    let config = global.load()?;
+    let found = open::catalog(global, &config)?.in_quarantine(Some(uid), 0, PAGE).await?;
+    let own: Vec<i64> = found.iter().filter(|held| held.instance.as_str() == uid).map(|held| held.position).collect();
+    match own.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(nothing(global, which)),
+        several => {
+            let numbers: Vec<String> = several.iter().map(ToString::to_string).collect();
+            Err(Failure::usage(
+                format!("several objects in quarantine have the UID {}", escape::terminal(uid)),
+                format!("say which one is meant by its number: {}", numbers.join(", ")),
+            ))
+        }
+    }
+}
+
+fn nothing(global: &Global, which: &Which) -> Failure {
+    let which = match which {
+        Which::Number(number) => format!("the number {number}"),
+        Which::Uid(uid) => format!("the UID {}", escape::terminal(uid)),
+    };
+    let remedy = format!("`{}` lists what there is", global.command("quarantine list"));
+    Failure::new(format!("nothing in quarantine has {which}"), remedy)
+}
+
+async fn discard(global: &Global, which: &Which, why: Why) -> Result<Exit, Failure> {
+    let number = number(global, which).await?;
     let desk = Desk::open(global, "discard").await?;
     let discarded = desk.content.discard(number, &why, &desk.who).await;
     desk.close().await?;
@@ -111,16 +163,23 @@ fn done(global: &Global, number: i64, what: &str, operation: i64) -> Result<Exit
     tell(global, &json!({ "correction": operation, "number": number, "state": what }), &words)
 }
 
-async fn list(global: &Global, uid: Option<&str>) -> Result<Exit, Failure> {
+async fn list(global: &Global, which: Option<&Which>) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
-    let mut position = 0;
+    let (uid, mut position, most) = match which {
+        None => (None, 0, PAGE),
+        Some(Which::Uid(uid)) => (Some(uid.as_str()), 0, PAGE),
+        Some(Which::Number(number)) => (None, number - 1, 1),
+    };
     let mut found: u64 = 0;
     loop {
-        let page = catalog.in_quarantine(uid, position, PAGE).await?;
+        let mut page = catalog.in_quarantine(uid, position, most).await?;
+        if let Some(Which::Number(number)) = which {
+            page.retain(|held| held.position == *number);
+        }
         let mut documents = Vec::with_capacity(page.len());
         for object in &page {
-            let filed = if uid.is_some() { filed(&catalog, &config, object).await? } else { None };
+            let filed = if which.is_some() { filed(&catalog, &config, object).await? } else { None };
             documents.push((object, filed));
         }
         output::print(|out| {
@@ -137,15 +196,12 @@ async fn list(global: &Global, uid: Option<&str>) -> Result<Exit, Failure> {
             Ok(())
         })?;
         match page.last() {
-            Some(last) if page.len() >= PAGE => position = last.position,
+            Some(last) if most == PAGE && page.len() >= PAGE => position = last.position,
             _ => break,
         }
     }
-    if let (Some(uid), 0) = (uid, found) {
-        return Err(Failure::new(
-            format!("nothing in quarantine has the UID {}", escape::terminal(uid)),
-            format!("`{}` lists what there is", global.command("quarantine list")),
-        ));
+    if let (Some(which), 0) = (which, found) {
+        return Err(nothing(global, which));
     }
     output::print(|out| match (global.json, found) {
         (true, 0) => writeln!(out, "[]"),

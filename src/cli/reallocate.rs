@@ -71,6 +71,9 @@ struct How {
     /// Only show what it would mean
     #[arg(long)]
     dry_run: bool,
+    /// Do what this dry run said, with the very same UIDs, or nothing if anything has changed since
+    #[arg(long, value_name = "SEAL", conflicts_with = "dry_run")]
+    seen: Option<String>,
     /// Why, for the audit trail and for those who look later
     #[arg(long, value_name = "CODE[:TEXT]", value_parser = reason)]
     reason: Option<Why>,
@@ -101,6 +104,7 @@ impl How {
             documents_confirmed: self.confirm_documents,
             force_local: self.force_local,
             companions: !self.leave_companions,
+            seen: self.seen,
             ..Request::new(what, to)
         }
     }

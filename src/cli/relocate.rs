@@ -30,6 +30,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
+    open::operate(&config)?;
     drop(open::catalog(global, &config)?);
     let stop = CancellationToken::new();
     let mut told = Told::default();

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::outbox::{document, line};
 use super::{Exit, Failure, Global, open, output};
 use crate::catalog::{Catalog, ErrandState, OutboxEntry};
-use crate::config::Operator;
 use crate::dicom::StudyInstanceUid;
 use crate::job::control;
 use crate::node::OUTBOX_LEASE;
@@ -40,7 +39,7 @@ pub(super) struct Args {
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
-    let who = operator(&config)?;
+    let who = open::operator(&config)?;
     let study = StudyInstanceUid::new(&args.study);
     let id = outbox::ask_rescan(&catalog, &config, &who, &study, &args.reason).await.map_err(refused)?;
     let (entry, sends) = answered(&catalog, id).await?;
@@ -76,12 +75,6 @@ async fn answered(catalog: &Catalog, id: i64) -> Result<(Option<OutboxEntry>, bo
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-/// Who sits here.
-pub(super) fn operator(config: &crate::config::Config) -> Result<Operator, Failure> {
-    let remedy = "see that this user is known to the operating system";
-    Operator::local(config).map_err(|error| Failure::from_error("", &error, remedy))
 }
 
 pub(super) fn refused(error: outbox::AskError) -> Failure {

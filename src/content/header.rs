@@ -1,6 +1,7 @@
 //! The header of an object as it is shown: read through the door out, with all corrections that are in force.
 
 use super::ContentError;
+use super::attributes::{PATIENT, STUDY};
 use crate::catalog::HeldInstance;
 use crate::dataset::{CharacterSet, ReadError, Tree};
 use crate::dicom::TransferSyntaxUid;
@@ -22,10 +23,12 @@ pub(super) struct Shown {
     pub(super) header: Tree,
     /// Whether a Digital Signatures Sequence (FFFA,FFFA) was seen.
     pub(super) signed: bool,
+    /// Whether there are texts of which nobody says in which character set they are.
+    pub(super) guessed: bool,
 }
 
-/// Reads what an object says of itself.
-pub(super) async fn read(outlet: &Outlet, held: HeldInstance) -> Result<Shown, ContentError> {
+/// Reads what an object says of itself; `charset` is what is meant where it names none.
+pub(super) async fn read(outlet: &Outlet, held: HeldInstance, charset: &CharacterSet) -> Result<Shown, ContentError> {
     let (syntax, to_end) = (held.transfer_syntax.clone(), held.length <= LONGEST_TO_END);
     let unreadable = |source| ContentError::Header { instance: held.instance.clone(), source };
     let mut departing = outlet.open(held.clone(), &syntax);
@@ -40,7 +43,7 @@ pub(super) async fn read(outlet: &Outlet, held: HeldInstance) -> Result<Shown, C
         if header.is_none() {
             head.extend_from_slice(&piece);
             while looks.next_if(|enough| head.len() >= *enough).is_some() {
-                header = begin_of(&head, &syntax).map_err(unreadable)?;
+                header = begin_of(&head, &syntax, charset).map_err(unreadable)?;
             }
             if header.is_none() && looks.peek().is_none() {
                 return Err(unreadable(ReadError::TooLong { offset: 0, limit: head.len() as u64 }));
@@ -52,22 +55,43 @@ pub(super) async fn read(outlet: &Outlet, held: HeldInstance) -> Result<Shown, C
     }
     let header = match header {
         Some(header) => header,
-        None => tree_of(&head, &syntax).map_err(unreadable)?,
+        None => tree_of(&head, &syntax, charset).map_err(unreadable)?,
     };
-    Ok(Shown { signed: to_end && is_signed(&tail), header })
+    let guessed = is_guessed(&head, &syntax, charset, &header);
+    Ok(Shown { signed: to_end && is_signed(&tail), guessed, header })
 }
 
 /// The header, if it ends within the bytes that are here.
-fn begin_of(head: &[u8], syntax: &TransferSyntaxUid) -> Result<Option<Tree>, ReadError> {
-    match tree_of(head, syntax) {
+fn begin_of(head: &[u8], syntax: &TransferSyntaxUid, charset: &CharacterSet) -> Result<Option<Tree>, ReadError> {
+    match tree_of(head, syntax, charset) {
         Ok(tree) => Ok(Some(tree)),
         Err(ReadError::Truncated { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn tree_of(head: &[u8], syntax: &TransferSyntaxUid) -> Result<Tree, ReadError> {
-    Tree::read(head, syntax, &CharacterSet::ascii(), LARGEST)
+fn tree_of(head: &[u8], syntax: &TransferSyntaxUid, charset: &CharacterSet) -> Result<Tree, ReadError> {
+    Tree::read(head, syntax, charset, LARGEST)
+}
+
+/// Whether nobody says in which character set the texts are: what reads otherwise in another one names none.
+fn is_guessed(head: &[u8], syntax: &TransferSyntaxUid, charset: &CharacterSet, header: &Tree) -> bool {
+    let other = || tree_of(head, syntax, &CharacterSet::from_terms("ISO_IR 144"));
+    *charset == CharacterSet::ascii() && !is_ascii(header) && other().is_ok_and(|other| differs(&other, header))
+}
+
+/// Whether the texts that a move is about are ASCII.
+fn is_ascii(header: &Tree) -> bool {
+    told(header).all(|text| text.is_ascii())
+}
+
+fn differs(one: &Tree, other: &Tree) -> bool {
+    !told(one).eq(told(other))
+}
+
+/// The texts of patient and study.
+fn told(header: &Tree) -> impl Iterator<Item = &str> {
+    PATIENT.iter().chain(STUDY).filter_map(|tag| header.text(*tag))
 }
 
 /// Whether the tag of the sequence is in sight, in either byte order, with a VR or a length behind it.
@@ -81,6 +105,7 @@ fn is_signed(tail: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::tags;
 
     #[test]
     fn a_signature_is_seen_in_every_encoding_and_pixels_are_none() {
@@ -93,5 +118,26 @@ mod tests {
             assert!(is_signed(&bytes), "{rest:?}");
         }
         assert!(is_signed(b"\xFF\xFA\xFF\xFASQ\0\0"));
+    }
+
+    #[test]
+    fn letters_without_a_character_set_are_a_guess() {
+        let syntax = TransferSyntaxUid::new(crate::dicom::uids::EXPLICIT_LE);
+        let written = |name: &str| {
+            let mut tree = Tree::new();
+            tree.put_text(tags::PATIENT_NAME, name).put_text(tags::SERIES_DESCRIPTION, "x");
+            tree.write(crate::dicom::Encoding::ExplicitLe)
+        };
+        let guessed = |bytes: &[u8], charset: &CharacterSet| {
+            is_guessed(bytes, &syntax, charset, &tree_of(bytes, &syntax, charset).unwrap())
+        };
+        let ascii = CharacterSet::ascii();
+        assert!(!guessed(&written("Mueller^Eva"), &ascii) && !guessed(&written("Müller^Eva"), &ascii), "declared");
+        let mut latin = written("M?ller^Eva");
+        for byte in latin.iter_mut().filter(|byte| **byte == b'?') {
+            *byte = 0xFC;
+        }
+        assert!(guessed(&latin, &ascii));
+        assert!(!guessed(&latin, &CharacterSet::from_terms("ISO_IR 100")), "the source is configured");
     }
 }

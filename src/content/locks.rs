@@ -26,6 +26,11 @@ impl Content {
     ) -> Result<StudyLock, ContentError> {
         refusal::check(who, Privilege::Content, "lock studies")?;
         self.catalog.release_dead_locks().await?;
+        let own = |lock: &StudyLock| lock.study == *study && lock.owner == who.name && lock.is_manual();
+        if let Some(lock) = self.catalog.study_locks().await?.into_iter().find(own) {
+            let since = super::day(lock.since);
+            return Err(Refusal::LockedAlready { study: study.clone(), since, reason: lock.reason }.into());
+        }
         Ok(self.catalog.lock_study(study, &who.name, reason).await?)
     }
 
@@ -56,14 +61,35 @@ impl Content {
         Ok(self.catalog.unlock_study(study).await?)
     }
 
-    async fn tell_of_lock(
+    /// Marks a study as migrated by a cardiovascular system, which keeps everybody from correcting it; or takes the mark
+    /// away, which is like taking away the lock of somebody else.
+    pub async fn mark_cardiovascular(
+        &self,
+        study: &StudyInstanceUid,
+        is: bool,
+        reason: &str,
+        who: &Operator,
+    ) -> Result<(), ContentError> {
+        let (action, needs, doing) = match is {
+            true => (CorrectionAction::Lock, Privilege::Content, "mark studies as migrated by a cardiovascular system"),
+            false => (CorrectionAction::Unlock, Privilege::Unlock, "take the mark of a cardiovascular system away"),
+        };
+        let marked = async {
+            refusal::check(who, needs, doing)?;
+            Ok(self.catalog.mark_cv_migrated(study, is).await?)
+        };
+        let reason = format!("migrated by a cardiovascular system: {}. {reason}", if is { "yes" } else { "no" });
+        self.tell_of_lock(action, study, &reason, who, marked.await).await
+    }
+
+    async fn tell_of_lock<T>(
         &self,
         action: CorrectionAction,
         study: &StudyInstanceUid,
         reason: &str,
         who: &Operator,
-        done: Result<StudyLock, ContentError>,
-    ) -> Result<StudyLock, ContentError> {
+        done: Result<T, ContentError>,
+    ) -> Result<T, ContentError> {
         let outcome = match &done {
             Ok(_) => AuditOutcome::Success,
             Err(error @ ContentError::Refused(_)) => AuditOutcome::Minor(error.to_string()),

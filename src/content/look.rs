@@ -3,7 +3,7 @@
 use super::ContentError;
 use super::header::{self, Shown};
 use crate::catalog::{Catalog, ObjectFacts, PatientFacts, Selection, StudyFacts};
-use crate::dataset::{Header, Tree};
+use crate::dataset::{CharacterSet, Header, Tree};
 use crate::dicom::{Tag, tags};
 use crate::outlet::Outlet;
 
@@ -21,6 +21,8 @@ pub(super) struct Side {
     pub(super) headers: Vec<Tree>,
     /// How many of these are digitally signed.
     pub(super) signed: usize,
+    /// Whether the character set of some text is nothing but a guess.
+    pub(super) guessed: bool,
     /// Where that is known from.
     pub(super) source: Known,
 }
@@ -47,6 +49,11 @@ pub(super) async fn objects(
         return Err(super::Refusal::TooMany { what: "the objects that would be moved".into(), limit: most }.into());
     }
     let ids: Vec<i64> = selected.instances.iter().map(|(id, _)| *id).collect();
+    facts(catalog, &ids).await
+}
+
+/// What is known of objects, by their numbers.
+pub(super) async fn facts(catalog: &Catalog, ids: &[i64]) -> Result<Vec<ObjectFacts>, ContentError> {
     let mut objects = Vec::with_capacity(ids.len());
     for page in ids.chunks(PAGE) {
         objects.extend(catalog.object_facts(page).await?);
@@ -59,6 +66,7 @@ pub(super) async fn of_objects(
     catalog: &Catalog,
     outlet: &Outlet,
     objects: &[ObjectFacts],
+    charset: &CharacterSet,
 ) -> Result<Side, ContentError> {
     let mut samples: Vec<(i64, i64)> = Vec::new();
     for object in objects {
@@ -67,20 +75,25 @@ pub(super) async fn of_objects(
         }
     }
     let ids: Vec<i64> = samples.into_iter().map(|(_, id)| id).collect();
-    let shown = read(catalog, outlet, &ids).await?;
+    let shown = read(catalog, outlet, &ids, charset).await?;
     let side = side(shown, Known::Shown);
     side.ok_or_else(|| super::Refusal::Changed { what: "all of the objects have gone".into() }.into())
 }
 
 /// What a study says of itself: its objects, else those that were filed in it, else what the catalog remembers.
-pub(super) async fn of_study(catalog: &Catalog, outlet: &Outlet, facts: &StudyFacts) -> Result<Side, ContentError> {
+pub(super) async fn of_study(
+    catalog: &Catalog,
+    outlet: &Outlet,
+    facts: &StudyFacts,
+    charset: &CharacterSet,
+) -> Result<Side, ContentError> {
     let selection = |series| Selection { studies: vec![facts.uid.clone()], series, ..Selection::default() };
     let mut ids = Vec::new();
     for series in facts.series.iter().take(MOST_HEADERS) {
         let first = catalog.select(&selection(vec![series.uid.clone()]), 1).await?;
         ids.extend(first.instances.first().map(|(id, _)| *id));
     }
-    if let Some(side) = side(read(catalog, outlet, &ids).await?, Known::Shown) {
+    if let Some(side) = side(read(catalog, outlet, &ids, charset).await?, Known::Shown) {
         return Ok(side);
     }
     let filed = catalog.filed_in(&facts.uid, MOST_HEADERS).await?;
@@ -88,27 +101,33 @@ pub(super) async fn of_study(catalog: &Catalog, outlet: &Outlet, facts: &StudyFa
     for mut held in catalog.held(&filed).await? {
         // As it was filed: what has moved it away says nothing of where it was.
         held.amendments.clear();
-        shown.push(header::read(outlet, held).await?);
+        shown.push(header::read(outlet, held, charset).await?);
     }
     if let Some(side) = side(shown, Known::Filed) {
         return Ok(side);
     }
     let header = remembered(facts);
-    Ok(Side { headers: vec![header.clone()], header, signed: 0, source: Known::Catalog })
+    Ok(Side { headers: vec![header.clone()], header, signed: 0, guessed: false, source: Known::Catalog })
 }
 
-async fn read(catalog: &Catalog, outlet: &Outlet, ids: &[i64]) -> Result<Vec<Shown>, ContentError> {
+async fn read(
+    catalog: &Catalog,
+    outlet: &Outlet,
+    ids: &[i64],
+    charset: &CharacterSet,
+) -> Result<Vec<Shown>, ContentError> {
     let mut shown = Vec::new();
     for held in catalog.held(ids).await? {
-        shown.push(header::read(outlet, held).await?);
+        shown.push(header::read(outlet, held, charset).await?);
     }
     Ok(shown)
 }
 
 fn side(shown: Vec<Shown>, source: Known) -> Option<Side> {
     let signed = shown.iter().filter(|shown| shown.signed).count();
+    let guessed = shown.iter().any(|shown| shown.guessed);
     let headers: Vec<Tree> = shown.into_iter().map(|shown| shown.header).collect();
-    Some(Side { header: headers.first()?.clone(), headers, signed, source })
+    Some(Side { header: headers.first()?.clone(), headers, signed, guessed, source })
 }
 
 /// What the catalog remembers of a study.

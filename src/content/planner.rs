@@ -1,23 +1,27 @@
 //! Makes a plan: finds what is meant, reads what both sides say of themselves, and collects what stands against it.
 
 mod judge;
+mod sheets;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::amendment::{Stamp, Target, only_order};
 use super::findings::{self, Findings};
 use super::look::{self, Side};
 use super::patient::{differences, differing};
-use super::plan::{CopySheet, Plan, SeriesSheet, StudySheet, Work};
+use super::plan::{Plan, Work};
 use super::refusal::check;
-use super::rewrite::Rewriting;
+use super::rewrite::{Heads, Rewriting};
 use super::uids::{Level, new_uid};
-use super::{Content, ContentError, Kind, Mode, PatientSheet, Refusal, Request, To, Warning, What, Why, attributes};
-use crate::catalog::{Departure, ObjectFacts, Selection, StudyFacts};
+use super::{
+    Content, ContentError, Kind, Mode, PatientSheet, Refusal, Request, To, Warning, What, Why, attributes, charset_of,
+    terms_of,
+};
+use crate::catalog::{ObjectFacts, Selection, StudyFacts};
 use crate::config::{Operator, Privilege};
-use crate::dataset::{Tree, UidKind};
-use crate::dicom::{SeriesInstanceUid, StudyInstanceUid, tags};
+use crate::dataset::{CharacterSet, Tree, UidKind};
+use crate::dicom::{SeriesInstanceUid, StudyInstanceUid};
 
 /// The most objects that one operation moves.
 const MOST_OBJECTS: usize = 200_000;
@@ -169,7 +173,18 @@ impl Planner<'_> {
         let mode = self.request.mode.unwrap_or(configured);
         let (stamp, name) = (self.stamp(), self.name.clone());
         let (from, to) = (self.source.uid.clone(), self.to.clone());
-        let rewriting = Rewriting { content: self.content, mode, name: &name, stamp: &stamp, from: &from, to: &to };
+        let charset = |facts: &StudyFacts| charset_of(config, &facts.sources);
+        let (here, beyond) =
+            (charset(&self.source), self.destination.as_ref().map_or_else(CharacterSet::ascii, charset));
+        let rewriting = Rewriting {
+            content: self.content,
+            mode,
+            name: &name,
+            stamp: &stamp,
+            from: &from,
+            to: &to,
+            charsets: (&here, &beyond),
+        };
         let notes = rewriting.notes(&self.objects).await?;
         if let Some(note) = notes.first() {
             if !matches!(self.request.what, What::Study(_)) {
@@ -189,13 +204,17 @@ impl Planner<'_> {
         let going: HashSet<i64> = along.iter().map(|object| object.id).collect();
         staying.retain(|object| !going.contains(&object.id));
         self.objects.extend(along);
-        let there = match &self.destination {
+        let mut there = match &self.destination {
             Some(facts) => self.others_in(facts).await?,
             None => Vec::new(),
         };
-        let moving = look::of_objects(catalog, outlet, &self.objects).await?;
+        if mode == Mode::Iocm {
+            let notes = rewriting.notes(&there).await?;
+            there.retain(|object| notes.iter().all(|note| note.id != object.id));
+        }
+        let moving = look::of_objects(catalog, outlet, &self.objects, &here).await?;
         let target = match &self.destination {
-            Some(facts) => look::of_study(catalog, outlet, facts).await?,
+            Some(facts) => look::of_study(catalog, outlet, facts, &beyond).await?,
             // A study of its own is that of the same patient, with the same order.
             None => Side { source: look::Known::Shown, ..moving.clone() },
         };
@@ -205,8 +224,9 @@ impl Planner<'_> {
         let order = only_order(&target.headers).cloned();
         let amended = Target { study: &self.to, header: &target.header, order: order.as_ref(), same_patient };
         let mut amendment = amended.amendment(&stamp);
-        let rewritten =
-            rewriting.rewrite(&self.objects, &staying, &there, &head(&moving.header), &self.reason()).await?;
+        let heads = (head(&moving.header), head(&target.header));
+        let heads = Heads { source: &heads.0, destination: &heads.1 };
+        let rewritten = rewriting.rewrite(&self.objects, &staying, &there, heads, &self.reason()).await?;
         for (old, new) in &rewritten.renamed {
             amendment.uids.insert(UidKind::Instance, (**old).clone(), (**new).clone());
         }
@@ -216,7 +236,7 @@ impl Planner<'_> {
             kind: self.request.kind(),
             mode,
             why: self.request.why.clone(),
-            source: sheet(&self.source, ours),
+            source: sheets::of(&self.source, ours),
             destination: self.destination_sheet(theirs, &target.header).await?,
             same_patient,
             patient_differences: differences(&moving.header, &target.header),
@@ -264,10 +284,6 @@ impl Planner<'_> {
 
     fn stamp(&self) -> Stamp {
         let config = &self.content.config;
-        let charset = |source: &crate::config::Source| source.charset.clone();
-        let mut charsets: Vec<_> =
-            self.source.sources.iter().filter_map(|name| config.source(name)).filter_map(charset).collect();
-        charsets.dedup();
         let kind = match self.request.kind() {
             Kind::Reallocate => "Moved to another study",
             Kind::Merge => "Merged into another study",
@@ -277,8 +293,7 @@ impl Planner<'_> {
             system: config.node.ae_title.as_str().to_owned(),
             description: kind.to_owned(),
             at: jiff::Timestamp::now().as_millisecond(),
-            // Only where all of them agree on it.
-            default_charset: charsets.pop().filter(|_| charsets.is_empty()),
+            default_charset: terms_of(config, &self.source.sources),
         }
     }
 
@@ -301,67 +316,6 @@ impl Planner<'_> {
         let Why { code, text } = &self.request.why;
         if text.is_empty() { code.clone() } else { text.clone() }
     }
-
-    /// What is moved, by series.
-    fn series(&self, new: &HashMap<SeriesInstanceUid, SeriesInstanceUid>) -> Vec<SeriesSheet> {
-        let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
-        for object in &self.objects {
-            *counts.entry(object.series_id).or_default() += 1;
-        }
-        let of = |facts: &crate::catalog::SeriesFacts| {
-            counts.get(&facts.id).map(|objects| SeriesSheet {
-                uid: facts.uid.to_string(),
-                new_uid: new.get(&facts.uid).unwrap_or(&facts.uid).to_string(),
-                modality: facts.modality.clone(),
-                number: facts.number.clone(),
-                description: facts.description.clone(),
-                objects: *objects,
-                part: *objects < facts.instances,
-            })
-        };
-        self.source.series.iter().filter_map(of).collect()
-    }
-
-    /// Which nodes have copies of what is moved.
-    async fn copies(&self) -> Result<Vec<CopySheet>, ContentError> {
-        let mut series: Vec<i64> = self.objects.iter().map(|object| object.series_id).collect();
-        series.sort_unstable();
-        series.dedup();
-        Ok(self.copies_of(self.content.catalog.departures(&series).await?))
-    }
-
-    fn copies_of(&self, departures: Vec<Departure>) -> Vec<CopySheet> {
-        let mut copies: BTreeMap<String, CopySheet> = BTreeMap::new();
-        for Departure { peer, last, instances, .. } in departures {
-            let told =
-                self.content.config.peers.iter().any(|known| known.ae_title.as_str() == peer && known.corrections);
-            let copy = copies.entry(peer.clone()).or_insert(CopySheet { node: peer, objects: 0, last, told });
-            copy.objects += instances;
-            copy.last = copy.last.max(last);
-        }
-        copies.into_values().collect()
-    }
-
-    async fn destination_sheet(&self, patient: PatientSheet, header: &Tree) -> Result<StudySheet, ContentError> {
-        let Some(facts) = &self.destination else {
-            let text = |tag| header.text(tag).unwrap_or_default().to_owned();
-            return Ok(StudySheet {
-                uid: self.to.to_string(),
-                exists: false,
-                patient,
-                date: text(tags::STUDY_DATE),
-                accession_number: text(tags::ACCESSION_NUMBER),
-                description: text(tags::STUDY_DESCRIPTION),
-                objects: 0,
-                objects_after: 0,
-                copies: Vec::new(),
-                findings: 0,
-            });
-        };
-        let mut sheet = sheet(facts, patient);
-        sheet.copies = self.copies_of(self.content.catalog.departures_of_study(&facts.uid).await?);
-        Ok(sheet)
-    }
 }
 
 /// What an object says of its patient and its study, and nothing else.
@@ -373,19 +327,4 @@ fn head(header: &Tree) -> Tree {
         }
     }
     head
-}
-
-fn sheet(facts: &StudyFacts, patient: PatientSheet) -> StudySheet {
-    StudySheet {
-        uid: facts.uid.to_string(),
-        exists: true,
-        patient,
-        date: facts.study_date.clone(),
-        accession_number: facts.accession_number.clone(),
-        description: facts.description.clone(),
-        objects: facts.instances,
-        objects_after: facts.instances,
-        copies: Vec::new(),
-        findings: 0,
-    }
 }

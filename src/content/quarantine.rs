@@ -5,7 +5,7 @@ use super::attributes::name_of;
 use super::patient::{PatientSheet, shown};
 use super::turn::Turn;
 use super::uids::{Level, new_uid};
-use super::{Content, ContentError, Done, Refusal, Why, look, refusal, told};
+use super::{Content, ContentError, Done, Refusal, Why, charset_of, look, refusal, told};
 use crate::audit::{AuditOutcome, CorrectionAction};
 use crate::catalog::{CorrectionKind, CorrectionMode, NewCorrected, NewCorrection, NewFiled, Quarantined, StudyFacts};
 use crate::config::{Operator, Privilege};
@@ -175,7 +175,8 @@ impl Content {
         if !refusals.is_empty() {
             return Err(ContentError::Refused(refusals));
         }
-        let side = look::of_study(&self.catalog, &self.outlet, facts).await?;
+        let charset = charset_of(&self.config, &facts.sources);
+        let side = look::of_study(&self.catalog, &self.outlet, facts, &charset).await?;
         let same_patient = PatientSheet::of(&looked.tree).is(&PatientSheet::of(&side.header));
         if !same_patient {
             refusal::check(who, Privilege::AcrossPatients, "file an object under another patient")?;

@@ -176,6 +176,22 @@ pub enum Refusal {
     /// The study is not locked.
     #[error("study {0} is not locked")]
     NotLocked(StudyInstanceUid),
+    /// Who wants to lock it has done so before.
+    #[error("you have locked study {study} already, since {since}{}", if .reason.is_empty() { String::new() } else { format!(": {}", .reason) })]
+    LockedAlready {
+        /// Which.
+        study: StudyInstanceUid,
+        /// Since when.
+        since: String,
+        /// Why.
+        reason: String,
+    },
+    /// A split that would leave nothing.
+    #[error("these are all series of study {study}: a split leaves some of them in it")]
+    NothingLeft {
+        /// Which.
+        study: StudyInstanceUid,
+    },
 }
 
 impl Refusal {
@@ -206,6 +222,8 @@ impl Refusal {
             Refusal::NoSuchQuarantined(_) => "no-such-quarantined",
             Refusal::CannotFile { .. } => "cannot-file",
             Refusal::NotLocked(_) => "not-locked",
+            Refusal::LockedAlready { .. } => "locked-already",
+            Refusal::NothingLeft { .. } => "nothing-left",
         }
     }
 
@@ -235,7 +253,9 @@ impl Refusal {
             }
             Refusal::Filing { .. } => "try again when it has ended; `pacsferry jobs` lists what is running",
             Refusal::Busy { .. } => "make a new plan when it has ended",
-            Refusal::Cardiovascular { .. } => "correct it in the system that it belongs to",
+            Refusal::Cardiovascular { .. } => {
+                "correct it in the system that it belongs to; `pacsferry unlock STUDY --cardiovascular` takes away a mark that is wrong"
+            }
             Refusal::PatientNotConfirmed => {
                 "compare both patients, and confirm with `--confirm-patient` if the destination's is the right one"
             }
@@ -249,6 +269,12 @@ impl Refusal {
             Refusal::NoSuchQuarantined(_) => "`pacsferry quarantine` lists what is there",
             Refusal::CannotFile { .. } => "`pacsferry quarantine show` tells what it is; it stays where it is",
             Refusal::NotLocked(_) => "nothing has to be done",
+            Refusal::LockedAlready { .. } => {
+                "it stays locked for others, and you can work on it; unlock it first to give another reason"
+            }
+            Refusal::NothingLeft { .. } => {
+                "leave one of them out; or merge the study into another one, if that is where all of it belongs"
+            }
         }
     }
 }
@@ -298,9 +324,7 @@ pub(super) fn of_study(facts: &StudyFacts, who: &Operator, config: &Config) -> V
 }
 
 fn locked(study: StudyInstanceUid, by: &str, since: i64, reason: &str) -> Refusal {
-    let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
-    let since = since.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
-    Refusal::Locked { study, by: by.to_owned(), since, reason: reason.to_owned() }
+    Refusal::Locked { study, by: by.to_owned(), since: super::day(since), reason: reason.to_owned() }
 }
 
 impl From<CorrectionError> for Refusal {

@@ -1,22 +1,22 @@
 //! What a move means for objects that refer to each other: those that go along, references that are repaired in moved
 //! objects, objects that stay and are replaced by new versions, measurements, and the note that rejects the old objects.
 
+mod reading;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::amendment::Stamp;
 use super::document::{Document, Moment};
 use super::keys::{KEY_OBJECTS, Note, Rejected, is_rejection};
 use super::plan::{MeasurementSheet, ReferenceSheet};
-use super::references::{Move, Moves, Owner, Place, companions, is_companion_class, referred, repair};
+use super::references::{Move, Moves, Owner, Place, companions, is_companion_class, repair};
 use super::reports::{Seal, difference, is_document, new_version};
 use super::uids::{Level, new_uid};
-use super::{Content, ContentError, Mode, Refusal, Warning, header, measure};
+use super::{Content, ContentError, Mode, Refusal, Warning, measure};
 use crate::catalog::ObjectFacts;
-use crate::dataset::{Amendment, Tree, UidKind};
+use crate::dataset::{Amendment, CharacterSet, Tree, UidKind};
 use crate::dicom::{SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, tags};
 
-/// The most objects of a study whose references are looked at.
-const MOST_REFERRING: usize = 5_000;
 /// The most objects that are replaced by new versions.
 const MOST_REPLACED: usize = 1_000;
 /// The most objects that get new UIDs in one operation.
@@ -65,6 +65,15 @@ pub(super) struct Rewriting<'a> {
     pub(super) stamp: &'a Stamp,
     pub(super) from: &'a StudyInstanceUid,
     pub(super) to: &'a StudyInstanceUid,
+    /// What those mean who sent the objects of either, and name no character set.
+    pub(super) charsets: (&'a CharacterSet, &'a CharacterSet),
+}
+
+/// What both studies say of their patient and themselves, for the notes in them.
+#[derive(Clone, Copy)]
+pub(super) struct Heads<'a> {
+    pub(super) source: &'a Tree,
+    pub(super) destination: &'a Tree,
 }
 
 /// What comes of it.
@@ -93,10 +102,10 @@ pub(super) struct Rewritten {
 }
 
 /// An object and what it refers to.
-struct Referring {
+pub(super) struct Referring {
     object: ObjectFacts,
     modality: String,
-    to: BTreeSet<SopInstanceUid>,
+    pub(super) to: BTreeSet<SopInstanceUid>,
 }
 
 impl Rewriting<'_> {
@@ -125,13 +134,13 @@ impl Rewriting<'_> {
         Ok(notes)
     }
 
-    /// Everything else, when it is known what moves; `head` is what the source says of its patient and itself.
+    /// Everything else, when it is known what moves.
     pub(super) async fn rewrite(
         &self,
         moved: &[ObjectFacts],
         staying: &[ObjectFacts],
         there: &[ObjectFacts],
-        head: &Tree,
+        heads: Heads<'_>,
         reason: &str,
     ) -> Result<Rewritten, ContentError> {
         let mut done = Rewritten::default();
@@ -149,7 +158,7 @@ impl Rewriting<'_> {
         if staying.is_empty() {
             done.moves.study(self.from, self.to.clone());
         }
-        let left = self.replaced(moved, staying, &mut done).await?;
+        let left = self.replaced(moved, staying, there, &mut done).await?;
         self.repair_moved(moved, &mut done).await?;
         let reports = measure::reports(self, staying, there, &mut done).await?;
         for object in left.iter().filter(|object| !reports.contains(&object.id)) {
@@ -159,13 +168,12 @@ impl Rewriting<'_> {
             return Err(Refusal::TooMany { what: "the objects to be replaced".into(), limit: MOST_REPLACED }.into());
         }
         if self.mode == Mode::Iocm {
-            let renamed: HashSet<&SopInstanceUid> = done.renamed.iter().map(|(old, _)| old).collect();
-            let there = self.samples(there).await?;
-            let objects = there.iter().filter(|one| one.to.iter().any(|uid| renamed.contains(uid))).count();
-            if objects > 0 {
-                done.warnings.push(Warning::ReferencedThere { objects });
-            }
-            self.reject(moved.iter().chain(&left), head, reason, &mut done);
+            let replaced: HashSet<i64> = done.replaced.iter().copied().collect();
+            let old = |of: &&ObjectFacts| replaced.contains(&of.id);
+            let here = moved.iter().chain(staying.iter().filter(old));
+            self.reject(here, self.from, heads.source, reason, &mut done);
+            self.reject(there.iter().filter(old), self.to, heads.destination, reason, &mut done);
+            done.warnings.extend(self.elsewhere(moved, &done).await?);
         }
         Ok(done)
     }
@@ -195,15 +203,19 @@ impl Rewriting<'_> {
         Ok(())
     }
 
-    /// Objects that stay and refer to what gets another UID, and those that refer to these: all are replaced. Where UIDs
-    /// are kept, nothing is.
+    /// Objects of either study that stay and refer to what gets another UID, and those that refer to these: all are
+    /// replaced. Where UIDs are kept, nothing is.
     async fn replaced(
         &self,
         moved: &[ObjectFacts],
         staying: &[ObjectFacts],
+        there: &[ObjectFacts],
         done: &mut Rewritten,
     ) -> Result<Vec<ObjectFacts>, ContentError> {
-        let referring = self.samples(staying).await?;
+        let mut referring = self.samples(staying).await?;
+        if self.mode == Mode::Iocm {
+            referring.extend(self.samples(there).await?);
+        }
         let mut changed: HashSet<SopInstanceUid> = moved.iter().map(|object| object.shown.clone()).collect();
         let mut left: Vec<&Referring> = Vec::new();
         loop {
@@ -231,7 +243,7 @@ impl Rewriting<'_> {
         for one in &left {
             let uid: SopInstanceUid = new_uid(self.name, Level::Instance, &one.object.shown).into();
             done.renamed.push((one.object.shown.clone(), uid.clone()));
-            let to = Place { study: self.from.clone(), series: one.object.series.clone() };
+            let to = Place { study: one.object.study.clone(), series: one.object.series.clone() };
             done.moves.instance(&one.object.shown, Move { uid, to });
         }
         Ok(left.into_iter().map(|one| one.object.clone()).collect())
@@ -262,7 +274,7 @@ impl Rewriting<'_> {
     /// Makes the new version of an object that stays.
     async fn replace(&self, object: &ObjectFacts, done: &mut Rewritten) -> Result<(), ContentError> {
         let tree = self.read(object).await?;
-        let owner = Owner { before: self.from, after: self.from };
+        let owner = Owner { before: &object.study, after: &object.study };
         let repaired = repair(&tree, owner, &done.moves).map_err(|error| self.tangled(object, &error))?;
         let Some(repaired) = repaired else { return Ok(()) };
         self.new_version(object, &tree, repaired.tree, &[&tree], done);
@@ -293,64 +305,24 @@ impl Rewriting<'_> {
     }
 
     /// The note that says that the old objects are no longer valid: those that moved, and those that were replaced.
-    fn reject<'a>(&self, old: impl Iterator<Item = &'a ObjectFacts>, head: &Tree, reason: &str, done: &mut Rewritten) {
+    fn reject<'a>(
+        &self,
+        old: impl Iterator<Item = &'a ObjectFacts>,
+        study: &StudyInstanceUid,
+        head: &Tree,
+        reason: &str,
+        done: &mut Rewritten,
+    ) {
         let rejected: Vec<Rejected> = old
             .map(|object| Rejected {
                 class: object.class.clone(),
                 uid: object.shown.clone(),
-                place: Place { study: self.from.clone(), series: object.series.clone() },
+                place: Place { study: study.clone(), series: object.series.clone() },
             })
             .collect();
         let at = Moment::at(self.stamp.at);
-        let note = Note { operation: self.name, study: self.from, head, reason, at: &at };
+        let note = Note { operation: self.name, study, head, reason, at: &at };
         done.drafts.extend(note.reject(&rejected).into_iter().map(|note| Draft::Document(Box::new(note))));
-    }
-
-    /// What refers to others: everything of the classes that are about others; of images, all of a series whose first
-    /// one does.
-    async fn samples(&self, objects: &[ObjectFacts]) -> Result<Vec<Referring>, ContentError> {
-        let about = objects.iter().filter(|object| is_companion_class(&object.class));
-        let mut found = self.referring(about).await?;
-        let mut series: HashMap<i64, bool> = HashMap::new();
-        for object in objects.iter().filter(|object| !is_companion_class(&object.class)) {
-            let refers = match series.get(&object.series_id) {
-                Some(refers) => *refers,
-                None => {
-                    let refers = !referred(&self.read(object).await?).is_empty();
-                    series.insert(object.series_id, refers);
-                    refers
-                }
-            };
-            if refers {
-                self.check_bound(found.len())?;
-                found.extend(self.referring(std::iter::once(object)).await?);
-            }
-        }
-        Ok(found)
-    }
-
-    async fn referring(&self, objects: impl Iterator<Item = &ObjectFacts>) -> Result<Vec<Referring>, ContentError> {
-        let mut found = Vec::new();
-        for object in objects {
-            self.check_bound(found.len())?;
-            let tree = self.read(object).await?;
-            found.push(Referring { object: object.clone(), modality: modality(&tree), to: referred(&tree) });
-        }
-        Ok(found)
-    }
-
-    fn check_bound(&self, known: usize) -> Result<(), ContentError> {
-        if known < MOST_REFERRING {
-            return Ok(());
-        }
-        Err(Refusal::TooMany { what: "the objects that refer to others".into(), limit: MOST_REFERRING }.into())
-    }
-
-    /// The header of an object as it is shown.
-    pub(super) async fn read(&self, object: &ObjectFacts) -> Result<Tree, ContentError> {
-        let held = self.content.catalog.held(&[object.id]).await?.pop();
-        let gone = || Refusal::Changed { what: format!("instance {} has gone", object.shown) };
-        Ok(header::read(&self.content.outlet, held.ok_or_else(gone)?).await?.header)
     }
 
     fn tangled(&self, object: &ObjectFacts, error: &dyn std::error::Error) -> ContentError {

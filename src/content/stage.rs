@@ -1,7 +1,9 @@
 //! The steps that every operation takes: staged out of sight, told to the journal, filed what it writes, and flipped on.
 
+use std::sync::Arc;
+
 use super::rewrite::Draft;
-use super::{Content, ContentError, drafts};
+use super::{Content, ContentError, charset_of, drafts};
 use crate::audit::AuditEvent;
 use crate::catalog::{
     Along, Catalog, CorrectionState, Errand, NewCorrected, NewCorrection, StagedCorrection, Stamp, became,
@@ -83,9 +85,16 @@ impl Content {
         withdraw(&self.catalog, &self.store, staged).await
     }
 
-    /// Takes away what processes left that died before the flip, see [`remove_leftovers`].
+    /// Takes away what processes left that died before the flip, see [`remove_leftovers`]. What they had written and not
+    /// recorded is recorded, where nobody sees it.
     pub async fn remove_leftovers(&self) -> Result<usize, ContentError> {
-        remove_leftovers(&self.catalog, &self.store).await
+        let removed = remove_leftovers(&self.catalog, &self.store).await?;
+        let config = Arc::clone(&self.config);
+        let swept = self.intake.sweep(move |origin| charset_of(&config, origin.source.as_slice())).await?;
+        if swept.folders > 0 {
+            tracing::info!(folders = swept.folders, removed = swept.removed, "swept what dead processes left");
+        }
+        Ok(removed)
     }
 
     /// Makes entries of the journal durable.

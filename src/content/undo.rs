@@ -45,18 +45,36 @@ impl Content {
         refusal::check(who, Privilege::Undo, "take an operation back")?;
         let id = correction.id;
         self.catalog.can_undo(id, &who.name).await?;
+        let undone = self.undone(correction).await?;
         let studies = [correction.source.clone(), correction.destination.clone()];
         let turn = Turn::take(&self.catalog, &studies, who, "undo").await?;
-        let undone = self.take_back(correction, why, who).await;
+        let done = self.take_back(correction, why, who).await;
         turn.end().await?;
-        undone?;
-        let told = correction.mode == CorrectionMode::Iocm;
+        done?;
+        Ok(undone)
+    }
+
+    /// What taking an operation back would mean; what stands against it is an error. Changes nothing.
+    pub async fn plan_undo(&self, operation: i64, who: &Operator) -> Result<Undone, ContentError> {
+        refusal::check(who, Privilege::Undo, "take an operation back")?;
+        let correction = self.catalog.correction(operation).await?;
+        let correction = correction.ok_or(Refusal::NoSuchOperation(operation))?;
+        self.catalog.can_undo(operation, &who.name).await?;
+        self.undone(&correction).await
+    }
+
+    async fn undone(&self, correction: &Correction) -> Result<Undone, ContentError> {
+        let nodes = self.catalog.nodes_with_corrected(correction.id).await?;
+        let all = [
+            (correction.mode == CorrectionMode::Iocm, Warning::NoRevocation),
+            (!nodes.is_empty(), Warning::CorrectedCopies { nodes }),
+        ];
         Ok(Undone {
-            operation: id,
+            operation: correction.id,
             objects: correction.moved,
             source: correction.source.to_string(),
             destination: correction.destination.to_string(),
-            warnings: told.then_some(Warning::NoRevocation).into_iter().collect(),
+            warnings: all.into_iter().filter(|(is, _)| *is).map(|(_, warning)| warning).collect(),
         })
     }
 

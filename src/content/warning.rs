@@ -4,6 +4,10 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::Mode;
+use crate::catalog::Latecomers;
+
+/// Studies that are named one by one.
+const STUDIES: usize = 5;
 
 /// Something that an operation brings with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,13 +78,45 @@ pub enum Warning {
         /// How many.
         objects: usize,
     },
-    /// Objects of the destination refer to moved ones by UIDs that these will no longer have.
-    ReferencedThere {
-        /// How many.
+    /// Objects of other studies of either patient refer to what gets other UIDs, and are not repaired.
+    ReferencedElsewhere {
+        /// How many, of those that were looked at.
         objects: usize,
+        /// The studies that they are in.
+        studies: Vec<String>,
+        /// Whether there are so many that not all were looked at.
+        unread: bool,
     },
     /// IHE knows no note that takes a rejection back.
     NoRevocation,
+    /// Nodes got objects as an operation shows them that is taken back.
+    CorrectedCopies {
+        /// Which.
+        nodes: Vec<String>,
+    },
+    /// Objects of a series that was moved came later, into the study that it had left.
+    CameLate {
+        /// How many.
+        objects: u64,
+        /// Of which series.
+        series: String,
+        /// The operation that moved it.
+        operation: i64,
+        /// Where to.
+        destination: String,
+    },
+    /// Texts have letters beyond ASCII and nobody says in which character set they are.
+    CharacterSetGuessed {
+        /// Those of the objects to be moved.
+        moved: bool,
+        /// Those of the destination.
+        destination: bool,
+    },
+    /// The catalog was made anew: which nodes got copies before is not known.
+    RetrieveLogLost {
+        /// When, as people write it.
+        since: String,
+    },
 }
 
 impl Warning {
@@ -102,8 +138,12 @@ impl Warning {
             Warning::Replaced { .. } => "replaced",
             Warning::Companions { .. } => "companions",
             Warning::ReferencedFromOutside { .. } => "referenced-from-outside",
-            Warning::ReferencedThere { .. } => "referenced-from-destination",
+            Warning::ReferencedElsewhere { .. } => "referenced-from-elsewhere",
             Warning::NoRevocation => "no-revocation",
+            Warning::CorrectedCopies { .. } => "corrected-copies",
+            Warning::CameLate { .. } => "came-late",
+            Warning::CharacterSetGuessed { .. } => "character-set-guessed",
+            Warning::RetrieveLogLost { .. } => "retrieve-log-lost",
         }
     }
 
@@ -172,15 +212,56 @@ impl Warning {
                 "{} refer to moved ones: they still find them by their own UIDs, not by their study",
                 plural(*objects, "object that stays does", "objects that stay")
             ),
-            Warning::ReferencedThere { objects } => format!(
-                "{} to moved ones by their old UIDs, and will not find them any more",
-                plural(*objects, "object of the destination refers", "objects of the destination refer")
-            ),
+            Warning::ReferencedElsewhere { objects, studies, unread } => {
+                let rest = if *unread { "; there are more objects in them than were looked at" } else { "" };
+                if studies.is_empty() {
+                    return format!("other studies of the patients may refer to moved objects by their old UIDs{rest}");
+                }
+                let (named, more) = studies.split_at(studies.len().min(STUDIES));
+                let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+                format!(
+                    "{} to moved ones by their old UIDs, and will not find them any more (study {}{more}){rest}",
+                    plural(*objects, "object of another study refers", "objects of other studies refer"),
+                    named.join(", ")
+                )
+            }
             Warning::NoRevocation => {
                 "others that were told of the rejection are not told that it is taken back: IHE has no note for that"
                     .into()
             }
+            Warning::CorrectedCopies { nodes } => format!(
+                "{} got corrected objects meanwhile, and {} them after an undo: tell {}",
+                nodes.join(", "),
+                if nodes.len() == 1 { "keeps" } else { "keep" },
+                if nodes.len() == 1 { "it" } else { "them" },
+            ),
+            Warning::CameLate { objects, series, operation, destination } => format!(
+                "{} of series {series} came after operation {operation} had moved it, and {} in the study that it had left: \
+                 move {} as well if they belong to study {destination}",
+                plural(count(*objects), "object", "objects"),
+                if *objects == 1 { "is" } else { "are" },
+                if *objects == 1 { "it" } else { "them" },
+            ),
+            Warning::CharacterSetGuessed { moved, destination } => format!(
+                "{} name no character set and are not ASCII: they are taken for UTF-8 or Latin-1; look at them, and set \
+                 `charset` of the source if they are wrong",
+                match (moved, destination) {
+                    (true, false) => "texts of the objects to be moved",
+                    (false, _) => "texts of the destination",
+                    (true, true) => "texts of both sides",
+                }
+            ),
+            Warning::RetrieveLogLost { since } => {
+                format!("the catalog was made anew on {since}: which nodes got copies before that is not known")
+            }
         }
+    }
+}
+
+impl From<Latecomers> for Warning {
+    fn from(late: Latecomers) -> Warning {
+        let (series, destination) = (late.series.to_string(), late.destination.to_string());
+        Warning::CameLate { objects: late.objects, series, operation: late.operation, destination }
     }
 }
 

@@ -230,6 +230,7 @@ pub fn objects_json(objects: &ObjectTotals) -> Value {
         "listed": objects.listed,
         "filed": objects.filed,
         "duplicate": objects.duplicate,
+        "already_moved": objects.already_moved,
         "variant": objects.variant,
         "collision": objects.collision,
         "quarantined": objects.quarantined,

@@ -47,6 +47,7 @@ pub async fn rebuild(config: Config) -> Result<Rebuilt, NodeError> {
     let of_catalog = |source| NodeError::Catalog { path: beside.clone(), source };
     let catalog = Catalog::open(&beside).map_err(of_catalog)?;
     catalog.meta_set(STORAGE_ID, store.id()).await.map_err(of_catalog)?;
+    catalog.rebuilt_now().await.map_err(of_catalog)?;
 
     let work = {
         let catalog = catalog.clone();
@@ -129,6 +130,7 @@ impl Rebuild<'_> {
             }
             again = refused;
         }
+        self.catalog.number_quarantine(self.store.journal().quarantined()?)?;
         self.corrections()?;
         for place in again {
             self.problem(&format!("{place} has the SOP Instance UID of another file"));

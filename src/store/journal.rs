@@ -3,7 +3,7 @@
 
 mod correction;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -191,6 +191,22 @@ impl Journal {
             }
         })?;
         Ok(reasons)
+    }
+}
+
+impl Journal {
+    /// What went to quarantine, in that order, each object once.
+    pub fn quarantined(&self) -> Result<Vec<(Digest, SopInstanceUid)>, StoreError> {
+        let (mut order, mut known) = (Vec::new(), HashSet::new());
+        self.read(|entry| {
+            if let JournalEntry::Quarantined { digest, instance, .. } = entry
+                && let Some(digest) = Digest::parse(&digest)
+                && known.insert((digest, SopInstanceUid::new(&instance)))
+            {
+                order.push((digest, SopInstanceUid::new(&instance)));
+            }
+        })?;
+        Ok(order)
     }
 }
 

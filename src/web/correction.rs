@@ -14,6 +14,7 @@ use super::guard::Signed;
 use super::texts::shown;
 use crate::catalog::{Correction, CorrectionMode, CorrectionState, Errand, ErrandState, OutboxEntry, OutboxFilter};
 use crate::config::Privilege;
+use crate::content::Warning;
 use crate::job::report::{local_time, timestamp};
 
 /// Errands of an operation that are shown.
@@ -59,6 +60,8 @@ struct CorrectionPage {
     warnings: Vec<String>,
     series: Vec<Series>,
     told: Vec<Told>,
+    /// What has happened since, and an undo does not touch.
+    since: Vec<String>,
     may_undo: bool,
     rejected: bool,
 }
@@ -70,6 +73,17 @@ async fn read(web: &Web, id: i64) -> Result<(Correction, Value, Vec<OutboxEntry>
     // What was planned is kept as text; an old one may say less.
     let sheet = serde_json::from_str(&found.sheet).unwrap_or(Value::Null);
     Ok((found, sheet, errands))
+}
+
+/// Nodes that got the corrected objects, and objects that came too late to be moved.
+async fn since(web: &Web, found: &Correction) -> Result<Vec<String>, Refused> {
+    let nodes = match found.state {
+        CorrectionState::Active => web.catalog.nodes_with_corrected(found.id).await?,
+        CorrectionState::Staged | CorrectionState::Undone => Vec::new(),
+    };
+    let nodes = (!nodes.is_empty()).then_some(Warning::CorrectedCopies { nodes });
+    let late = web.catalog.latecomers(found.id).await?.into_iter().map(Warning::from);
+    Ok(nodes.into_iter().chain(late).map(|warning| warning.message()).collect())
 }
 
 pub(super) async fn show(
@@ -108,6 +122,7 @@ pub(super) async fn show(
         warnings: list(&sheet, "warnings").iter().map(|warning| text(warning, "message")).collect(),
         series: list(&sheet, "series").iter().map(series).collect(),
         told: errands.iter().map(errand).collect(),
+        since: since(&web, &found).await?,
         may_undo: signed.operator.may(Privilege::Undo) && found.state == CorrectionState::Active,
         rejected: found.mode == CorrectionMode::Iocm,
         state: found.state,

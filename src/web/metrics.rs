@@ -107,6 +107,7 @@ fn progress(out: &mut Exposition, jobs: &[(Job, Totals)]) {
             ("listed", objects.listed),
             ("filed", objects.filed),
             ("duplicate", objects.duplicate),
+            ("already-moved", objects.already_moved),
             ("variant", objects.variant),
             ("collision", objects.collision),
             ("quarantined", objects.quarantined),

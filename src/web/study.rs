@@ -15,6 +15,7 @@ use super::studies::{COLUMNS, MORE, bad, keywords, object, query};
 use super::texts::shown;
 use crate::catalog::{Cursor, StudyLock};
 use crate::config::Privilege;
+use crate::content::Warning;
 use crate::dicom::{QueryLevel, StudyInstanceUid};
 use crate::job::report::local_time;
 
@@ -74,6 +75,8 @@ struct StudyPage {
     series: Vec<Series>,
     more: bool,
     lock: Option<Lock>,
+    /// What came too late for a move.
+    late: Vec<String>,
     may_correct: bool,
     may_unlock: bool,
     may_rescan: bool,
@@ -259,7 +262,9 @@ async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, R
     let lock = locks.into_iter().find(|lock| lock.study.as_str() == uid);
     let own = lock.as_ref().is_none_or(|lock| lock.owner == signed.operator.name);
     let may_correct = signed.operator.may(Privilege::Content);
+    let late = web.catalog.latecomers_in(&StudyInstanceUid::new(&uid)).await?;
     Ok(page(&StudyPage {
+        late: late.into_iter().map(|late| Warning::from(late).message()).collect(),
         facts: facts.collect(),
         series: series_rows(&uid, series),
         uid,

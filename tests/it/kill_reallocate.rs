@@ -12,6 +12,37 @@ use crate::support::ward::{ANNA, TARO, Ward, series_uid, slices, study_uid};
 /// Steps of corrections.
 const OF_CORRECTIONS: [&str; 2] = ["content", "correction"];
 
+/// Steps of the documents that a correction writes, on their way in.
+const OF_DOCUMENTS: [&str; 4] = ["intake", "settle", "record", "receive"];
+
+#[test]
+fn a_document_that_is_being_written_when_all_is_killed_is_no_file_that_nobody_knows() {
+    let points: Vec<String> = fail_points().into_iter().filter(|point| OF_DOCUMENTS.contains(&step(point))).collect();
+    assert!(points.len() >= 4, "{points:?}");
+    let killed = Mutex::new(BTreeSet::new());
+    each(points.iter().cloned(), |point| {
+        let ward = Ward::of(&[slices(ANNA, 1, 1, 2), slices(ANNA, 1, 2, 1), slices(TARO, 2, 1, 1)].concat());
+        let (before, series, to) = (ward.seen(), series_uid(1, 1), study_uid(2));
+        let sure = ["reallocate", &series, "--to", &to, "--confirm-patient", "--mode", "iocm"];
+        let first = ward.ferry.run_until_fail_point(&sure, &point);
+        if first.status.signal() != Some(Signal::KILL.as_raw()) {
+            return assert_eq!(first.status.code(), Some(0), "{point}: {}", String::from_utf8_lossy(&first.stderr));
+        }
+        killed.lock().unwrap().insert(point.clone());
+        assert_eq!(ward.seen(), before, "{point}: nothing of it is seen");
+        // The next correction of whatever clears it away.
+        ward.done(&["lock", &to, "--reason", "another one"]);
+        let findings = ward.run(&["verify", "--all", "--files"]);
+        assert_eq!(findings.code, 0, "{point}: {}{}", findings.out, findings.err);
+        assert_eq!(ward.seen(), before, "{point}: nor is the document");
+        ward.done(&sure);
+        let findings = ward.run(&["verify", "--all", "--files"]);
+        assert_eq!(findings.code, 0, "{point}: {}{}", findings.out, findings.err);
+    });
+    let killed = killed.into_inner().unwrap();
+    assert!(killed.len() >= 4, "a document passes {killed:?} only");
+}
+
 #[test]
 fn a_correction_killed_at_any_point_is_whole_or_nothing() {
     let points: Vec<String> = fail_points().into_iter().filter(|point| OF_CORRECTIONS.contains(&step(point))).collect();

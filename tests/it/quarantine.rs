@@ -44,17 +44,24 @@ fn another_content_under_the_same_uid_is_kept_aside_and_the_study_flagged() {
     let place = kept.strip_prefix(&format!("{}/", scene.ferry.storage().display())).unwrap();
     let said = scene.ferry.run(&["report", "last"]).out;
     assert!(said.contains(&uid) && said.contains(place) && said.contains("quarantine show"), "{said}");
-    for key in [&uid, &string(&list[0], "study_uid")] {
+    for key in [&uid, &string(&list[0], "study_uid"), &list[0]["number"].to_string()] {
         let shown = scene.ferry.json(&["quarantine", "show", key, "--json"]);
         assert_eq!(string(&shown[0], "file"), kept);
         assert_eq!(shown[0]["filed"]["file"], scene.ferry.instances()[&uid]["file"]);
     }
     let shown = scene.ferry.run(&["quarantine", "show", &uid]).out;
     assert!(shown.contains(&kept) && shown.contains("another object with its SOP Instance UID is filed"), "{shown}");
-    assert_eq!(scene.ferry.run(&["quarantine", "show", "1.2.3.4.5"]).code, 1);
+    for nobody in ["1.2.3.4.5", "4711"] {
+        assert_eq!(scene.ferry.run(&["quarantine", "show", nobody]).code, 1);
+    }
     assert!(done.err.contains("kept in quarantine") && done.err.contains(&uid), "{}", done.err);
     // The first one stays current, the second one is not lost.
     let copies: HashMap<String, usize> = scene.ferry.quarantined().into_iter().map(|digest| (digest, 1)).collect();
     assert_eq!(copies.len(), 1);
     assert_eq!(scene.ferry.filed().len(), 10);
+    // It is discarded by its UID as well as by its number.
+    assert_ne!(scene.ferry.run(&["quarantine", "discard", "1.2.3.4.5"]).code, 0);
+    let gone = scene.ferry.json(&["quarantine", "discard", &uid, "--reason", "BROKEN", "--json"]);
+    assert_eq!(gone["number"], list[0]["number"]);
+    assert_eq!(scene.ferry.json(&["quarantine", "list", "--json"]).as_array().map(Vec::len), Some(0));
 }

@@ -258,7 +258,9 @@ fn a_locked_study_is_left_alone_and_privileges_are_needed() {
     // Root itself is in no role.
     refused(0, &["reallocate", &series, "--to", &two], "privilege `view`");
     refused(CLERK, &["reallocate", &series, "--to", &three, "--confirm-patient"], "privilege `across-patients`");
+    refused(CLERK, &["import", ".", "--copy"], "privilege `operate`");
     done(CHIEF, &["lock", &two, "--reason", "under review"]);
+    refused(CHIEF, &["lock", &two, "--reason", "again"], "you have locked");
     refused(CLERK, &["reallocate", &series, "--to", &two], "locked by bin");
     refused(CLERK, &["unlock", &two], "privilege `unlock`");
     done(CHIEF, &["unlock", &two]);

@@ -72,6 +72,50 @@ fn objects_that_come_while_a_series_is_moved_are_all_somewhere_and_once() {
 }
 
 #[test]
+fn a_migration_that_pulls_the_study_while_it_is_moved_loses_and_doubles_nothing() {
+    let archive = Archive::with(|archive| {
+        archive.study("20240501").series("CT").instances(40, 3_000).series("CT").instances(4, 3_000);
+        archive.studies("20240401", 1, 3);
+    });
+    let scene = Scene::new(archive, Profile::default());
+    scene.proves_everything();
+    let (one, other) = (scene.study(0).to_string(), scene.study(1).to_string());
+    let uids = || scene.ferry.instances().into_keys().collect::<Vec<_>>();
+    let all = uids();
+    // Each command comes when the job is somewhere else: before, while and after it pulls the study.
+    let (mut moves, mut refusals) = (0, 0);
+    for _ in 0..3 {
+        let mut again = Running::start(&scene.ferry, &["migrate", SOURCE, "--new"]);
+        while again.is_running() {
+            let moved = scene.ferry.run(&["merge", &one, "--into", &other, "--confirm-patient", "--json"]);
+            if moved.code == 0 {
+                moves += 1;
+                let told: serde_json::Value = serde_json::from_str(&moved.out).unwrap();
+                let number = told["correction"].to_string();
+                assert_eq!(uids(), all);
+                let undone = unhindered(&scene.ferry, &["undo", &number]);
+                assert_eq!(undone.code, 0, "{}{}", undone.out, undone.err);
+            } else {
+                refusals += 1;
+                let told: serde_json::Value = serde_json::from_str(&moved.out).unwrap();
+                assert!(["filing", "changed"].contains(&told["code"].as_str().unwrap()), "{told}");
+            }
+        }
+        assert_eq!(again.ends(Duration::from_secs(120)), Some(0), "{}", again.said());
+    }
+    assert!(moves + refusals > 0);
+    assert_eq!(uids(), all);
+    // And once for good: the job proves both.
+    let done = unhindered(&scene.ferry, &["merge", &one, "--into", &other, "--confirm-patient"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    let mut again = Running::start(&scene.ferry, &["migrate", SOURCE, "--new"]);
+    assert_eq!(again.ends(Duration::from_secs(120)), Some(0), "{}", again.said());
+    assert_eq!(scene.report().item("proven"), 2, "{}", scene.report().fallout());
+    let verified = scene.ferry.json(&["verify", "--all", "--json"]);
+    assert_eq!(verified["findings"].as_array().map(Vec::len), Some(0), "{verified}");
+}
+
+#[test]
 fn a_migration_that_pulls_a_moved_study_again_leaves_it_and_proves_it() {
     let archive = Archive::with(|archive| {
         archive.study("20240501").series("CT").instances(6, 3_000).series("CT").instances(4, 3_000);

@@ -73,7 +73,8 @@ const STUDY: &str = r"UPDATE studies SET (series, instances) = (
             SELECT se.modality FROM series se WHERE se.study = studies.id AND se.instances > 0 AND se.modality <> ''
             GROUP BY se.modality ORDER BY min(se.id))),
     sop_classes = (
-        SELECT coalesce(group_concat(u.uid, '\'), '') FROM uids u WHERE u.id IN (
+        SELECT coalesce(group_concat(u.uid, '\'), '') FROM (
             SELECT i.class FROM series se CROSS JOIN instances i ON i.series = se.id
-            WHERE se.study = studies.id AND se.instances > 0))
+            WHERE se.study = studies.id AND se.instances > 0 GROUP BY i.class ORDER BY min(i.id)) of
+            CROSS JOIN uids u ON u.id = of.class)
     WHERE id = ?1";

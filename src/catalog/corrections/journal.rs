@@ -35,6 +35,7 @@ impl Catalog {
 fn lines(c: &Connection, id: i64) -> Result<Option<(String, Vec<CorrectionLine>)>, DbError> {
     let begun = |row: &Row<'_>| {
         let text = CorrectionText {
+            number: Some(id),
             operation: row.get::<_, CorrectionKind>(1)?.word().to_owned(),
             mode: row.get::<_, CorrectionMode>(2)?.word().to_owned(),
             operator: row.get(3)?,
@@ -115,6 +116,9 @@ fn object(row: &Row<'_>) -> rusqlite::Result<CorrectedText> {
                 series_time: row.get(13)?,
                 body_part: row.get(14)?,
                 instance_number: row.get(15)?,
+                rows: row.get(16)?,
+                columns: row.get(17)?,
+                number_of_frames: row.get(18)?,
                 ..Header::default()
             };
             told::of_header(&header)
@@ -140,7 +144,8 @@ const BEGUN: &str =
     FROM corrections co CROSS JOIN studies so ON so.id = co.source CROSS JOIN studies de ON de.id = co.destination
         LEFT JOIN patients p ON p.id = de.patient WHERE co.id = ?1";
 const OBJECTS: &str = "SELECT coalesce(i.uid, a.uid), ci.role, so.uid, sn.uid, dn.uid, ci.new_uid, ci.patch,
-        q.uid, q.digest, dn.modality, dn.number, dn.description, dn.series_date, dn.series_time, dn.body_part, i.number
+        q.uid, q.digest, dn.modality, dn.number, dn.description, dn.series_date, dn.series_time, dn.body_part, i.number,
+        i.rows, i.columns, i.frames
     FROM correction_instances ci
         LEFT JOIN instances i ON i.id = ci.instance LEFT JOIN awaited a ON a.id = -ci.instance
         CROSS JOIN series sn ON sn.id = ci.old_series CROSS JOIN studies so ON so.id = sn.study

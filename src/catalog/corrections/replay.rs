@@ -78,7 +78,8 @@ fn replay(tx: &Transaction<'_>, told: &ToldCorrection, at: i64) -> Result<(), Db
     if known {
         return Ok(());
     }
-    let CorrectionText { operation, mode, operator, reason, reason_text, source, destination, describes } = &told.text;
+    let CorrectionText { number, operation, mode, operator, reason, reason_text, source, destination, describes } =
+        &told.text;
     let new = NewCorrection {
         key: Some(told.key.clone()),
         kind: CorrectionKind::parse(operation).unwrap_or(CorrectionKind::Reallocate),
@@ -94,7 +95,7 @@ fn replay(tx: &Transaction<'_>, told: &ToldCorrection, at: i64) -> Result<(), Db
         process: String::new(),
     };
     super::stage::find_or_make_study(tx, &new.source)?;
-    let Ok(staged) = begin(tx, &new)? else { return Ok(()) };
+    let Ok(staged) = begin(tx, &new, *number)? else { return Ok(()) };
     let mut adding = Adding::of(tx, staged.id)?;
     for object in &told.objects {
         adding.again(object)?;

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 200;
 impl Catalog {
     /// Begins an operation: it has a number and a name from now on, and nobody sees it.
     pub async fn stage_begin(&self, new: NewCorrection) -> Result<StagedCorrection, CatalogError> {
-        Ok(self.write(move |tx| begin(tx, &new)).await??)
+        Ok(self.write(move |tx| begin(tx, &new, None)).await??)
     }
 
     /// Adds objects to a staged operation.
@@ -78,9 +78,11 @@ pub(super) fn find_or_make_study(tx: &Transaction<'_>, uid: &StudyInstanceUid) -
     Ok(tx.prepare_cached("INSERT INTO studies (uid) VALUES (?1)")?.insert([uid.as_str()])?)
 }
 
+/// With this number, if it is a free one.
 pub(super) fn begin(
     tx: &Transaction<'_>,
     new: &NewCorrection,
+    number: Option<i64>,
 ) -> Result<Result<StagedCorrection, CorrectionError>, DbError> {
     let Some(source) = find_study(tx, &new.source)? else {
         return Ok(Err(CorrectionError::NoSuchStudy(new.source.clone())));
@@ -100,8 +102,10 @@ pub(super) fn begin(
     }
     let id = tx
         .prepare_cached(
-            "INSERT INTO corrections (key, kind, mode, at, operator, reason, reason_text, source, destination, process,
-                amendment, sheet) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO corrections (id, key, kind, mode, at, operator, reason, reason_text, source, destination, process,
+                amendment, sheet) VALUES (
+                (SELECT ?13 WHERE NOT EXISTS (SELECT 1 FROM corrections WHERE id = ?13)),
+                ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .insert(params![
             key,
@@ -115,7 +119,8 @@ pub(super) fn begin(
             destination,
             new.process,
             new.amendment,
-            new.sheet
+            new.sheet,
+            number
         ])?;
     Ok(Ok(StagedCorrection { id, key, process: new.process.clone() }))
 }

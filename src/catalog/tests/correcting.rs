@@ -143,6 +143,23 @@ async fn a_series_is_shown_in_another_study_from_the_flip_to_the_undo_only() {
 }
 
 #[tokio::test]
+async fn what_a_job_brings_again_that_was_moved_is_a_count_of_its_own() {
+    let (_folder, catalog) = catalog();
+    let (job, _) = filing::leased(&catalog).await;
+    record(&catalog, vec![instance(1, 1), instance(1, 2), instance(2, 1)]).await;
+    let ids = shown(&catalog, &study(1)).await;
+    moved(&catalog, 1, study(2), &ids[..1], false).await;
+    let again = |number| {
+        let mut again = filing::sent_again(instance(1, number));
+        again.destination = Destination::Discard { of: again.place.clone(), length: again.length };
+        again
+    };
+    assert_eq!(record(&catalog, vec![again(1), again(2)]).await, [Recorded::AlreadyMoved, Recorded::Duplicate]);
+    let objects = catalog.totals(job).await.unwrap().objects;
+    assert_eq!((objects.filed, objects.duplicate, objects.already_moved), (2, 1, 1));
+}
+
+#[tokio::test]
 async fn what_was_moved_never_comes_back_by_itself_and_both_studies_stay_proven() {
     let (_folder, catalog) = two_studies().await;
     let filed = |number| {

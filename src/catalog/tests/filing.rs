@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn leased(catalog: &Catalog) -> (i64, Item) {
+pub(super) async fn leased(catalog: &Catalog) -> (i64, Item) {
     let id = job_of(catalog, 1).await.id;
     let item = catalog.claim(id, "me", LONG).await.unwrap().unwrap();
     let new = NewCheckpoint { owner: "me".into(), attempt: 1, association: 7, message_id: 3, level: "STUDY".into() };
@@ -31,7 +31,7 @@ fn other_bytes(mut object: NewInstance, destination: Destination) -> NewInstance
     object
 }
 
-fn sent_again(mut object: NewInstance) -> NewInstance {
+pub(super) fn sent_again(mut object: NewInstance) -> NewInstance {
     object.receipt.association += 1_000_000;
     object
 }
@@ -117,7 +117,10 @@ async fn each_outcome_has_its_receipt_and_its_count() {
         [Outcome::New, Outcome::Duplicate, Outcome::Variant, Outcome::New, Outcome::Collision, Outcome::Quarantined]
     );
     let objects = catalog.totals(job).await.unwrap().objects;
-    assert_eq!(objects, ObjectTotals { listed: 3, filed: 2, duplicate: 1, variant: 1, collision: 1, quarantined: 1 });
+    assert_eq!(
+        objects,
+        ObjectTotals { listed: 3, filed: 2, duplicate: 1, already_moved: 0, variant: 1, collision: 1, quarantined: 1 }
+    );
     // A variant is no other instance; a collision and what is in quarantine are not filed.
     assert_eq!(catalog.filed_of_study(&study).await.unwrap().len(), 2);
     let kept = catalog.quarantined_of_study(&study).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::catalog::{Catalog, Job, JobState, Slowed};
-use crate::cli::{Exit, Failure, Global, migrate, output, rescan};
+use crate::cli::{Exit, Failure, Global, migrate, open, output};
 use crate::config::units::{format_duration, format_rate};
 use crate::config::{Config, Limits, Privilege};
 use crate::dicom::StudyInstanceUid;
@@ -35,7 +35,7 @@ pub(super) async fn exclude(
 
 /// Whoever asks, who has to have the privilege to operate jobs.
 fn operator(config: &Config) -> Result<String, Failure> {
-    let who = rescan::operator(config)?;
+    let who = open::operator(config)?;
     if who.may(Privilege::Operate) {
         return Ok(who.name);
     }

@@ -3,7 +3,7 @@
 use super::{Planner, rest_of_quiet};
 use crate::content::look::{self, Side};
 use crate::content::refusal::{self, check};
-use crate::content::{ContentError, Mode, PatientSheet, Plan, Refusal, Warning, attributes};
+use crate::content::{ContentError, Kind, Mode, PatientSheet, Plan, Refusal, Warning, attributes};
 
 impl Planner<'_> {
     /// What should be known.
@@ -19,6 +19,8 @@ impl Planner<'_> {
         let several = patients.iter().any(|one| patients.first().is_some_and(|first| !one.is(first) && one != first));
         let had_order = moving.headers.iter().any(|header| attributes::ORDER.iter().any(|tag| header.contains(*tag)));
         let untold = plan.source.copies.iter().filter(|copy| !copy.told).map(|copy| copy.node.clone()).collect();
+        let guessed = (moving.guessed, target.guessed && self.destination.is_some());
+        let rebuilt = self.content.catalog.rebuilt_at().await?.map(crate::content::day);
         let copies = Warning::Copies { nodes: plan.source.copies.len(), mode: plan.mode, untold };
         let all = [
             (!plan.same_patient, Warning::OtherPatient),
@@ -32,6 +34,8 @@ impl Planner<'_> {
             (plan.source.objects_after == 0, Warning::SourceEmptied),
             (!self.findings.is_empty(), Warning::Findings { objects: self.findings.all().count() as u64 }),
             (quarantined > 0, Warning::Quarantined { objects: quarantined }),
+            (guessed.0 || guessed.1, Warning::CharacterSetGuessed { moved: guessed.0, destination: guessed.1 }),
+            (rebuilt.is_some(), Warning::RetrieveLogLost { since: rebuilt.unwrap_or_default() }),
         ];
         plan.warnings.extend(all.into_iter().filter(|(is, _)| *is).map(|(_, warning)| warning));
         Ok(())
@@ -48,6 +52,9 @@ impl Planner<'_> {
             if rest_of_quiet(facts).is_some() {
                 refusals.push(Refusal::Filing { study: facts.uid.clone(), what: "an association".into() });
             }
+        }
+        if plan.kind == Kind::Split && plan.source.objects_after == 0 {
+            refusals.push(Refusal::NothingLeft { study: plan.source() });
         }
         if !plan.same_patient && !self.request.patient_confirmed {
             refusals.push(Refusal::PatientNotConfirmed);

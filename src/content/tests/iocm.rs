@@ -98,6 +98,54 @@ async fn new_uids_are_followed_by_references_and_the_old_ones_are_rejected() {
 }
 
 #[tokio::test]
+async fn references_of_the_destination_follow_as_well_and_those_of_third_studies_are_named() {
+    let site = Site::new("[content]\niocm = true\n");
+    site.series(ANNA, "1.1.1", 2).await;
+    site.series(ANNA, "1.1.2", 1).await;
+    site.series(TARO, "1.2.1", 1).await;
+    let keys = |study: &str| referring(KEYS, "KO", study, &[("1.1.1", "1.1.1.1")]);
+    site.send(TARO, "1.2.2", 1, &keys("1.1")).await;
+    // A second one names the first: it is replaced since that is.
+    site.send(TARO, "1.2.3", 1, &referring(KEYS, "KO", "1.2", &[("1.2.2", "1.2.2.1")])).await;
+    let third = (ANNA.0, "Mueller^Anna", "1.7");
+    site.send(third, "1.7.1", 1, &keys("1.1")).await;
+    site.send(third, "1.7.2", 1, &Tree::new()).await;
+    site.send(EVA, "1.3.1", 1, &keys("1.1")).await;
+    let before = (site.study("1.1").await, site.study("1.2").await);
+
+    let request = Request { patient_confirmed: true, ..series("1.1.1", "1.2") };
+    let plan = site.content.plan(&request, &site.all()).await.unwrap();
+    assert!(plan.may_be_done(), "{:?}", plan.refusals);
+    assert!(plan.warnings.contains(&Warning::Replaced { objects: 2, documents: 0 }), "{:?}", plan.warnings);
+    let elsewhere = Warning::ReferencedElsewhere { objects: 1, studies: vec!["1.7".into()], unread: false };
+    assert!(plan.warnings.contains(&elsewhere), "of either patient, whatever the name: {:?}", plan.warnings);
+    let operation = site.content.commit(&plan, &site.all()).await.unwrap().operation;
+
+    let destination = site.study("1.2").await;
+    assert!(!destination.contains_key("1.2.2.1") && !destination.contains_key("1.2.3.1"), "they are replaced");
+    let note = destination.values().find(|tree| is_rejection(tree)).expect("a note in the destination");
+    assert_eq!(note.text(tags::PATIENT_NAME), Some(TARO.1));
+    let rejected: Vec<String> = referred(note).iter().map(ToString::to_string).collect();
+    assert_eq!(rejected, ["1.2.2.1", "1.2.3.1"]);
+    let new: Vec<&Tree> = destination
+        .values()
+        .filter(|tree| tree.text(tags::SOP_CLASS_UID) == Some(KEYS) && !is_rejection(tree))
+        .collect();
+    assert_eq!(new.len(), 2);
+    for keys in new {
+        assert!(referred(keys).iter().all(|uid| destination.contains_key(uid.as_str())), "{keys:?}");
+        let evidence = keys.item(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE).unwrap();
+        assert_eq!(evidence.text(tags::STUDY_INSTANCE_UID), Some("1.2"), "where what it names is now");
+        assert_eq!(keys.text(tags::PATIENT_NAME), Some(TARO.1));
+    }
+    let source = site.study("1.1").await;
+    let note = source.values().find(|tree| is_rejection(tree)).expect("and one in the source");
+    assert_eq!(referred(note).iter().map(ToString::to_string).collect::<Vec<_>>(), ["1.1.1.1", "1.1.1.2"]);
+    site.undo(operation).await.unwrap();
+    assert_eq!((site.study("1.1").await, site.study("1.2").await), before);
+}
+
+#[tokio::test]
 async fn locally_references_name_the_new_study() {
     let site = Site::new("");
     site.series(ANNA, "1.1.1", 2).await;

@@ -92,6 +92,7 @@ fn numbers(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()>
         ("objects listed", o.listed),
         ("filed", o.filed),
         ("duplicate", o.duplicate),
+        ("already moved", o.already_moved),
         ("variant", o.variant),
         ("collision", o.collision),
         ("quarantined", o.quarantined),

@@ -54,7 +54,10 @@ fn headline(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()
 fn average(report: &Report, milliseconds: u128) -> (u64, u64) {
     let per_second = |count: u64| u64::try_from(u128::from(count) * 1000 / milliseconds.max(1)).unwrap_or(u64::MAX);
     let objects = &report.totals.objects;
-    (per_second(objects.filed + objects.duplicate + objects.variant), per_second(report.totals.bytes))
+    (
+        per_second(objects.filed + objects.duplicate + objects.already_moved + objects.variant),
+        per_second(report.totals.bytes),
+    )
 }
 
 /// What an import was to bring, as part of a sentence.
@@ -127,6 +130,7 @@ fn totals(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> 
         ("listed", o.listed, true),
         ("filed", o.filed, true),
         ("duplicate", o.duplicate, false),
+        ("already moved", o.already_moved, false),
         ("variant", o.variant, false),
         ("collision", o.collision, false),
         ("quarantined", o.quarantined, false),

@@ -15,8 +15,20 @@ async fn variants_collisions_and_quarantine_come_back_as_they_were() {
     let before = site.contents().await;
     assert_eq!((before.0.len(), before.1.len(), before.2.len()), (2, 5, 2));
     assert_eq!(site.findings().await, Vec::<String>::new());
+    let numbered = async || {
+        let catalog = Catalog::open(&site.config.storage.catalog).unwrap();
+        let held = catalog.in_quarantine(None, 0, 10).await.unwrap();
+        (
+            held.into_iter().map(|held| (held.position, held.place)).collect::<Vec<_>>(),
+            catalog.rebuilt_at().await.unwrap(),
+        )
+    };
+    let (numbers, never) = numbered().await;
+    assert_eq!(never, None);
     site.lose_the_catalog();
     let done = rebuild(site.config.clone()).await.unwrap();
+    assert_eq!(numbered().await.0, numbers, "the same numbers");
+    assert!(numbered().await.1.is_some(), "and it is known that it was made anew");
     assert_eq!(done, Rebuilt { objects: 3, quarantined: 2, problems: vec![], problem_count: 0 });
     assert_eq!(site.contents().await, before);
     assert_eq!(site.findings().await, Vec::<String>::new());

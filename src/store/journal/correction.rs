@@ -35,6 +35,9 @@ pub enum CorrectionLine {
 /// An operation; the words are those of the catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorrectionText {
+    /// Its number; journals of older versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i64>,
     /// What it is.
     pub operation: String,
     /// Who has to know.

@@ -56,7 +56,17 @@ async fn contents(site: &Site) -> (Vec<FoundRow>, Vec<FoundRow>, Vec<String>, Ve
     filed.sort();
     let corrections = catalog.corrections(&crate::catalog::CorrectionFilter::All, None, 10).await.unwrap();
     let told = |c: crate::catalog::Correction| {
-        format!("{} {} {} {} {} {} {}", c.key, c.kind.word(), c.state.word(), c.moved, c.hidden, c.undone_by, c.sheet)
+        format!(
+            "{} {} {} {} {} {} {} {}",
+            c.id,
+            c.key,
+            c.kind.word(),
+            c.state.word(),
+            c.moved,
+            c.hidden,
+            c.undone_by,
+            c.sheet
+        )
     };
     let mut corrections: Vec<_> = corrections.into_iter().map(told).collect();
     corrections.sort();
@@ -108,6 +118,9 @@ async fn what_was_moved_hidden_renamed_filed_and_undone_is_so_again_in_a_catalog
             header: Box::new(Header {
                 modality: Some("CT".into()),
                 instance_number: Some("7".into()),
+                rows: Some(512),
+                columns: Some(256),
+                number_of_frames: Some("3".into()),
                 ..Header::default()
             }),
             patch: None,
