@@ -32,6 +32,7 @@ mod pace;
 mod places;
 mod quarantine;
 mod query;
+mod recalls;
 mod record;
 mod selection;
 mod spec;
@@ -84,6 +85,7 @@ pub use query::{
     ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Order,
     Page, Query,
 };
+pub use recalls::{RecallKind, Recalled};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use selection::{HeldInstance, HeldKind, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};
@@ -155,6 +157,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/010_progress.sql"),
     include_str!("catalog/schema/011_providers.sql"),
     include_str!("catalog/schema/012_moved.sql"),
+    include_str!("catalog/schema/013_union.sql"),
 ];
 
 impl Catalog {

@@ -92,6 +92,8 @@ pub struct Node {
     pub listen: SocketAddr,
     /// Whether studies that are not filed yet are shown and fetched.
     pub union: bool,
+    /// How long a retrieve waits for a study of which nothing more comes.
+    pub union_wait: Duration,
     /// The most answers to a query; more end with a failure. `None` is no limit.
     pub find_limit: Option<usize>,
     /// How much may be asked of it at one time.

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::checkpoints::close_open;
 use super::codes::{READY, capped, millis, now};
 use super::items::{COLUMNS, LONGEST_TEXT, item_of};
-use super::{Catalog, CatalogError, FLAG_PATIENTS, Item, ItemState, ItemUpdate};
+use super::{Catalog, CatalogError, FLAG_PATIENTS, Item, ItemState, ItemUpdate, recalls};
 use crate::db::DbError;
 use crate::failpoint;
 
@@ -64,26 +64,39 @@ pub(super) fn release(tx: &Transaction<'_>, owner: &str) -> Result<(), DbError> 
     Ok(())
 }
 
+fn take(tx: &Transaction<'_>, id: i64, owner: &str, lease: Duration, now: i64) -> Result<Item, DbError> {
+    recalls::answered(tx, id)?;
+    let sql = format!(
+        "UPDATE items SET state = ?2, owner = ?3, due = ?4, fence = fence + 1, changed = ?5,
+            first_pulled = coalesce(first_pulled, ?5)
+         WHERE id = ?1 RETURNING {COLUMNS}"
+    );
+    failpoint!("claim-found");
+    let claimed = params![id, ItemState::Pulling, owner, now + millis(lease), now];
+    Ok(tx.prepare_cached(&sql)?.query_row(claimed, item_of)?)
+}
+
 impl Catalog {
-    /// The newest study that nobody works on: listed ones, waiting ones whose time has come, and those whose lease
-    /// ran out. It is `Pulling` and belongs to the owner for the length of the lease.
+    /// A study that nobody works on: what somebody waits for, else the newest of listed ones, waiting ones whose time has
+    /// come, and those whose lease ran out. It is `Pulling` and belongs to the owner for the length of the lease.
     pub async fn claim(&self, job: i64, owner: &str, lease: Duration) -> Result<Option<Item>, CatalogError> {
         let owner = owner.to_owned();
         self.write(move |tx| {
             let now = now();
             wake(tx, job, now)?;
-            let newest = [first(tx, job, 0)?, first(tx, job, READY)?].into_iter().flatten().min();
-            let Some((_, _, id)) = newest else { return Ok(None) };
-            let sql = format!(
-                "UPDATE items SET state = ?2, owner = ?3, due = ?4, fence = fence + 1, changed = ?5,
-                    first_pulled = coalesce(first_pulled, ?5)
-                 WHERE id = ?1 RETURNING {COLUMNS}"
-            );
-            failpoint!("claim-found");
-            let claimed = params![id, ItemState::Pulling, owner, now + millis(lease), now];
-            Ok(Some(tx.prepare_cached(&sql)?.query_row(claimed, item_of)?))
+            let id = match recalls::first(tx, job)? {
+                Some(id) => Some(id),
+                None => [first(tx, job, 0)?, first(tx, job, READY)?].into_iter().flatten().min().map(|(_, _, id)| id),
+            };
+            id.map(|id| take(tx, id, &owner, lease, now)).transpose()
         })
         .await
+    }
+
+    /// The same of nothing but what somebody waits for.
+    pub async fn claim_recalled(&self, job: i64, owner: &str, lease: Duration) -> Result<Option<Item>, CatalogError> {
+        let owner = owner.to_owned();
+        self.write(move |tx| recalls::first(tx, job)?.map(|id| take(tx, id, &owner, lease, now())).transpose()).await
     }
 
     /// Prolongs the lease; `false` when it is lost.

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod entry;
+mod listed;
 mod matching;
 mod names;
 mod pattern;
@@ -14,6 +15,7 @@ mod walk;
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::{Catalog, CatalogError};
@@ -32,6 +34,9 @@ pub use walk::Cursor;
 #[cfg(test)]
 pub(super) use entry::By;
 use entry::after;
+pub(super) use listed::open;
+#[cfg(test)]
+pub(super) use listed::{AWAITED, ListedBy};
 #[cfg(test)]
 pub(super) use walk::{BROUGHT, within};
 
@@ -53,6 +58,7 @@ pub struct Query {
     files: bool,
     order: Option<Order>,
     source: Option<String>,
+    union: bool,
 }
 
 /// What was agreed on beyond the ordinary (PS3.4 §C.5.1.1).
@@ -64,6 +70,8 @@ pub struct Options {
     pub fuzzy: bool,
     /// Matches tell where the bytes of an instance are.
     pub files: bool,
+    /// Studies that are listed and not filed, or not as a whole, are found as well: behind what is filed.
+    pub union: bool,
 }
 
 /// A condition on the rows of a level.
@@ -89,6 +97,8 @@ pub struct Match {
     pub values: Vec<String>,
     /// Where the bytes are, at instance level, if the query wants to know.
     pub file: Option<FoundFile>,
+    /// A source lists objects of it that are not filed here.
+    pub nearline: bool,
 }
 
 /// Some matches of a query.
@@ -169,8 +179,16 @@ impl Query {
         options: Options,
         keys: impl IntoIterator<Item = (&'static Attribute, &'v str)>,
     ) -> Result<Query, InvalidQuery> {
-        let mut query =
-            Query { level, returned: Vec::new(), wanted: Vec::new(), files: options.files, order: None, source: None };
+        let mut query = Query {
+            level,
+            returned: Vec::new(),
+            wanted: Vec::new(),
+            files: options.files,
+            union: false,
+            order: None,
+            source: None,
+        };
+        query.union = options.union && level <= QueryLevel::Study;
         for (attribute, value) in keys {
             if query.returned.iter().any(|(known, _)| known.tag == attribute.tag) {
                 continue;
@@ -249,7 +267,23 @@ impl Query {
             values.push(with_text(path.value(attribute.level, *column)?, str::to_owned)?);
         }
         let file = if self.files && self.level == QueryLevel::Image { path.file()? } else { None };
-        Ok(Match { values, file })
+        Ok(Match { values, file, nearline: false })
+    }
+
+    /// A study of which a source lists more than is filed is said to be so, with the number that it will have.
+    fn complete(&self, c: &Connection, path: &Path<'_>, found: &mut Match) -> Result<(), DbError> {
+        let uid = Attribute::at(QueryLevel::Study, tags::STUDY_INSTANCE_UID).map_or(0, Attribute::column);
+        let awaited = with_text(path.value(QueryLevel::Study, uid)?, |uid| listed::awaited(c, uid))??;
+        let Some(instances) = awaited else { return Ok(()) };
+        found.nearline = true;
+        for ((attribute, _), value) in self.returned.iter().zip(&mut found.values) {
+            if attribute.tag == tags::NUMBER_OF_STUDY_RELATED_INSTANCES
+                && value.parse().is_ok_and(|n: i64| n < instances)
+            {
+                *value = instances.to_string();
+            }
+        }
+        Ok(())
     }
 }
 

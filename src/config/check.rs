@@ -71,7 +71,8 @@ fn node(s: Section<'_>, root: &Section<'_>, receiver: &Receiver) -> Node {
     let node = Node {
         ae_title: s.text("ae_title", ae_title).unwrap_or_else(|| known_title("PACSFERRY")),
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
-        union: not_yet(&s, "union"),
+        union: s.flag("union").unwrap_or(false),
+        union_wait: s.text("union_wait", positive).unwrap_or(Duration::from_secs(10 * 60)),
         find_limit: count(s.number("find_limit", 1..=100_000_000)),
         limits: NodeLimits::read(&s.section("limits")),
         tls: tls::server(&s),
@@ -258,17 +259,4 @@ fn content(s: Section<'_>) -> Content {
     let content = Content { iocm: s.flag("iocm").unwrap_or(false) };
     s.finish();
     content
-}
-
-/// A switch of something that this version cannot do: better said than passed over.
-fn not_yet(s: &Section<'_>, key: &'static str) -> bool {
-    let on = s.flag(key).unwrap_or(false);
-    if on {
-        s.problem(
-            key,
-            format!("this version of pacsferry cannot do `{key}`"),
-            format!("write {key} = false, or leave it out"),
-        );
-    }
-    on
 }

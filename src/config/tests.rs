@@ -221,10 +221,3 @@ fn a_named_file_must_exist() {
         "{error}"
     );
 }
-
-#[test]
-fn what_this_version_cannot_do_is_not_passed_over() {
-    let said = one("[node]\nunion = true\n");
-    assert!(said.contains("cannot do"), "{said}");
-    assert!(problems("[node]\nunion = false\n[content]\niocm = true\n").is_empty());
-}

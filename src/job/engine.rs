@@ -112,8 +112,11 @@ impl Engine {
         let tasks = TaskTracker::new();
         let span = error_span!("job", job = id, source = %work.source_name);
         tasks.spawn(plan(Arc::clone(&work)).instrument(span.clone()));
-        for _ in 0..most_associations(&work) {
-            tasks.spawn(worker(Arc::clone(&work)).instrument(span.clone()));
+        let workers = most_associations(&work);
+        for number in 0..workers {
+            // One is kept for people who wait, where there are several.
+            let reserved = number + 1 == workers && workers > 1 && self.config.borrow().node.union;
+            tasks.spawn(worker(Arc::clone(&work), reserved).instrument(span.clone()));
         }
         tasks.close();
         let state = self.supervise(&work).instrument(span).await;
@@ -248,12 +251,12 @@ async fn plan(work: Arc<Work>) {
     }
 }
 
-/// Pulls one study after the other over one association.
-async fn worker(work: Arc<Work>) {
+/// Pulls one study after the other over one association; a reserved one only those that somebody waits for.
+async fn worker(work: Arc<Work>, reserved: bool) {
     while !work.stop.is_cancelled() {
         // Asked for before looking, so that news in between is not missed.
         let news = work.news.notified();
-        if work.suspended() || !work.is_there_work().await {
+        if work.suspended() || !work.is_there_work(reserved).await {
             tokio::select! {
                 () = work.stop.cancelled() => return,
                 () = news => {}
@@ -263,7 +266,7 @@ async fn worker(work: Arc<Work>) {
         }
         let Some(mut link) = work.link(false).await else { return };
         let began = Instant::now();
-        let result = turn(&work, &mut link).await;
+        let result = turn(&work, &mut link, reserved).await;
         link.close().await;
         if let Err(error) = result {
             if error.disposition() == Disposition::Halt {
@@ -283,11 +286,11 @@ async fn worker(work: Arc<Work>) {
 }
 
 /// Pulls until there is nothing to claim for a while, or somebody else should have the slot.
-async fn turn(work: &Arc<Work>, link: &mut Link) -> Result<(), JobError> {
+async fn turn(work: &Arc<Work>, link: &mut Link, reserved: bool) -> Result<(), JobError> {
     let mut idle = Instant::now();
     while !work.stop.is_cancelled() && work.may_keep(link).await && work.health.pause().is_none() {
         let news = work.news.notified();
-        match work.engine.keeper.claim(work.job.id).await? {
+        match work.engine.keeper.claim(work.job.id, reserved).await? {
             Some((item, held)) => {
                 let span = error_span!("study", study.uid = %item.study.study_uid, attempt = item.attempt + 1);
                 pull::pull(work, link, item, held).instrument(span).await?;
@@ -301,7 +304,7 @@ async fn turn(work: &Arc<Work>, link: &mut Link) -> Result<(), JobError> {
                     () = tokio::time::sleep(SUPERVISION) => {}
                 }
                 // A read, so that an idle worker writes nothing.
-                while !work.is_there_work().await && idle.elapsed() < IDLE && !work.stop.is_cancelled() {
+                while !work.is_there_work(reserved).await && idle.elapsed() < IDLE && !work.stop.is_cancelled() {
                     work.sleep(SUPERVISION / 4).await;
                 }
             }

@@ -315,6 +315,6 @@ impl Work {
         if !listed || catalog.next_due(self.job.id).await?.is_none_or(|due| due > super::now()) {
             return Ok(None);
         }
-        Ok(self.engine.keeper.claim(self.job.id).await?)
+        Ok(self.engine.keeper.claim(self.job.id, false).await?)
     }
 }

@@ -127,9 +127,13 @@ impl Keeper {
         Ok(lease.map(|lease| self.keep_lease(lease)))
     }
 
-    /// Claims the newest study of a job that nobody works on.
-    pub async fn claim(&self, job: i64) -> Result<Option<(Item, Held)>, CatalogError> {
-        let item = self.catalog.claim(job, &self.owner, LEASE).await?;
+    /// Claims what somebody waits for, or else, unless that is all that it is for, the newest study of a job that nobody
+    /// works on.
+    pub async fn claim(&self, job: i64, reserved: bool) -> Result<Option<(Item, Held)>, CatalogError> {
+        let item = match reserved {
+            true => self.catalog.claim_recalled(job, &self.owner, LEASE).await?,
+            false => self.catalog.claim(job, &self.owner, LEASE).await?,
+        };
         Ok(item.map(|item| {
             let held = self.keep(What::Item { id: item.id, fence: item.fence }, 0);
             (item, held)

@@ -224,14 +224,17 @@ impl Work {
     pub(super) async fn let_workers_in(&self) {
         let (before, began) = (self.turns.load(Ordering::SeqCst), Instant::now());
         let nobody_yet = || self.turns.load(Ordering::SeqCst) == before && began.elapsed() < PLANNER_TURN;
-        while self.is_there_work().await && nobody_yet() && !self.stop.is_cancelled() {
+        while self.is_there_work(false).await && nobody_yet() && !self.stop.is_cancelled() {
             self.sleep(SLOT_POLL).await;
         }
     }
 
-    /// Whether there is something to claim: listed, or due.
-    pub(super) async fn is_there_work(&self) -> bool {
+    /// Whether there is something to claim: listed, or due; for a reserved worker, what somebody waits for.
+    pub(super) async fn is_there_work(&self, reserved: bool) -> bool {
         let catalog = &self.engine.catalog;
+        if reserved {
+            return catalog.is_recalled(self.job.id).await.is_ok_and(|recalled| recalled);
+        }
         let listed = catalog.totals(self.job.id).await.is_ok_and(|totals| totals.items.listed > 0);
         listed || catalog.next_due(self.job.id).await.is_ok_and(|due| due.is_some_and(|due| due <= super::now()))
     }

@@ -105,7 +105,7 @@ fn understand(
     let limits = &config.node.limits;
     let bounds = Bounds { value: limits.value, nesting: limits.nesting };
     let agreed = Agreed::of(association.extended(class));
-    Ok((request::read(class, identifier, encoding, bounds, agreed)?, encoding))
+    Ok((request::read(class, identifier, encoding, bounds, agreed, config.node.union)?, encoding))
 }
 
 /// A query that is being answered.

@@ -9,6 +9,7 @@ mod get;
 mod held;
 mod identifier;
 mod moving;
+mod recall;
 mod run;
 mod tally;
 
@@ -29,6 +30,7 @@ use crate::dimse::{Command, CommandField, DimseError, Session};
 
 pub(super) use held::Held;
 use identifier::Request;
+use recall::Fetched;
 use run::{Ended, Run};
 
 /// The most instances of one retrieve. Their list takes 16 bytes each.
@@ -48,6 +50,8 @@ struct Asked<'a> {
 struct Understood {
     request: Request,
     selected: Selected,
+    /// What had to be fetched before, and did not come.
+    fetched: Fetched,
     /// Where a C-MOVE shall go.
     destination: Option<Peer>,
 }
@@ -66,7 +70,7 @@ pub(super) async fn serve(
     let transfer = session.association().context(context);
     let encoding = transfer.map_or(Encoding::ImplicitLe, |transfer| encoding_of(&transfer.transfer_syntax));
     let asked = Asked { services, caller, context, command, encoding };
-    let Understood { request, selected, destination } = match asked.understand(&identifier).await {
+    let Understood { request, selected, fetched, destination } = match asked.understand(session, &identifier).await? {
         Ok(understood) => understood,
         Err(refusal) => {
             warn!(
@@ -83,7 +87,10 @@ pub(super) async fn serve(
         ..Party::default()
     };
     let mut run = Run::new(&asked, selected, destination.as_ref().map(party));
+    // What did not come from the source counts among what was to be sent.
+    run.tally.total += fetched.missing;
     let ended = match &destination {
+        _ if fetched.cancelled => Ok(Ended::Cancelled),
         None => get::perform(session, &mut run).await,
         Some(peer) => moving::perform(session, &mut run, peer).await,
     };
@@ -93,7 +100,7 @@ pub(super) async fn serve(
         run.tally.close();
     }
     let (status, comment) = match &ended {
-        Ended::Done => (run.tally.status(false), None),
+        Ended::Done => (run.tally.status(false), fetched.why.as_deref()),
         Ended::Cancelled => (Status::CANCEL, None),
         Ended::Refused(refusal) => (refusal.status, Some(refusal.comment.as_str())),
     };
@@ -116,7 +123,35 @@ impl Asked<'_> {
     }
 
     /// What is asked for, and the instances that it means.
-    async fn understand(&self, identifier: &[u8]) -> Result<Understood, Refusal> {
+    async fn understand(
+        &self,
+        session: &mut Session,
+        identifier: &[u8],
+    ) -> Result<Result<Understood, Refusal>, DimseError> {
+        let (request, destination) = match self.read(identifier) {
+            Ok(read) => read,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut fetched = Fetched::default();
+        if self.services.config.borrow().node.union {
+            fetched = match recall::fetch(session, self, &request.selection).await? {
+                Ok(fetched) => fetched,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+        }
+        let selected = self.services.catalog.select(&request.selection, MOST_INSTANCES).await;
+        Ok(match selected {
+            Err(error) => Err(Refusal::catalog(&error)),
+            Ok(selected) if selected.more => {
+                let what = format!("more than {MOST_INSTANCES} instances at once");
+                Err(Refusal::new(Status::TOO_MANY_MATCHES, &what))
+            }
+            Ok(selected) => Ok(Understood { request, selected, fetched, destination }),
+        })
+    }
+
+    /// The request, and where a C-MOVE shall go.
+    fn read(&self, identifier: &[u8]) -> Result<(Request, Option<Peer>), Refusal> {
         let class = self.command.class.as_ref().map_or("", |class| class.as_str());
         let limits = self.services.config.borrow().node.limits.clone();
         let bounds = Bounds { value: limits.value, nesting: limits.nesting };
@@ -124,13 +159,7 @@ impl Asked<'_> {
         let request = identifier::read(class, identifier, self.encoding)?;
         let moves = self.command.field == CommandField::CMoveRq;
         let destination = moves.then(|| moving::destination(self)).transpose()?;
-        let selected = self.services.catalog.select(&request.selection, MOST_INSTANCES).await;
-        let selected = selected.map_err(|error| Refusal::catalog(&error))?;
-        if selected.more {
-            let what = format!("more than {MOST_INSTANCES} instances at once");
-            return Err(Refusal::new(Status::TOO_MANY_MATCHES, &what));
-        }
-        Ok(Understood { request, selected, destination })
+        Ok((request, destination))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::console::{Browser, PASSWORD, first_password, signed_in};
 use crate::support::peers::{Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, listens, samples, until};
-use crate::support::running::{Orphan, worker_of};
+use crate::support::running::started_worker;
 
 const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
 
@@ -115,7 +115,7 @@ fn a_folder_is_chosen_below_a_root_and_imported_by_the_worker() {
     #[expect(clippy::disallowed_methods, reason = "the configuration of the test")]
     std::fs::write(&settings, text).unwrap();
     let node: Server = ferry.serve_with_worker();
-    let worker = Orphan(worker_of(&ferry));
+    started_worker(&ferry);
     first_password(&ferry);
     let browser = signed_in(&ferry, "anna", "administrator");
     let page = browser.get(&format!("/folders?path={}", root.display()));
@@ -133,7 +133,7 @@ fn a_folder_is_chosen_below_a_root_and_imported_by_the_worker() {
         (browser.get("/api/v1/jobs/1").json()["state"] == "finished").then_some(())
     });
     assert_eq!(ferry.filed().len(), 1);
-    drop((node, worker));
+    drop(node);
 }
 
 /// Files an object whose texts somebody chose who wishes harm.
@@ -206,15 +206,14 @@ fn a_job_is_driven_by_the_console_alone_and_outlives_it() {
         keys: "attempts = 1\nsettle = \"1s\"",
     }]);
     let node: Server = ferry.serve_with_worker();
-    let _worker = Orphan(worker_of(&ferry));
+    started_worker(&ferry);
     first_password(&ferry);
     let browser = signed_in(&ferry, "anna", "administrator");
     let started = browser.post("/jobs", &[("source", "oldpacs"), ("from", ""), ("to", "")]);
     assert_eq!((started.status, started.header("location")), (303, "/jobs/1"), "{}", started.body);
     assert_eq!(browser.post("/jobs", &[("source", "nobody")]).status, 400);
     assert!(browser.get("/jobs/1").body.contains("data-events=\"/jobs/1/events\""));
-    // The node dies, and with it the console; the worker goes on. The second one ends before the worker does, or it would
-    // start another.
+    // The node dies, and with it the console; the worker goes on.
     drop(node);
     let _node = ferry.serve_with_worker();
     let browser = Browser { port: ferry.web, known: browser.known, csrf: browser.csrf };

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::console::{first_password, signed_in};
 use crate::support::peers::{Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, samples, until};
-use crate::support::running::{Orphan, worker_of};
+use crate::support::running::started_worker;
 
 const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
 
@@ -92,7 +92,7 @@ fn what_stays_behind_is_explained_approved_and_tried_again() {
 fn a_job_is_repeated_slowed_down_and_stopped_with_its_worker() {
     let (ferry, _pacs) = migrated();
     let node: Server = ferry.serve_with_worker();
-    let worker = Orphan(worker_of(&ferry));
+    started_worker(&ferry);
     first_password(&ferry);
     let browser = signed_in(&ferry, "anna", "administrator");
     let repeated = browser.post("/jobs/1", &[("action", "repeat")]);
@@ -109,10 +109,9 @@ fn a_job_is_repeated_slowed_down_and_stopped_with_its_worker() {
     until("the worker has ended", PATIENCE, || {
         browser.get("/jobs").body.contains("No worker is running").then_some(())
     });
-    drop(worker);
     // It runs again with the next job that is started.
     assert_eq!(browser.post("/jobs", &[("source", "oldpacs")]).status, 303);
     until("a worker has done it", PATIENCE, || (state(4) == "finished").then_some(()));
-    let _worker = Orphan(worker_of(&ferry));
+    started_worker(&ferry);
     drop(node);
 }

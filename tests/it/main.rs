@@ -62,4 +62,5 @@ mod strangers;
 mod support;
 mod tidy;
 mod tls;
+mod union;
 mod unwritable;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 
 use crate::support::peers::{Ferry, PATIENCE, Server, dcmsend, distinct, echo, get, listens, samples, send, until};
-use crate::support::running::{Orphan, Running, worker_of};
+use crate::support::running::{Running, started_worker};
 
 /// A `[[peer]]` on this machine.
 fn peer(ae_title: &str, from: &str, allow: &str) -> String {
@@ -125,7 +125,7 @@ fn the_worker_outlives_the_node_that_started_it() {
     let ferry = Ferry::new();
     ferry.configure(&[]);
     let node: Server = ferry.serve_with_worker();
-    let worker = Orphan(worker_of(&ferry));
+    started_worker(&ferry);
     until("a receiver", PATIENCE, || listens(ferry.receiver).then_some(()));
     until("the worker's lease", PATIENCE, || {
         get(ferry.web, "/metrics").contains("\npacsferry_worker_up 1\n").then_some(())
@@ -145,7 +145,7 @@ fn the_worker_outlives_the_node_that_started_it() {
         get(ferry.web, "/metrics").contains("\npacsferry_worker_up 1\n").then_some(())
     });
     assert!(!ferry.served().contains("started a worker"), "{}", ferry.served());
-    drop((node, worker));
+    drop(node);
 }
 
 #[test]

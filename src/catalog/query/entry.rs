@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 
 use super::Query;
 use super::attributes::columns;
+use super::listed::ListedBy;
 use super::matching::Matcher;
 use super::names::Name;
 use super::times::Days;
@@ -44,6 +45,8 @@ pub(in crate::catalog) enum By {
     Oldest,
     /// Patients in the order in which they came.
     Patients,
+    /// Studies that are listed and not filed.
+    Listed(ListedBy),
 }
 
 impl By {
@@ -51,7 +54,7 @@ impl By {
     pub(super) fn level(self) -> QueryLevel {
         match self {
             By::Uids(level) => level,
-            By::Accession | By::Moment | By::Oldest => QueryLevel::Study,
+            By::Accession | By::Moment | By::Oldest | By::Listed(_) => QueryLevel::Study,
             By::PatientId | By::Name | By::Patients => QueryLevel::Patient,
         }
     }
@@ -63,6 +66,7 @@ impl By {
             By::Patients => 1,
             By::Accession | By::Name => 2,
             By::PatientId | By::Moment | By::Oldest => 3,
+            By::Listed(by) => by.key(),
         }
     }
 
@@ -72,6 +76,7 @@ impl By {
         let (patient, study) = (columns(QueryLevel::Patient), columns(QueryLevel::Study));
         let shown = "st.instances > 0";
         match self {
+            By::Listed(by) => by.sql(QueryLevel::Study),
             By::Patients => {
                 format!("SELECT {patient}, p.id FROM patients p WHERE p.id >= ?1 AND p.instances > 0 ORDER BY p.id")
             }
@@ -236,7 +241,7 @@ impl Entry {
 }
 
 /// What a key leaves of an index: both ends included.
-fn range(by: By, query: &Query) -> Option<(String, String)> {
+pub(super) fn range(by: By, query: &Query) -> Option<(String, String)> {
     let only = |tag: Tag| match query.matcher(tag)? {
         Matcher::Texts(patterns) => match patterns.as_slice() {
             [one] => Some(one),
@@ -272,6 +277,6 @@ fn range(by: By, query: &Query) -> Option<(String, String)> {
             },
             _ => None,
         },
-        By::Uids(_) | By::Patients => None,
+        By::Uids(_) | By::Patients | By::Listed(_) => None,
     }
 }

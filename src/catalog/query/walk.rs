@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row};
 
 use super::attributes::{LEVELS, columns, width};
 use super::entry::{By, Entry};
+use super::listed;
 use super::{FoundFile, Match, Query};
 use crate::catalog::places::{Bytes, instance_bytes};
 use crate::db::DbError;
@@ -25,13 +26,13 @@ pub(super) const INSTANCE_JOINS: &str =
 /// Where a query stands: in which row of its entry, and within that how far on each level.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
-    entry: Entry,
+    pub(super) entry: Entry,
     /// The key of the row at hand.
-    key: Vec<Value>,
+    pub(super) key: Vec<Value>,
     /// That row is done with.
-    done: bool,
+    pub(super) done: bool,
     /// The id to go on with, by level.
-    from: [i64; 4],
+    pub(super) from: [i64; 4],
 }
 
 /// A cursor as it stands in an address.
@@ -174,13 +175,17 @@ impl<'q> Walk<'q> {
                 Cursor { key: entry.start.clone(), entry, done: false, from: [0; 4] }
             }
         };
+        if let By::Listed(by) = at.entry.by {
+            return listed::page(c, query, by, at, room);
+        }
         let mut walk = Walk { c, query, room, looks: LOOKED_AT, at, rows: Vec::new() };
         let flow = match walk.at.entry.by {
             By::Uids(_) => walk.uids()?,
             _ => walk.range()?,
         };
         let Walk { rows, at, .. } = walk;
-        Ok((rows, (flow == Flow::Full).then_some(at)))
+        let end = query.union.then(|| listed::begin(query));
+        Ok((rows, if flow == Flow::Full { Some(at) } else { end }))
     }
 
     /// From the row of the key on, as far as the entry goes.
@@ -273,7 +278,11 @@ impl<'q> Walk<'q> {
             if self.rows.len() == self.room {
                 return Ok(Flow::Full);
             }
-            self.rows.push(self.query.answer(&path)?);
+            let mut found = self.query.answer(&path)?;
+            if self.query.union && level == QueryLevel::Study {
+                self.query.complete(self.c, &path, &mut found)?;
+            }
+            self.rows.push(found);
             return Ok(Flow::On);
         }
         let Some(next) = LEVELS.get(depth(level) + 1).copied() else { return Ok(Flow::On) };

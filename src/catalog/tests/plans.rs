@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::catalog::query::By;
+use crate::catalog::query::{AWAITED, By, ListedBy};
 use crate::catalog::record::{batch, tally};
 use crate::dicom::QueryLevel;
 
@@ -163,5 +163,30 @@ fn what_stands_beside_a_study_is_found_by_keys() {
         // The studies of the page are given.
         steps.retain(|step| !step.contains("VIRTUAL TABLE") && !step.starts_with("SCAN (subquery"));
         assert!(steps.len() > 1 && steps.iter().all(|step| is_flat(step)), "{steps:#?}");
+    }
+}
+
+#[test]
+fn what_is_listed_is_read_by_the_indexes_of_what_is_open() {
+    let (_folder, catalog) = catalog();
+    for (by, index) in [
+        (ListedBy::Uid, "sqlite_autoindex_items_1 (study_uid=?"),
+        (ListedBy::PatientId, "items_open_patient ((patient_id,rowid)>(?,?))"),
+        (ListedBy::Accession, "items_open_accession ((accession_number,rowid)>(?,?))"),
+        (ListedBy::Rank, "items_open_rank ((rank,rowid)>(?,?))"),
+    ] {
+        for level in [QueryLevel::Patient, QueryLevel::Study] {
+            let sql = by.sql(level);
+            let steps = catalog.db.read_blocking(|c| Ok(plan(c, &sql))).unwrap();
+            // The rows of one study are few.
+            let flat = |step: &String| is_flat(step) || (by == ListedBy::Uid && step.contains("ORDER BY"));
+            assert!(steps[0].contains(index) && steps.iter().all(flat), "{sql}\n{steps:#?}");
+        }
+    }
+    for sql in [AWAITED, recalls::FIRST, recalls::OF_STUDY, recalls::OF_PATIENT] {
+        let steps = catalog.db.read_blocking(|c| Ok(plan(c, sql))).unwrap();
+        let few =
+            |step: &String| !step.starts_with("SCAN") || step.starts_with("SCAN r USING COVERING INDEX recalls_order");
+        assert!(steps.iter().all(few), "{sql}\n{steps:#?}");
     }
 }

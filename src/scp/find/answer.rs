@@ -24,6 +24,8 @@ enum Source {
     Fixed(Vec<u8>),
     /// Of this answer.
     CharacterSet,
+    /// Of this answer: what is not filed as a whole is fetched before it can be had.
+    Availability,
 }
 
 impl Template {
@@ -34,7 +36,7 @@ impl Template {
             (tags::SPECIFIC_CHARACTER_SET, *b"CS", Source::CharacterSet),
             (tags::QUERY_RETRIEVE_LEVEL, *b"CS", fixed(request.level.as_str())),
             (tags::RETRIEVE_AE_TITLE, *b"AE", fixed(ae_title)),
-            (tags::INSTANCE_AVAILABILITY, *b"CS", fixed("ONLINE")),
+            (tags::INSTANCE_AVAILABILITY, *b"CS", Source::Availability),
         ];
         let values = request.query.returned().enumerate();
         elements.extend(values.map(|(number, attribute)| (attribute.tag, attribute.vr, Source::Value(number))));
@@ -56,6 +58,8 @@ impl Template {
         for (tag, vr, source) in &self.elements {
             match source {
                 Source::Fixed(value) => writer.put(*tag, *vr, value),
+                Source::Availability if found.nearline => writer.put(*tag, *vr, b"NEARLINE"),
+                Source::Availability => writer.put(*tag, *vr, b"ONLINE"),
                 Source::CharacterSet if utf8 => writer.put(*tag, *vr, UTF8),
                 // The default repertoire is not to be named.
                 Source::CharacterSet if self.charset_terms.is_empty() => {}
@@ -105,7 +109,7 @@ mod tests {
     }
 
     fn found(name: &str) -> Match {
-        Match { values: vec![name.into(), "512".into(), "1.2.3".into()], file: None }
+        Match { values: vec![name.into(), "512".into(), "1.2.3".into()], file: None, nearline: false }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn read(
     encoding: Encoding,
     bounds: Bounds,
     agreed: Agreed,
+    union: bool,
 ) -> Result<Request, Refusal> {
     let identifier = Identifier::read(bytes, encoding, bounds)?;
     let charset = CharacterSet::parse(identifier.charset_terms());
@@ -66,7 +67,7 @@ pub(super) fn read(
     // An answer that does not say what it is about helps nobody.
     let missing = unique.filter(|tag| identifier.key(*tag).is_none()).filter_map(|tag| Attribute::at(level, tag));
     keys.extend(missing.map(|attribute| (attribute, String::new())));
-    let options = Options { combined: agreed.combined, fuzzy: agreed.fuzzy, files: false };
+    let options = Options { combined: agreed.combined, fuzzy: agreed.fuzzy, files: false, union };
     let query = Query::new(level, options, keys.iter().map(|(attribute, value)| (*attribute, value.as_str())));
     let query = query.map_err(|error| {
         let InvalidQuery::Value { keyword, wanted, .. } = &error else {
@@ -127,7 +128,7 @@ mod tests {
         for (tag, value) in keys {
             writer.put(*tag, *b"LO", value.as_bytes());
         }
-        read(class, &writer.finish(), Encoding::ImplicitLe, BOUNDS, agreed)
+        read(class, &writer.finish(), Encoding::ImplicitLe, BOUNDS, agreed, false)
     }
 
     #[test]
@@ -176,7 +177,7 @@ mod tests {
             read_keys(study_root, Agreed::default(), &[(LEVEL, "STUDY"), (tags::STUDY_DATE, "2020*")]).unwrap_err();
         assert_eq!((day.status.0, day.offending), (0xA900, vec![tags::STUDY_DATE]));
         assert!(!day.comment.contains("2020*"), "what was asked for is not logged");
-        let cut = read(study_root, &[8, 0, 0x52], Encoding::ImplicitLe, BOUNDS, RELATIONAL).unwrap_err();
+        let cut = read(study_root, &[8, 0, 0x52], Encoding::ImplicitLe, BOUNDS, RELATIONAL, false).unwrap_err();
         assert_eq!(cut.status.0, 0xC000);
     }
 

@@ -74,22 +74,7 @@ impl Drop for Running {
     }
 }
 
-/// The process id of the worker that the node has started.
-pub(crate) fn worker_of(ferry: &Ferry) -> u32 {
-    until("a worker", PATIENCE, || {
-        let said = ferry.served();
-        let line = said.lines().find(|line| line.contains("started a worker"))?;
-        let pid: String = line.split("pid=").nth(1)?.chars().take_while(char::is_ascii_digit).collect();
-        pid.parse().ok()
-    })
-}
-
-/// A process that is ended with the test.
-pub(crate) struct Orphan(pub(crate) u32);
-
-impl Drop for Orphan {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap();
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
+/// Waits until the node has started a worker, which ends with the ferry.
+pub(crate) fn started_worker(ferry: &Ferry) {
+    until("a worker", PATIENCE, || ferry.served().contains("started a worker").then_some(()));
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Server, data_set_digest, finish, free_port, listens, text};
@@ -47,6 +49,21 @@ pub(crate) struct Finished {
     pub(crate) out: String,
     /// Standard error.
     pub(crate) err: String,
+}
+
+impl Drop for Ferry {
+    /// A worker that a node has started outlives it, but not the test.
+    fn drop(&mut self) {
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = process.file_name().to_str().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+            let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let is_ours = command.split(|byte| *byte == 0).any(|part| part == self.config.as_os_str().as_bytes());
+            if let Some(pid) = pid.filter(|_| is_ours) {
+                // It may have ended meanwhile.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
 }
 
 impl Ferry {
