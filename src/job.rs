@@ -21,12 +21,14 @@ mod loss;
 mod modality;
 pub mod plan;
 mod planner;
+pub mod probe;
 pub mod progress;
 mod pull;
 pub mod reconcile;
 pub mod report;
 mod request;
 mod settle;
+pub mod slot;
 pub mod state;
 pub mod verify;
 mod work;
@@ -39,6 +41,11 @@ pub use keeper::Keeper;
 /// The lease of a process that runs a job which needs no receiver: who holds it works on the job.
 pub fn run_lease(job: i64) -> String {
     format!("run/{job}")
+}
+
+/// A name that no other process has: the process id tells people which one it is, the rest makes it unique over reboots.
+pub(crate) fn process_name() -> String {
+    format!("{}-{:08x}", std::process::id(), fastrand::u32(..))
 }
 
 /// Now, in unix milliseconds.

@@ -11,7 +11,7 @@
 //! dataset object config
 //! db store assoc
 //! dimse catalog
-//! intake outlet audit
+//! intake outlet audit guide
 //! scu
 //! scp import outbox
 //! content
@@ -35,6 +35,7 @@
 //! | [`intake`] | the order incoming → durable → recorded | who sends or asks |
 //! | [`outlet`] | the order instance → corrections → encoding → stream | who asks |
 //! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
+//! | [`guide`] | the texts of the manual | who shows them, and how |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`content`] | corrections as intent: plan, commit, undo | SQL, protocols, HTML |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
@@ -75,6 +76,7 @@ pub mod db;
 pub mod dicom;
 pub mod dimse;
 pub mod failpoint;
+pub mod guide;
 pub mod import;
 pub mod intake;
 pub mod job;

@@ -31,6 +31,7 @@ pub use verify::{verify_files, verify_source};
 pub use worker::{WorkerScope, run_worker};
 
 pub use crate::job::control::{RECEIVER_LEASE, WORKER_LEASE};
+pub(crate) use crate::job::process_name;
 
 /// The name of the lease of a living node.
 pub const NODE_LEASE: &str = "node";
@@ -194,9 +195,4 @@ async fn remove_leftovers(node: &Node) {
     if let Err(error) = crate::content::remove_leftovers(&node.catalog, &node.store).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "what dead operations left cannot be removed");
     }
-}
-
-/// A name that no other process has: the process id tells people which one it is, the rest makes it unique over reboots.
-pub(crate) fn process_name() -> String {
-    format!("{}-{:08x}", std::process::id(), fastrand::u32(..))
 }

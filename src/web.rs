@@ -16,10 +16,13 @@ mod download;
 mod folders;
 mod follow;
 mod guard;
+mod guide;
 mod jobs;
 mod listener;
 mod metrics;
+mod nodes;
 mod panes;
+mod pictures;
 mod quarantine;
 mod ready;
 mod sign_in;
@@ -161,6 +164,10 @@ impl Web {
             .route("/api", get(api::page))
             .route("/api/v1/openapi.json", get(api::serve))
             .merge(api::routes())
+            .route("/jobs/{id}/pictures", get(pictures::show))
+            .route("/nodes", get(nodes::show).post(nodes::test))
+            .route("/guide", get(guide::contents))
+            .route("/guide/{topic}", get(guide::show))
             .fallback(async || Refused::missing("there is no such page"))
             .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
         watched.merge(console).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)

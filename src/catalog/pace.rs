@@ -86,6 +86,9 @@ pub(super) const FORGET_PACE: &str = "DELETE FROM pace WHERE job = ?1 AND span =
 pub(super) const SLOWED: &str = "SELECT w.until, w.associations, w.rate, w.operator
     FROM sources s CROSS JOIN slowed w ON w.source = s.id WHERE s.name = ?1 AND w.until > ?2";
 
+pub(super) const LAST_SENT: &str = "SELECT max(p.at) FROM sources s CROSS JOIN jobs j ON j.source = s.id
+    CROSS JOIN pace p ON p.job = j.id AND p.span = 3600 AND p.objects > 0 WHERE s.name = ?1";
+
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(unsigned))
 }
@@ -125,6 +128,16 @@ impl Catalog {
             };
             let mut statement = c.prepare_cached(PACE)?;
             Ok(statement.query_map(params![job, span.seconds(), since], pace)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// The hour in which objects of a job came from a source last, in unix milliseconds.
+    pub async fn last_sent(&self, source: &str) -> Result<Option<i64>, CatalogError> {
+        let source = source.to_owned();
+        self.read(move |c| {
+            let last: Option<i64> = c.prepare_cached(LAST_SENT)?.query_row([source], |row| row.get(0))?;
+            Ok(last.map(|second| second * 1000))
         })
         .await
     }

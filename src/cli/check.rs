@@ -1,22 +1,19 @@
 //! `check`: tries everything that a migration needs, and says what is wrong and how to mend it.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::checkup::{Checkup, Registration, tell};
+use super::checkup::{Checkup, tell};
 use super::exit::chain;
-use super::slot::Slot;
-use super::{Exit, Failure, Global, echo, open, remedy};
+use super::{Exit, Failure, Global, open, remedy};
 use crate::assoc::tls::{self, Finding};
 use crate::catalog::Catalog;
-use crate::config::{Config, Retrieve, Right, Source, Verify};
-use crate::dicom::uids;
-use crate::job::control;
+use crate::config::{Config, Right, Source};
+use crate::job::{control, probe};
 use crate::node::{self, NODE_LEASE, RECEIVER_LEASE};
 use crate::outbox;
-use crate::scu::{self, EchoReport};
 use crate::store::Store;
 
 /// Read the configuration and try everything in it
@@ -48,7 +45,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let catalog = storage(&config, &mut checkup).await;
     ports(&config, catalog.as_ref(), &mut checkup).await;
     for source in &config.sources {
-        one_source(&config, source, &mut checkup).await;
+        one_source(&config, source, catalog.as_ref(), &mut checkup).await;
     }
     platform(&config, &mut checkup).await;
     if args.peers {
@@ -239,20 +236,7 @@ async fn ports(config: &Config, catalog: Option<&Catalog>, checkup: &mut Checkup
 /// C-ECHO to the peers that C-MOVE may send to.
 async fn peers(config: &Config, checkup: &mut Checkup) {
     for peer in config.peers.iter().filter(|peer| peer.allow.contains(&Right::Retrieve)) {
-        let key = format!("peer.{}", peer.ae_title);
-        match scu::echo(&echo::target_of_peer(config, peer)).await {
-            Ok(report) => {
-                checkup.good(format!("{} answers C-ECHO in {} ms", peer.ae_title, report.elapsed.as_millis()))
-            }
-            Err(error) => {
-                let remedy = error.remedy().unwrap_or_else(|| "C-MOVE cannot send to it; C-GET may do".into());
-                checkup.warn(
-                    &key,
-                    format!("C-ECHO to {} at {} failed: {}", peer.ae_title, peer.address, chain(&error)),
-                    remedy,
-                );
-            }
-        }
+        checkup.take(&format!("peer.{}", peer.ae_title), probe::peer(config, peer).await);
     }
 }
 
@@ -269,95 +253,8 @@ async fn platform(config: &Config, checkup: &mut Checkup) {
     }
 }
 
-async fn one_source(config: &Config, source: &Source, checkup: &mut Checkup) {
-    let key = format!("source.{}", source.name);
-    if source.limits_at(&jiff::Zoned::now()).associations == 0 {
-        checkup.warn(&key, "its hours allow no association now; it was not tried", "check again at another hour");
-        return;
-    }
-    let slot = match Slot::take(config, source).await {
-        Ok(slot) => slot,
-        Err(failure) => {
-            checkup.warn(&key, failure.message(), "it was not tried");
-            return;
-        }
-    };
-    let answered = scu::echo(&echo::target_of(source)).await;
-    slot.release().await;
-    match answered {
-        Ok(report) => accepted(source, &report, checkup),
-        Err(error) => {
-            let remedy = error.remedy().unwrap_or_else(|| {
-                format!(
-                    "see that {} at {} is the old PACS and that no firewall is between",
-                    source.ae_title, source.address
-                )
-            });
-            checkup.error(
-                &key,
-                format!("C-ECHO to {} at {} failed: {}", source.ae_title, source.address, chain(&error)),
-                remedy,
-            );
-        }
-    }
-    checkup.register.push(Registration {
-        source: source.name.clone(),
-        ae_title: config.receiver.ae_title.to_string(),
-        calling: source.calling.to_string(),
-        host: our_address(config, source),
-        port: config.receiver.listen.port(),
-        pushes: source.retrieve != Retrieve::Get,
-    });
-}
-
-fn accepted(source: &Source, report: &EchoReport, checkup: &mut Checkup) {
-    let key = format!("source.{}", source.name);
-    let has = |classes: [&str; 2]| report.accepted.iter().any(|(class, _)| classes.contains(&class.as_str()));
-    let find = has([uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_FIND]);
-    let r#move = has([uids::STUDY_ROOT_MOVE, uids::PATIENT_ROOT_MOVE]);
-    let get = has([uids::STUDY_ROOT_GET, uids::PATIENT_ROOT_GET]);
-    let services: Vec<&str> = report.accepted.iter().map(|(class, _)| echo::service(class)).collect();
-    checkup.good(format!(
-        "{} answers C-ECHO in {} ms and accepts {}",
-        source.name,
-        report.elapsed.as_millis(),
-        services.join(", ")
-    ));
-    let permission = format!("let the old PACS allow {} to query and retrieve", source.calling);
-    if !find {
-        checkup.error(&key, "it refuses queries (C-FIND)", &permission);
-    }
-    match source.retrieve {
-        Retrieve::Move if !r#move => checkup.error(&key, "it refuses C-MOVE", permission),
-        Retrieve::Get if !get => checkup.error(
-            &key,
-            "it refuses C-GET, and retrieve = \"get\"",
-            "set retrieve = \"auto\" and register the receiver as a move destination",
-        ),
-        Retrieve::Auto if !r#move && !get => checkup.error(&key, "it refuses C-MOVE and C-GET", permission),
-        Retrieve::Auto if !r#move => checkup.warn(
-            &key,
-            "it refuses C-MOVE; objects will come by C-GET",
-            "set retrieve = \"get\" if that is meant",
-        ),
-        _ => {}
-    }
-    if source.verify == Verify::Count {
-        checkup.warn(
-            &key,
-            "verify = \"count\": studies are proven by their number of objects only",
-            "use \"instances\" unless the old PACS cannot list images",
-        );
-    }
-}
-
-/// The address under which the source sees this machine: the one that we would call from. Nothing is sent.
-fn our_address(config: &Config, source: &Source) -> Option<IpAddr> {
-    let listen = config.receiver.listen.ip();
-    if !listen.is_unspecified() {
-        return Some(listen);
-    }
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect((source.address.host.as_str(), source.address.port)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip())
+async fn one_source(config: &Config, source: &Source, catalog: Option<&Catalog>, checkup: &mut Checkup) {
+    let probe = probe::source(config, source, catalog.cloned()).await;
+    checkup.register.extend(probe.register.clone());
+    checkup.take(&format!("source.{}", source.name), probe);
 }

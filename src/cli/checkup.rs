@@ -1,11 +1,11 @@
 //! What `check` found, for people and for scripts.
 
 use std::io::Write;
-use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
 use super::{Failure, Global, output};
+use crate::job::probe::{Probe, Registration, registration_json};
 use crate::job::report::escape;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,6 @@ pub(super) struct Checkup {
     pub(super) register: Vec<Registration>,
 }
 
-pub(super) struct Registration {
-    pub(super) source: String,
-    pub(super) ae_title: String,
-    pub(super) calling: String,
-    pub(super) host: Option<IpAddr>,
-    pub(super) port: u16,
-    pub(super) pushes: bool,
-}
-
 impl Checkup {
     pub(super) fn error(&mut self, where_: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.findings.push(Finding {
@@ -60,6 +51,17 @@ impl Checkup {
 
     pub(super) fn good(&mut self, what: impl Into<String>) {
         self.good.push(what.into());
+    }
+
+    /// What came out of the test of a node.
+    pub(super) fn take(&mut self, where_: &str, probe: Probe) {
+        self.good.extend(probe.good);
+        for finding in probe.findings {
+            match finding.severe {
+                true => self.error(where_, finding.message, finding.remedy),
+                false => self.warn(where_, finding.message, finding.remedy),
+            }
+        }
     }
 
     pub(super) fn ok(&self) -> bool {
@@ -103,11 +105,10 @@ fn document(checkup: &Checkup) -> Value {
         let level = if f.level == Level::Error { "error" } else { "warning" };
         json!({ "level": level, "where": f.where_, "message": f.message, "remedy": f.remedy })
     };
-    let entry = |r: &Registration| json!({ "source": r.source, "ae_title": r.ae_title, "calling": r.calling, "host": r.host, "port": r.port, "move_destination": r.pushes });
     json!({
         "ok": checkup.ok(),
         "findings": checkup.findings.iter().map(finding).collect::<Vec<_>>(),
         "good": checkup.good,
-        "register": checkup.register.iter().map(entry).collect::<Vec<_>>(),
+        "register": checkup.register.iter().map(registration_json).collect::<Vec<_>>(),
     })
 }

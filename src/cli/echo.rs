@@ -1,22 +1,16 @@
 //! `echo`: C-ECHO, and what the peer accepts.
 
 use std::io::Write;
-use std::time::Duration;
 
-use serde_json::json;
+use serde_json::Value;
 
-use super::slot::Slot;
-use super::{Exit, Failure, Global, open, output};
-use crate::config::{Config, HostPort, Peer, Source};
+use super::{Exit, Failure, Global, open, output, slot};
+use crate::config::{Config, HostPort, Source};
 use crate::dataset::CharacterSet;
-use crate::dicom::{AeTitle, uids};
+use crate::dicom::AeTitle;
+use crate::job::probe::{self, CONNECT, RESPOND, service, target_of, target_of_peer};
 use crate::job::report::escape;
 use crate::scu::{self, EchoReport, Target};
-
-/// How long connecting to a peer may take.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long it may take to answer.
-const RESPOND: Duration = Duration::from_secs(30);
 
 /// C-ECHO to a source or to any peer, and what it accepts
 #[derive(Debug, clap::Args)]
@@ -31,7 +25,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let (target, source) = resolve(&config, &args.peer)?;
     let slot = match source {
-        Some(source) => Some(Slot::take(&config, source).await?),
+        Some(source) => Some(slot::take(&config, source).await?),
         None => None,
     };
     let report = scu::echo(&target).await;
@@ -62,28 +56,6 @@ fn resolve<'c>(config: &'c Config, name: &str) -> Result<(Target, Option<&'c Sou
     Ok((target_of(source), Some(source)))
 }
 
-/// Where a source is, and how long we wait for it.
-pub(super) fn target_of(source: &Source) -> Target {
-    Target {
-        name: source.name.clone(),
-        host: source.address.host.clone(),
-        port: source.address.port,
-        called: source.ae_title.clone(),
-        calling: source.calling.clone(),
-        connect: source.timeout.connect,
-        respond: source.timeout.find,
-        default_charset: source.charset.as_deref().map_or_else(CharacterSet::ascii, CharacterSet::from_terms),
-        throttle: None,
-        tls: source.tls.clone(),
-        identity: source.identity.clone(),
-    }
-}
-
-/// Where a node of the hospital is.
-pub(super) fn target_of_peer(config: &Config, peer: &Peer) -> Target {
-    Target::of_peer(peer, config.node.ae_title.clone(), CONNECT, RESPOND)
-}
-
 fn target(name: &str, address: &HostPort, called: AeTitle, calling: AeTitle) -> Target {
     Target {
         name: name.to_owned(),
@@ -100,17 +72,14 @@ fn target(name: &str, address: &HostPort, called: AeTitle, calling: AeTitle) -> 
     }
 }
 
-fn document(target: &Target, report: &EchoReport) -> serde_json::Value {
-    json!({
-        "called": target.called.as_str(),
-        "calling": target.calling.as_str(),
-        "address": HostPort { host: target.host.clone(), port: target.port }.to_string(),
-        "milliseconds": u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
-        "implementation": report.implementation,
-        "max_pdu": report.max_pdu,
-        "accepted": report.accepted.iter().map(|(class, syntax)| json!({ "sop_class": class, "name": service(class), "transfer_syntax": syntax })).collect::<Vec<_>>(),
-        "rejected": report.rejected.iter().map(|class| json!({ "sop_class": class, "name": service(class) })).collect::<Vec<_>>(),
-    })
+fn document(target: &Target, report: &EchoReport) -> Value {
+    let mut document = probe::report_json(report);
+    if let Value::Object(fields) = &mut document {
+        fields.insert("called".into(), target.called.as_str().into());
+        fields.insert("calling".into(), target.calling.as_str().into());
+        fields.insert("address".into(), probe::address(target).into());
+    }
+    document
 }
 
 fn text(out: &mut dyn Write, target: &Target, report: &EchoReport) -> std::io::Result<()> {
@@ -129,18 +98,4 @@ fn text(out: &mut dyn Write, target: &Target, report: &EchoReport) -> std::io::R
         writeln!(out, "  refuses {}", service(class))?;
     }
     Ok(())
-}
-
-/// What people call a service.
-pub(super) fn service(class: &str) -> &str {
-    match class {
-        uids::VERIFICATION => "Verification (C-ECHO)",
-        uids::STUDY_ROOT_FIND => "Study Root C-FIND",
-        uids::STUDY_ROOT_MOVE => "Study Root C-MOVE",
-        uids::STUDY_ROOT_GET => "Study Root C-GET",
-        uids::PATIENT_ROOT_FIND => "Patient Root C-FIND",
-        uids::PATIENT_ROOT_MOVE => "Patient Root C-MOVE",
-        uids::PATIENT_ROOT_GET => "Patient Root C-GET",
-        other => other,
-    }
 }

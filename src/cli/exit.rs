@@ -61,11 +61,6 @@ impl Failure {
         Failure::new(message, remedy)
     }
 
-    /// What went wrong.
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// It was refused, for these reasons: a program that asked for JSON is told them as such.
     pub(super) fn with_refusals(self, refusals: serde_json::Value) -> Self {
         Failure { refusals: Some(refusals), ..self }

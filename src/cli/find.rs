@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keys::{self, Key, keyword};
 use super::signals::Signals;
-use super::slot::Slot;
+use super::slot;
 use super::{Exit, Failure, Global, log, open, output};
 use crate::config::{Config, Source};
 use crate::dataset::{CharacterSet, Elements};
@@ -101,7 +101,7 @@ async fn at_source(config: &Config, source: &Source, args: &Args, limit: usize) 
     let mut signals = Signals::new()?;
     let cancel = CancellationToken::new();
     let query = async {
-        let slot = Slot::take(config, source).await?;
+        let slot = slot::take(config, source).await?;
         let found = ask(source, args, limit, &cancel).await;
         slot.release().await;
         found
@@ -125,7 +125,7 @@ async fn ask(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<(Vec<Row>, bool), Failure> {
-    let target = super::echo::target_of(source);
+    let target = crate::job::probe::target_of(source);
     let mut session = SourceSession::open(&target, Purpose::Query).await?;
     let mut rows = Vec::new();
     let mut more = false;

@@ -59,6 +59,11 @@ impl Date {
         span.map_or(0, |span| i64::from(span.get_months()))
     }
 
+    /// The day of the week, Monday is 0.
+    pub fn weekday(self) -> usize {
+        usize::try_from(self.0.weekday().to_monday_zero_offset()).unwrap_or(0)
+    }
+
     /// The year.
     pub fn year(self) -> i16 {
         self.0.year()

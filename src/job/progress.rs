@@ -36,6 +36,15 @@ impl Progress {
         })
     }
 
+    /// Bytes that what is listed and not filed yet will take, if it is like what came; `None` as long as nothing came.
+    pub fn needs(&self) -> Option<u64> {
+        let objects = &self.totals.objects;
+        let came = objects.filed + objects.duplicate + objects.variant;
+        let left = u128::from(objects.listed.saturating_sub(objects.filed));
+        let needs = (left * u128::from(self.totals.bytes)).checked_div(u128::from(came))?;
+        (self.totals.items.pending() > 0).then(|| u64::try_from(needs).unwrap_or(u64::MAX))
+    }
+
     /// As `jobs --json` has it.
     pub fn json(&self, job: &Job) -> Value {
         json!({
@@ -52,6 +61,7 @@ impl Progress {
             "objects": objects_json(&self.totals.objects),
             "bytes": self.totals.bytes,
             "rate_bytes_per_second": self.rate,
+            "bytes_needed": self.needs(),
             "eta_seconds": self.eta.map(|eta| eta.as_secs()),
             "newest_pending": self.newest_pending,
         })

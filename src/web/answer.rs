@@ -168,6 +168,19 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// The chapter of the manual that helps with this page.
+    pub(super) fn guide(&self) -> &'static str {
+        match self.at {
+            "jobs" => "/guide/migrate",
+            "studies" | "split" | "corrections" | "quarantine" => "/guide/reallocate",
+            "nodes" => "/guide/serve",
+            "guide" => "/guide",
+            _ => "/guide/console",
+        }
+    }
+}
+
 /// A page of a template.
 pub(super) fn page(template: &impl Template) -> Response {
     match template.render() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::guard::{Posted, Signed};
+use super::pictures::{Look, Pictures};
 use crate::audit::AuditEvent;
-use crate::catalog::{Catalog, Job, JobKind, JobSpec, JobState, Slowed};
+use crate::catalog::{Catalog, ImportHow, Job, JobKind, JobSpec, JobState, Slowed};
 use crate::config::Privilege;
 use crate::config::units::format_bytes;
 use crate::dicom::Date;
@@ -39,6 +40,12 @@ struct JobsPage {
     storage: String,
     catalog: String,
     free: String,
+    /// What is listed will take so much.
+    needs: Option<String>,
+    /// There is less room than that.
+    scarce: bool,
+    reserve: String,
+    running: bool,
 }
 
 #[derive(Template)]
@@ -46,7 +53,6 @@ struct JobsPage {
 struct JobPage {
     frame: Frame,
     row: Row,
-    line: String,
     asked: Vec<String>,
     created: String,
     rest: bool,
@@ -58,6 +64,8 @@ struct JobPage {
     may_slow: bool,
     slowed: Option<String>,
     worker: bool,
+    pictures: Pictures,
+    look: String,
 }
 
 #[derive(Deserialize)]
@@ -82,8 +90,14 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 pub(super) async fn list(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let mut rows = Vec::new();
+    let (mut needs, mut running) = (0_u64, false);
     for job in web.catalog.jobs().await? {
-        rows.push(Row::of(&job, &Progress::of(&web.catalog, &job).await?));
+        let progress = Progress::of(&web.catalog, &job).await?;
+        if !job.state.is_over() && job.spec.import.as_ref().is_none_or(|import| import.how == ImportHow::Copy) {
+            needs = needs.saturating_add(progress.needs().unwrap_or(0));
+        }
+        running |= !is_at_rest(job.state);
+        rows.push(Row::of(&web.catalog, &job, &progress).await?);
     }
     let config = web.config.borrow().clone();
     let store = web.store.clone();
@@ -96,6 +110,10 @@ pub(super) async fn list(State(web): State<Arc<Web>>, signed: Signed) -> Result<
         storage: config.storage.folder.display().to_string(),
         catalog: config.storage.catalog.display().to_string(),
         free: free.map_or("unknown".to_owned(), format_bytes),
+        needs: (needs > 0).then(|| format_bytes(needs)),
+        scarce: free.is_some_and(|free| free.saturating_sub(config.storage.minimum_free) < needs),
+        reserve: format_bytes(config.storage.minimum_free),
+        running,
         frame: Frame::of(&signed, "jobs"),
     }))
 }
@@ -168,6 +186,7 @@ pub(super) async fn show(
     State(web): State<Arc<Web>>,
     signed: Signed,
     Path(id): Path<i64>,
+    Query(look): Query<Look>,
 ) -> Result<Response, Refused> {
     signed.must(Privilege::View)?;
     let job = the_job(&web, id).await?;
@@ -182,7 +201,6 @@ pub(super) async fn show(
         None => None,
     };
     Ok(page(&JobPage {
-        line: line(catalog, &job, &progress).await?,
         asked: asked(&job),
         created: local_time(job.created),
         rest: is_at_rest(job.state),
@@ -193,8 +211,10 @@ pub(super) async fn show(
         may_repeat: operate && over,
         may_slow: operate && source.is_some() && job.state == JobState::Running,
         slowed: slowed.as_ref().map(gentler),
+        pictures: Pictures::of(&web, &job, &look).await?,
+        look: look.query(),
         worker: control::is_held(catalog, control::WORKER_LEASE).await?,
-        row: Row::of(&job, &progress),
+        row: Row::of(catalog, &job, &progress).await?,
         frame: Frame::of(&signed, "jobs"),
     }))
 }

@@ -115,3 +115,65 @@ fn a_job_is_repeated_slowed_down_and_stopped_with_its_worker() {
     started_worker(&ferry);
     drop(node);
 }
+
+#[test]
+fn a_job_is_seen_as_pictures_and_as_numbers() {
+    let (ferry, _pacs) = migrated();
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "otto", "readers");
+    let days = browser.get("/api/v1/jobs/1/days").json();
+    let sum =
+        |of: &str, what: &str| -> u64 { days[of].as_array().unwrap().iter().map(|d| d[what].as_u64().unwrap()).sum() };
+    let totals = browser.get("/api/v1/jobs/1").json()["items"].clone();
+    assert_eq!(
+        totals["proven"].as_u64().unwrap() + totals["proven_by_count"].as_u64().unwrap(),
+        sum("months", "proven")
+    );
+    assert!(sum("days", "proven") > 0, "{days}");
+    let pace = browser.get("/api/v1/jobs/1/pace?span=hours").json();
+    let arrived: u64 = pace["pace"].as_array().unwrap().iter().map(|hour| hour["objects"].as_u64().unwrap()).sum();
+    assert!(arrived > 0 && pace["pace"][0]["most_associations"].as_u64() > Some(0), "{pace}");
+    for path in ["/jobs/1", "/jobs/1?year=2004&span=hours", "/jobs/1/pictures", "/jobs/2/pictures?year=MMIV"] {
+        let page = browser.get(path);
+        assert!(page.status == 200 && page.body.contains("Throughput") && page.body.contains("<svg"), "{path}");
+        assert!(!page.body.contains("style=") && !page.body.contains("<script>"), "{path}: what the policy forbids");
+    }
+    assert!(browser.get("/jobs/1").body.contains("data-pictures=\"/jobs/1/pictures?"));
+    assert_eq!(browser.get("/jobs/99/pictures").status, 404);
+}
+
+#[test]
+fn nodes_are_shown_and_tested() {
+    let (ferry, pacs) = migrated();
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let reader = signed_in(&ferry, "otto", "readers");
+    let nodes = reader.get("/api/v1/nodes").json();
+    assert_eq!(
+        (&nodes["sources"][0]["name"], &nodes["receiver"]["running"]),
+        (&json!("oldpacs"), &json!(false)),
+        "{nodes}"
+    );
+    assert!(nodes["sources"][0]["last_sent"].is_string(), "{nodes}");
+    assert!(reader.get("/nodes").body.contains("oldpacs"));
+    assert_eq!(reader.post("/nodes", &[("source", "oldpacs")]).status, 403);
+    let tested = browser.post("/nodes", &[("source", "oldpacs")]);
+    for text in [
+        "oldpacs: in order",
+        "answers C-ECHO",
+        "has reached us",
+        "Study Root C-FIND",
+        "move destination: AE title FERRY_RX",
+    ] {
+        assert!(tested.body.contains(text), "{text} is not in {}", tested.body);
+    }
+    assert_eq!(browser.post("/nodes", &[("peer", "NOBODY")]).status, 404);
+    drop(pacs);
+    let json = "Content-Type: application/json\r\n";
+    let csrf = format!("{json}X-CSRF-Token: {}\r\n", browser.csrf);
+    let gone = browser.send("POST", "/api/v1/nodes/test", &csrf, "{\"source\":\"oldpacs\"}").json();
+    assert_eq!((&gone["ok"], &gone["echo"]), (&json!(false), &json!(null)), "{gone}");
+    assert!(gone["findings"][0]["message"].as_str().unwrap().contains("C-ECHO"), "{gone}");
+}

@@ -3,7 +3,7 @@
 use super::Kind::{Day, Text, Word};
 use super::{Field, Operation, get, may, must, post};
 use crate::config::Privilege::{Operate, View};
-use crate::web::{folders, jobs};
+use crate::web::{folders, jobs, nodes, pictures};
 
 const WISHES: &[&str] = &["pause", "resume", "cancel", "retry", "repeat", "exclude", "approve", "slow", "full"];
 
@@ -59,6 +59,24 @@ pub(super) fn operations() -> Vec<Operation> {
         get("/api/v1/jobs/{id}/reasons", jobs::report::reasons_json)
             .does("Jobs", "How many studies fell out for which reason, and what to do", Some(View))
             .answers(200, "Reasons"),
+        get("/api/v1/jobs/{id}/days", pictures::days_json)
+            .does("Jobs", "Studies by month, and by day of a year, by what has become of them", Some(View))
+            .asks([may("year", Text, "the year of the days; where it is left out, the one at which the job is")])
+            .answers(200, "Days"),
+        get("/api/v1/jobs/{id}/pace", pictures::pace_json)
+            .does("Jobs", "What arrived over time, how much was asked of the source, and the limits", Some(View))
+            .asks([may("span", Word(&["minutes", "hours"]), "how finely; minutes where it is left out")])
+            .answers(200, "Pace"),
+        get("/api/v1/nodes", nodes::show_json)
+            .does("Nodes", "The sources and the peers of the configuration", Some(View))
+            .answers(200, "Nodes"),
+        post("/api/v1/nodes/test", nodes::test_json)
+            .does("Nodes", "C-ECHO to a node, what it accepts, and whether it has reached us back", Some(Operate))
+            .takes([
+                may("source", Text, "the name of a `[[source]]`"),
+                may("peer", Text, "or the AE title of a `[[peer]]`"),
+            ])
+            .answers(200, "Tested"),
         post("/api/v1/worker", jobs::act::close_json)
             .does("Jobs", "Pauses whatever runs, and ends the worker", Some(Operate))
             .answers(200, "Paused"),

@@ -38,13 +38,33 @@ function texts(job) {
   };
 }
 
+// Draws the pictures of a job again, when something has changed, at most every ten seconds, and not under somebody's hands.
+function redraw(pictures) {
+  let [seen, last, busy] = ["", Date.now(), false];
+  return async (job) => {
+    const now = JSON.stringify([job.items, job.bytes]);
+    const held = pictures.contains(document.activeElement) || pictures.querySelector("details[open]");
+    if (now === seen || Date.now() - last < 10000 || busy || held || document.hidden) return;
+    [seen, last, busy] = [now, Date.now(), true];
+    try {
+      const answer = await fetch(pictures.dataset.pictures);
+      if (answer.ok && !answer.redirected) pictures.innerHTML = await answer.text();
+    } finally {
+      busy = false;
+    }
+  };
+}
+
 function follow(page) {
   const title = document.title;
   const icon = document.querySelector("link[rel=icon]");
+  const pictures = document.querySelector("[data-pictures]");
+  const draw = pictures ? redraw(pictures) : () => {};
   const events = new EventSource(page.dataset.events);
   events.addEventListener("progress", (event) => {
     const job = JSON.parse(event.data);
     const shown = texts(job);
+    draw(job);
     for (const [name, text] of Object.entries(shown)) {
       const element = page.querySelector(`[data-show="${name}"]`);
       if (element && element.textContent !== text) element.textContent = text;

@@ -10,6 +10,8 @@ use crate::web::answer::Refused;
 
 /// A job, ready to be shown.
 pub(super) struct Row {
+    /// What is being done now.
+    pub(super) line: String,
     pub(super) id: i64,
     pub(super) of: String,
     pub(super) state: &'static str,
@@ -70,9 +72,10 @@ pub(super) fn date(day: Option<Date>) -> String {
 }
 
 impl Row {
-    pub(super) fn of(job: &Job, progress: &Progress) -> Row {
+    pub(super) async fn of(catalog: &Catalog, job: &Job, progress: &Progress) -> Result<Row, Refused> {
         let items = &progress.totals.items;
-        Row {
+        Ok(Row {
+            line: line(catalog, job, progress).await?,
             id: job.id,
             of: job.spec.source.clone().unwrap_or_else(|| "folders".to_owned()),
             state: if is_waiting(job) { "waiting" } else { state_text(job.state) },
@@ -87,7 +90,7 @@ impl Row {
             eta: progress.eta.map_or("–".to_owned(), format_duration),
             at: progress.newest_pending.as_deref().map_or("–".to_owned(), day),
             message: job.message.clone().unwrap_or_default(),
-        }
+        })
     }
 }
 
