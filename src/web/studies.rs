@@ -253,6 +253,12 @@ pub(super) async fn look(web: &Web, filter: &Filter) -> Result<Found, CatalogErr
     }
 }
 
+/// What stands beside a study but its lock, in words, each with how much it matters.
+pub(super) async fn words(web: &Web, row: &[String]) -> Result<Vec<(&'static str, String)>, CatalogError> {
+    let found = standing::beside(web, &[row.to_vec()]).await?;
+    Ok(found.values().flat_map(standing::Beside::state_words).collect())
+}
+
 /// A page of patients.
 async fn look_for_patients(web: &Web, filter: &Filter) -> Result<Found, CatalogError> {
     let keys = filter.keys();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::guard::Signed;
-use super::studies::{COLUMNS, MORE, bad, keywords, object, query};
+use super::studies::{COLUMNS, MORE, bad, keywords, object, query, words};
 use super::texts::shown;
 use crate::catalog::{Cursor, StudyLock};
 use crate::config::Privilege;
@@ -77,6 +77,7 @@ struct StudyPage {
     lock: Option<Lock>,
     /// What came too late for a move.
     late: Vec<String>,
+    words: Vec<(&'static str, String)>,
     may_correct: bool,
     may_unlock: bool,
     may_rescan: bool,
@@ -271,6 +272,7 @@ async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, R
         more,
         may_unlock: may_correct && (own || signed.operator.may(Privilege::Unlock)),
         lock: lock.map(Lock::from),
+        words: words(web, &study).await?,
         may_correct,
         may_rescan: signed.operator.may(Privilege::Operate) && web.config.borrow().ai.is_some(),
         frame: Frame::of(signed, "studies"),

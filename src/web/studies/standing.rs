@@ -160,6 +160,13 @@ impl Beside {
         if let Some(lock) = &self.lock {
             words.push(("wait", format!("locked by {} since {}", lock.owner, local_time(lock.since))));
         }
+        words.extend(self.state_words());
+        words
+    }
+
+    /// The same without its lock.
+    pub(super) fn state_words(&self) -> Vec<(&'static str, String)> {
+        let mut words = Vec::new();
         let Some(state) = &self.state else { return words };
         if state.quarantined > 0 {
             words.push(("bad", format!("{} in quarantine", state.quarantined)));
