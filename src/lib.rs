@@ -15,7 +15,7 @@
 //! scu
 //! scp import outbox
 //! content
-//! job
+//! job dicomweb
 //! web sample
 //! node
 //! cli
@@ -39,6 +39,7 @@
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`content`] | corrections as intent: plan, commit, undo | SQL, protocols, HTML |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
+//! | [`dicomweb`] | QIDO, WADO and STOW, as protocol | who is signed in, jobs |
 //! | [`outbox`] | telling others what was corrected, until they know | what a correction is |
 //! | [`import`] | what lies in folders of files, and which of it is DICOM | jobs |
 //! | [`sample`] | a generated archive behind a small PACS that can be told to misbehave (the demo, the tests) | the catalog |
@@ -74,6 +75,7 @@ pub mod content;
 pub mod dataset;
 pub mod db;
 pub mod dicom;
+pub mod dicomweb;
 pub mod dimse;
 pub mod failpoint;
 pub mod guide;

@@ -5,6 +5,7 @@
 //! same memory, and the disk works while the network does.
 
 mod buffers;
+mod look;
 mod pump;
 mod watch;
 
@@ -18,6 +19,7 @@ use crate::store::{Store, StoreError};
 use buffers::Buffers;
 
 pub use buffers::Piece;
+pub use look::{Frame, HeldFrames, unreadable};
 
 /// Pieces that may wait for the sender.
 const PIECES_AHEAD: usize = 2;
@@ -62,6 +64,22 @@ pub enum OutletError {
         /// What is wrong with it; nothing where compressed pixel data would have to be decoded.
         source: Option<ReadError>,
     },
+    /// What it says of itself cannot be read.
+    #[error("instance {instance} cannot be looked into")]
+    Header {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// What is wrong with it.
+        source: ReadError,
+    },
+    /// Its frames cannot be told apart.
+    #[error("the frames of instance {instance} cannot be had one by one: {why}")]
+    Frames {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// Why.
+        why: &'static str,
+    },
 }
 
 impl OutletError {
@@ -74,6 +92,7 @@ impl OutletError {
             OutletError::Store { .. } | OutletError::Read { .. } => {
                 "have `pacsferry verify` look for what else is damaged, and the disk be checked"
             }
+            OutletError::Header { .. } | OutletError::Frames { .. } => "fetch the instance as a whole",
             OutletError::Convert { .. } => "have the receiver accept the transfer syntax that it is held in",
         }
     }

@@ -26,7 +26,7 @@ mod store;
 
 pub use caller::Caller;
 pub use commitment::{Commitments, deliver};
-pub use departures::Departures;
+pub use departures::{Departures, Leaving};
 pub use gate::{Gate, Gates};
 pub use listener::Receiver;
 pub use meter::{Meter, Reading};

@@ -12,6 +12,7 @@ mod assets;
 mod content;
 mod correction;
 mod corrections;
+mod dicomweb;
 mod download;
 mod folders;
 mod follow;
@@ -48,6 +49,7 @@ use crate::assoc::tls::{Acceptor, TlsError};
 use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::dicomweb::DicomWeb;
 use crate::intake::Intake;
 use crate::outlet::Outlet;
 use crate::scp::Meter;
@@ -74,6 +76,8 @@ pub struct Web {
     pub intake: Intake,
     /// The door out, for objects as they are shown.
     pub outlet: Outlet,
+    /// The services of DICOMweb.
+    pub dicomweb: DicomWeb,
     /// What the node has done.
     pub meter: Meter,
     /// Who signs in.
@@ -170,7 +174,7 @@ impl Web {
             .route("/guide/{topic}", get(guide::show))
             .fallback(async || Refused::missing("there is no such page"))
             .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
-        watched.merge(console).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)
+        watched.merge(console).merge(dicomweb::routes(&web)).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)
     }
 }
 

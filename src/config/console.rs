@@ -18,6 +18,8 @@ pub struct Web {
     pub listen: SocketAddr,
     /// The host names that it is called by, beside addresses and `localhost`.
     pub names: Vec<String>,
+    /// Sites whose pages may use DICOMweb, as browsers name them: `https://viewer.example`.
+    pub cors: Vec<String>,
     /// Folders below which the console shows what there is to import.
     pub browse: Vec<PathBuf>,
     /// Makes it HTTPS.
@@ -52,11 +54,20 @@ pub(super) fn web(s: Section<'_>) -> Web {
     let web = Web {
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         names: s.texts("names", non_empty).unwrap_or_default(),
+        cors: s.texts("cors", origin).unwrap_or_default(),
         browse: s.texts("browse", absolute).unwrap_or_default(),
         tls: super::tls::server(&s),
     };
     s.finish();
     web
+}
+
+/// An origin, as browsers write it: `https://viewer.example`, with a port that is not the usual one.
+fn origin(text: &str) -> Result<String, String> {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let sound = !authority.is_empty()
+        && authority.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b));
+    if sound { Ok(text.to_owned()) } else { Err("write scheme and host, as in https://viewer.example".to_owned()) }
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

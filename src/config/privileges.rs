@@ -20,6 +20,8 @@ pub enum Privilege {
     View,
     /// Run jobs.
     Operate,
+    /// Bring objects in by DICOMweb (STOW-RS).
+    Store,
     /// Move series between studies of one patient, merge, split, lock.
     Content,
     /// Move series to another patient.
@@ -77,9 +79,10 @@ struct Account {
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Privilege; 9] = [
+    pub const ALL: [Privilege; 10] = [
         Privilege::View,
         Privilege::Operate,
+        Privilege::Store,
         Privilege::Content,
         Privilege::AcrossPatients,
         Privilege::ForceLocal,
@@ -94,6 +97,7 @@ impl Privilege {
         match self {
             Privilege::View => "view",
             Privilege::Operate => "operate",
+            Privilege::Store => "store",
             Privilege::Content => "content",
             Privilege::AcrossPatients => "across-patients",
             Privilege::ForceLocal => "force-local",

@@ -14,6 +14,7 @@ use super::worker::announce as announce_process;
 use super::{NODE_LEASE, NodeError, OUTBOX_LEASE, WORKER_LEASE, process_name, reload};
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::dicomweb::{DicomWeb, Parts};
 use crate::intake::Intake;
 use crate::job::Keeper;
 use crate::outbox::Outbox;
@@ -61,7 +62,17 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let listener = services.bind().await.map_err(NodeError::Port)?;
     announce(&listener, &config.borrow());
     auditing.begin();
+    let dicomweb = DicomWeb::new(Parts {
+        config: config.clone(),
+        catalog: node.catalog.clone(),
+        intake: intake.clone(),
+        outlet: services.outlet.clone(),
+        audit: auditing.audit.clone(),
+        departures: services.departures.clone(),
+        meter: services.meter.clone(),
+    });
     let console = Web {
+        dicomweb,
         config: config.clone(),
         catalog: node.catalog.clone(),
         store: node.store.clone(),

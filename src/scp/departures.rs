@@ -31,14 +31,14 @@ impl Departures {
     }
 
     /// What one node takes in one retrieve; whether it is told of corrections.
-    pub(super) fn to(&self, peer: &str, corrected: bool) -> Leaving {
+    pub fn to(&self, peer: &str, corrected: bool) -> Leaving {
         Leaving { log: self.clone(), peer: peer.to_owned(), corrected, series: BTreeMap::new(), told: None }
     }
 }
 
 /// What a node has taken and the log does not know yet. Dropped, it tells.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub struct Leaving {
     log: Departures,
     peer: String,
     corrected: bool,
@@ -48,7 +48,7 @@ pub(super) struct Leaving {
 
 impl Leaving {
     /// The node has taken an object.
-    pub(super) fn taken(&mut self, shown: ShownAs) {
+    pub fn taken(&mut self, shown: ShownAs) {
         let now = jiff::Timestamp::now().as_millisecond();
         let (peer, corrected) = (&self.peer, self.corrected);
         let new = || Left { peer: peer.clone(), shown, first: now, last: now, instances: 0, corrected };
@@ -58,7 +58,7 @@ impl Leaving {
     }
 
     /// Tells the log, if it is time: of the first object at once.
-    pub(super) async fn tell_if_due(&mut self) {
+    pub async fn tell_if_due(&mut self) {
         let due = self.told.is_none_or(|told| told.elapsed() >= KEPT.0) || self.series.len() >= KEPT.1;
         if due && !self.series.is_empty() {
             self.tell().await;
@@ -66,7 +66,7 @@ impl Leaving {
     }
 
     /// Tells the log. It waits only when the catalog has not been able to write for long.
-    pub(super) async fn tell(&mut self) {
+    pub async fn tell(&mut self) {
         self.told = Some(Instant::now());
         let batch: Vec<Left> = std::mem::take(&mut self.series).into_values().collect();
         if !batch.is_empty() && self.log.0.send(batch).await.is_err() {

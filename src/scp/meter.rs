@@ -23,9 +23,9 @@ pub struct Reading {
     pub requests: BTreeMap<&'static str, u64>,
     /// Requests that reached no service.
     pub refused: u64,
-    /// Objects that arrived by C-STORE and were answered.
+    /// Objects that arrived by C-STORE or STOW-RS and were answered.
     pub received: u64,
-    /// Objects sent by C-MOVE and C-GET.
+    /// Objects sent by C-MOVE, C-GET and WADO.
     pub sent: u64,
     /// Objects that could not be sent.
     pub not_sent: u64,
@@ -60,12 +60,13 @@ impl Meter {
         self.lock().refused += 1;
     }
 
-    pub(super) fn received(&self) {
+    /// Notes that an object arrived and was answered.
+    pub fn received(&self) {
         self.lock().received += 1;
     }
 
     /// Notes what became of the objects of a retrieve.
-    pub(super) fn sent(&self, sent: usize, not_sent: usize) {
+    pub fn sent(&self, sent: usize, not_sent: usize) {
         let mut reading = self.lock();
         reading.sent += sent as u64;
         reading.not_sent += not_sent as u64;

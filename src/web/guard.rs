@@ -111,7 +111,7 @@ pub(super) async fn only_ours(State(web): State<Arc<Web>>, request: Request, nex
 }
 
 fn is_for_program(uri: &Uri) -> bool {
-    uri.path().starts_with("/api/")
+    uri.path().starts_with("/api/") || uri.path().starts_with(super::dicomweb::ROOT)
 }
 
 async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
@@ -130,6 +130,12 @@ async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
         request.extensions_mut().insert(Signed::new(session, &config, address));
     }
     Ok(())
+}
+
+/// Whether a request brings the token of its session in a header.
+pub(super) fn brings(signed: &Signed, headers: &HeaderMap) -> bool {
+    let shown = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
+    shown.is_some() && signed.csrf.as_deref() == shown
 }
 
 /// The host that a request was sent to, without its port.

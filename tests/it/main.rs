@@ -22,6 +22,8 @@ mod console_quarantine;
 mod console_users;
 mod console_worklist;
 mod demo;
+mod dicomweb;
+mod dicomweb_store;
 mod documents;
 mod enumerate;
 mod full;

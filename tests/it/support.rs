@@ -5,6 +5,7 @@ pub(crate) mod chaos;
 pub(crate) mod collector;
 pub(crate) mod console;
 pub(crate) mod destination;
+pub(crate) mod dicomweb;
 pub(crate) mod medium;
 pub(crate) mod peers;
 pub(crate) mod platform;

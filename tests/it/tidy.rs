@@ -13,7 +13,7 @@ const OWNERS: [(&str, &[&str]); 5] = [
     ("dicom_ul", &["assoc"]),
     ("rusqlite", &["db", "catalog"]),
     ("clap", &["cli"]),
-    ("axum", &["web"]),
+    ("axum", &["dicomweb", "web"]),
     ("hyper", &["outbox", "web"]),
 ];
 

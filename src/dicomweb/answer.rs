@@ -1,0 +1,97 @@
+//! What is said when something cannot be done (RFC 9457), and who is asked for it.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Caller;
+use crate::catalog::CatalogError;
+use crate::config::Privilege;
+use crate::outlet::OutletError;
+
+/// Why a request is not answered with what it asks for.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    /// What is the matter, for people.
+    message: String,
+    /// What to do about it.
+    remedy: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem { status, message: message.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn missing(what: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, what, "")
+    }
+
+    pub(super) fn bad(what: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, what, "")
+    }
+
+    pub(super) fn not_acceptable(what: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_ACCEPTABLE, what, remedy)
+    }
+
+    pub(super) fn forbidden(name: &str, privilege: Privilege) -> Problem {
+        let remedy = "an administrator can give a role that has it: `pacsferry user set`";
+        Problem::new(StatusCode::FORBIDDEN, format!("{name} has no privilege `{privilege}`"), remedy)
+    }
+
+    pub(super) fn busy() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered", "try again")
+    }
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Problem {
+        tracing::error!(error = &error as &dyn std::error::Error, "the catalog does not answer DICOMweb");
+        let remedy = "try again; if it stays so, `pacsferry check` looks for the cause";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the catalog does not answer", remedy)
+    }
+}
+
+impl From<OutletError> for Problem {
+    fn from(error: OutletError) -> Problem {
+        tracing::warn!(error = &error as &dyn std::error::Error, "an instance is not answered with");
+        let status = match &error {
+            OutletError::Convert { source: None, .. } | OutletError::Frames { .. } => StatusCode::NOT_ACCEPTABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Problem::new(status, error.to_string(), error.remedy())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or_default();
+        let body = json!({
+            "status": self.status.as_u16(), "title": title, "detail": self.message, "remedy": self.remedy,
+        });
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (self.status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Response> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let remedy = "send a token: `Authorization: Bearer …`; `pacsferry user token` makes one";
+        let unknown = || Problem::new(StatusCode::UNAUTHORIZED, "nobody is signed in", remedy);
+        caller.ok_or_else(|| unknown().into_response())
+    }
+}

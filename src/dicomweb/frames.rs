@@ -1,0 +1,129 @@
+//! WADO-RS: frames as they are held (PS3.18 §10.4.1.1.6): native ones as ranges of their file, compressed ones as their
+//! fragments.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::accept::{Range, accepted};
+use super::answer::Problem;
+use super::bulk::{copy, edges, push, read_beside};
+use super::feed::header_text;
+use super::find::{Target, etag, is_known};
+use super::media::{boundary, choose_bytes, of_frames};
+use super::retrieve::CACHED;
+use super::{Caller, Site, turn};
+use crate::catalog::HeldInstance;
+use crate::config::Privilege;
+use crate::outlet::HeldFrames;
+
+/// The most frames of one answer.
+const MOST: usize = 100_000;
+
+/// The numbers of frames, from 1 on, between commas.
+#[derive(Debug, Deserialize)]
+pub(super) struct List {
+    list: String,
+}
+
+pub(super) async fn frames(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    Path(target): Path<Target>,
+    Path(List { list }): Path<List>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.must(Privilege::View)?;
+    let numbers: Option<Vec<usize>> =
+        list.split(',').map(|one| one.trim().parse::<usize>().ok()?.checked_sub(1)).collect();
+    let Some(numbers) = numbers.filter(|numbers| numbers.len() <= MOST) else {
+        return Err(Problem::bad("frames are numbers from 1 on, between commas"));
+    };
+    let turn = turn(&site.answers).await?;
+    let held = target.instance(&site).await?;
+    site.looked_at(&caller, &held);
+    let taken = accepted(&headers, &uri);
+    let tag = etag(std::slice::from_ref(&held), &format!("frames {list} {taken:?}"));
+    if is_known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let mut response = answer(open(&site, held).await?, numbers, &taken, turn)?;
+    let headers = response.headers_mut();
+    if let Ok(tag) = tag.parse() {
+        headers.insert(header::ETAG, tag);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHED));
+    }
+    Ok(response)
+}
+
+/// All frames of an instance: what its pixel data are as bulk data.
+pub(super) async fn all(
+    site: &Site,
+    held: HeldInstance,
+    taken: &[Range],
+    turn: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
+    let frames = open(site, held).await?;
+    let numbers = (0..frames.count().min(MOST)).collect();
+    answer(frames, numbers, taken, turn)
+}
+
+async fn open(site: &Site, held: HeldInstance) -> Result<HeldFrames, Problem> {
+    let outlet = site.outlet.clone();
+    let opened = tokio::task::spawn_blocking(move || outlet.frames(held)).await;
+    let broke = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the frames could not be read", "try again");
+    opened.map_err(broke)??.ok_or_else(|| Problem::missing("the instance has no pixel data"))
+}
+
+fn answer(
+    frames: HeldFrames,
+    numbers: Vec<usize>,
+    taken: &[Range],
+    turn: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
+    let count = frames.count();
+    if let Some(beyond) = numbers.iter().find(|number| **number >= count) {
+        return Err(Problem::missing(format!("there is no frame {}: the instance has {count}", beyond + 1)));
+    }
+    let syntax = frames.transfer_syntax.clone();
+    let Some((kind, parts)) = choose_bytes(taken, &syntax, numbers.len() == 1) else {
+        let own = of_frames(&syntax);
+        return Err(Problem::not_acceptable(
+            format!("the frames are held as {own} in transfer syntax {syntax}"),
+            format!("send `Accept: multipart/related; type=\"{own}\"; transfer-syntax=*`"),
+        ));
+    };
+    let boundary = parts.then(boundary);
+    let named = header_text(syntax.as_str());
+    let whole = match &boundary {
+        Some(boundary) => format!("multipart/related; type=\"{kind}\"; boundary={boundary}"),
+        None => format!("{kind}; transfer-syntax={named}"),
+    };
+    let body = read_beside(turn, move |sender| {
+        let (open, close) = edges(boundary.as_deref(), kind, Some(&named));
+        for number in numbers {
+            match frames.read(number) {
+                Ok(Some((mut reader, length))) => {
+                    if !(push(sender, open.clone()) && copy(sender, &mut reader, length)) {
+                        return;
+                    }
+                }
+                // That it is there was looked at above.
+                Ok(None) => {}
+                Err(error) => {
+                    let shown = &error as &dyn std::error::Error;
+                    tracing::warn!(error = shown, remedy = error.remedy(), "an answer with frames was broken off");
+                    let _gone = sender.blocking_send(Err(std::io::Error::other(error)));
+                    return;
+                }
+            }
+        }
+        push(sender, close);
+    });
+    Ok(([(header::CONTENT_TYPE, whole)], body).into_response())
+}

@@ -1,0 +1,167 @@
+//! QIDO-RS (PS3.18 §10.6): the queries of C-FIND, asked by an address and answered as DICOM JSON.
+
+mod asked;
+mod cursors;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::accept::accepted;
+use super::address::{base, resource};
+use super::answer::Problem;
+use super::{Caller, Site, turn};
+use crate::audit::{AuditEvent, AuditOutcome};
+use crate::catalog::{Attribute, Cursor, Match, Query};
+use crate::config::Privilege;
+use crate::dataset::json_attribute;
+use crate::dicom::{QueryLevel, tags, uids};
+use asked::Asked;
+
+pub(super) use cursors::Cursors;
+
+/// The media type of answers.
+pub(super) const JSON: &str = "application/dicom+json";
+/// Rows that are read at once.
+const PAGE: usize = 250;
+
+/// The study and the series that a query stays within.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Within {
+    study: Option<String>,
+    series: Option<String>,
+}
+
+pub(super) async fn studies(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    answer(&site, &caller, &headers, &uri, QueryLevel::Study, Within::default()).await
+}
+
+pub(super) async fn series(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    Path(within): Path<Within>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    answer(&site, &caller, &headers, &uri, QueryLevel::Series, within).await
+}
+
+pub(super) async fn instances(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    Path(within): Path<Within>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    answer(&site, &caller, &headers, &uri, QueryLevel::Image, within).await
+}
+
+async fn answer(
+    site: &Site,
+    caller: &Caller,
+    headers: &HeaderMap,
+    uri: &Uri,
+    level: QueryLevel,
+    within: Within,
+) -> Result<Response, Problem> {
+    caller.must(Privilege::View)?;
+    must_take_json(headers, uri)?;
+    let asked = Asked::read(uri.query().unwrap_or_default(), level, &within);
+    let outcome = asked.as_ref().err().map_or(AuditOutcome::Success, |_| AuditOutcome::Minor("refused".into()));
+    let text = uri.path_and_query().map_or("", |asked| asked.as_str());
+    site.audit.record(AuditEvent::query(caller.party(), uids::STUDY_ROOT_FIND, text.as_bytes(), "", outcome));
+    let asked = asked?;
+    let _turn = turn(&site.answers).await?;
+    let (rows, more) = page(site, text, &asked).await?;
+    let mut warnings = asked.warnings.clone();
+    if more {
+        warnings.push("there may be further results: ask with a larger `offset`".to_owned());
+    }
+    let mut answer = if rows.is_empty() {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let base = base(site, headers);
+        let mut body = String::from("[");
+        for row in &rows {
+            body.push_str(if body.len() == 1 { "{" } else { ",{" });
+            write(&mut body, level, &asked.query, row, &within, &base);
+            body.push('}');
+        }
+        body.push(']');
+        ([(header::CONTENT_TYPE, HeaderValue::from_static(JSON))], body).into_response()
+    };
+    for warning in warnings {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 pacsferry \"{warning}\"")) {
+            answer.headers_mut().append(header::WARNING, value);
+        }
+    }
+    Ok(answer)
+}
+
+/// Answers are JSON; XML is not made.
+pub(super) fn must_take_json(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    let taken = accepted(headers, uri);
+    if taken.iter().any(|range| range.takes(JSON) || range.takes("application/json")) {
+        return Ok(());
+    }
+    Err(Problem::not_acceptable(format!("this is told as {JSON}"), format!("send `Accept: {JSON}`")))
+}
+
+/// The rows that are asked for, and whether there may be more of them.
+async fn page(site: &Site, text: &str, asked: &Asked) -> Result<(Vec<Match>, bool), Problem> {
+    let key = cursors::key(text);
+    let (mut at, mut from) = site.cursors.before(&key, asked.offset);
+    let mut first = at == 0;
+    // What is passed over.
+    while at < asked.offset && (first || from.is_some()) {
+        let page = site.catalog.search(&asked.query, from, PAGE.min(asked.offset - at)).await?;
+        (at, from, first) = (at + page.rows.len(), page.next, false);
+    }
+    let mut rows = Vec::new();
+    while rows.len() < asked.limit && (first || from.is_some()) {
+        let page = site.catalog.search(&asked.query, from, PAGE.min(asked.limit - rows.len())).await?;
+        rows.extend(page.rows);
+        (from, first) = (page.next, false);
+    }
+    if let Some(from) = &from {
+        site.cursors.keep(key, asked.offset + rows.len(), Cursor::clone(from));
+    }
+    Ok((rows, from.is_some()))
+}
+
+/// One match, with where it can be had.
+fn write(out: &mut String, level: QueryLevel, query: &Query, row: &Match, within: &Within, base: &str) {
+    let mut values: Vec<(&Attribute, &str)> = query.returned().zip(row.values.iter().map(String::as_str)).collect();
+    let uid = |tag, fixed: &Option<String>| {
+        let found = values.iter().find(|(attribute, _)| attribute.tag == tag).map(|(_, value)| (*value).to_owned());
+        found.or_else(|| fixed.clone()).unwrap_or_default()
+    };
+    let study = uid(tags::STUDY_INSTANCE_UID, &within.study);
+    let series = (level >= QueryLevel::Series).then(|| uid(tags::SERIES_INSTANCE_UID, &within.series));
+    let instance = (level >= QueryLevel::Image).then(|| uid(tags::SOP_INSTANCE_UID, &None));
+    let address = resource(base, &study, series.as_deref(), instance.as_deref());
+    values.sort_by_key(|(attribute, _)| attribute.tag);
+    let made = [
+        (tags::SPECIFIC_CHARACTER_SET, *b"CS", "ISO_IR 192"),
+        (tags::INSTANCE_AVAILABILITY, *b"CS", "ONLINE"),
+        (tags::RETRIEVE_URL, *b"UR", address.as_str()),
+    ];
+    let mut all: Vec<_> =
+        values.iter().map(|(attribute, value)| (attribute.tag, attribute.vr, *value)).chain(made).collect();
+    all.sort_by_key(|(tag, ..)| *tag);
+    for (n, (tag, vr, value)) in all.into_iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        json_attribute(out, tag, vr, value);
+    }
+}
