@@ -47,28 +47,10 @@ enum Topic {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
-<<<<<<< HEAD
     let value = args.topic.to_possible_value();
     let text = value.and_then(|value| text(value.get_name()));
     let text =
         text.ok_or_else(|| Failure::usage("the manual has no such chapter", "`pacsferry guide --help` lists them"))?;
-=======
-    let text = match args.topic {
-        Topic::Migrate => include_str!("../guide/migrate.md").to_owned(),
-        Topic::Import => include_str!("../guide/import.md").to_owned(),
-        Topic::Query => include_str!("../guide/query.md").to_owned(),
-        Topic::Retrieve => include_str!("../guide/retrieve.md").to_owned(),
-        Topic::Serve => include_str!("../guide/serve.md").to_owned(),
-        Topic::Console => include_str!("../guide/console.md").to_owned(),
-        Topic::Dicomweb => include_str!("../guide/dicomweb.md").to_owned(),
-        Topic::Reallocate => include_str!("../guide/reallocate.md").to_owned(),
-        Topic::Audit => include_str!("../guide/audit.md").to_owned(),
-        Topic::Tls => include_str!("../guide/tls.md").to_owned(),
-        Topic::Fallout => fallout(),
-        Topic::Config => crate::config::EXAMPLE.to_owned(),
-        Topic::Conformance => conformance(),
-    };
->>>>>>> 7e57b68 (DICOMweb on the console's port: QIDO-RS, WADO-RS, WADO-URI and STOW-RS)
     output::print(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
 }
