@@ -89,7 +89,7 @@ pub use recalls::{RecallKind, Recalled};
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use selection::{HeldInstance, HeldKind, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};
-pub use tickets::{MOST_TOKENS, Ticket, Vouched};
+pub use tickets::{MOST_TOKENS, Ticket, Vouch, Vouched};
 pub use totals::{ItemTotals, ObjectTotals, Totals};
 pub use uid_locks::UidLocks;
 pub use windows::{Window, WindowState};

@@ -20,12 +20,13 @@ const fn topic(name: &'static str, title: &'static str, about: &'static str) -> 
 }
 
 /// All chapters, in the order of reading.
-pub const TOPICS: [Topic; 13] = [
+pub const TOPICS: [Topic; 14] = [
     topic("migrate", "A migration", "From a real PACS, step by step"),
     topic("import", "Importing folders", "Folders of DICOM files: an old PACS's disk, a USB stick, a share"),
     topic("fallout", "What is not proven", "Every reason why a study is not proven, and what to do"),
     topic("console", "The console", "Jobs and studies in a browser, accounts, and JSON for programs"),
     topic("dicomweb", "DICOMweb", "For web viewers and programs, with tokens"),
+    topic("api", "For programs", "The console's JSON for programs: tokens, requests, errors"),
     topic("reallocate", "Moving series", "Moving a series to another study, and taking it back"),
     topic("query", "Querying", "Asking the archive what it holds: keys, names, dates, large answers"),
     topic("retrieve", "Retrieving", "Who may fetch, what is sent, what to do when it fails"),
@@ -46,6 +47,7 @@ pub fn text(name: &str) -> Option<Cow<'static, str>> {
         "serve" => include_str!("guide/serve.md").into(),
         "console" => include_str!("guide/console.md").into(),
         "dicomweb" => include_str!("guide/dicomweb.md").into(),
+        "api" => include_str!("guide/api.md").into(),
         "reallocate" => include_str!("guide/reallocate.md").into(),
         "audit" => include_str!("guide/audit.md").into(),
         "tls" => include_str!("guide/tls.md").into(),

@@ -17,11 +17,13 @@ mod download;
 mod folders;
 mod follow;
 mod guard;
+mod guessing;
 mod guide;
 mod jobs;
 mod listener;
 mod metrics;
 mod nodes;
+mod oidc;
 mod panes;
 mod pictures;
 mod quarantine;
@@ -58,6 +60,7 @@ use answer::{Refused, plain};
 
 pub use accounts::{AccountError, Accounts, first_account, hash, password, program_token};
 pub use follow::Followers;
+pub use oidc::{Provider, ProviderError};
 pub use trail::Looks;
 
 /// The largest request.
@@ -84,6 +87,8 @@ pub struct Web {
     pub accounts: Accounts,
     /// Who follows jobs.
     pub followers: Followers,
+    /// Who else says who people are.
+    pub provider: Provider,
     /// Who has looked at what lately.
     pub looks: Looks,
     /// What people did.
@@ -130,7 +135,9 @@ impl Port {
 impl Web {
     /// Answers until it is told to stop.
     pub async fn serve(self, port: Port, stop: CancellationToken) {
-        listener::serve(port.listener, port.tls, self.routes(), stop).await;
+        let config = self.config.clone();
+        let most = move |address| config.borrow().web.most_from(address);
+        listener::serve(port.listener, port.tls, self.routes(), Arc::new(most), stop).await;
     }
 
     fn routes(self) -> Router {
@@ -144,6 +151,8 @@ impl Web {
             .route("/", get(async || Redirect::to("/jobs")))
             .route("/assets/{name}", get(assets::serve))
             .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+            .route("/sign-in/oidc", get(oidc::begin))
+            .route("/sign-in/oidc/back", get(oidc::back))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/password", get(sign_in::show_password).post(sign_in::set_password))
             .route("/jobs/{id}/events", get(follow::events))

@@ -35,6 +35,17 @@ pub struct Vouched {
     pub roles: Vec<String>,
 }
 
+/// What became of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vouch {
+    /// The account.
+    Account(User),
+    /// Another account has his name.
+    Taken,
+    /// He has no role, and so no account; if he had one, its sessions have ended.
+    Nobody,
+}
+
 impl Catalog {
     /// The sessions and tokens of an account, the latest used first.
     pub async fn tickets(&self, user: i64) -> Result<Vec<Ticket>, CatalogError> {
@@ -120,16 +131,24 @@ impl Catalog {
     }
 
     /// The account of somebody whom an identity provider vouches for, made if there is none, with the name and the roles
-    /// that he has there now. `None` when another account has his name.
-    pub async fn vouched(&self, who: Vouched) -> Result<Option<User>, CatalogError> {
+    /// that he has there now.
+    pub async fn vouched(&self, who: Vouched) -> Result<Vouch, CatalogError> {
         self.write(move |tx| {
             let sql = "SELECT id FROM users WHERE name = ?1 AND NOT coalesce(issuer = ?2 AND subject = ?3, 0)";
             let taken = tx
                 .prepare_cached(sql)?
                 .query_row(params![who.name, who.issuer, who.subject], |row| row.get::<_, i64>(0))
                 .optional()?;
+            if who.roles.is_empty() {
+                let sql =
+                    "DELETE FROM sessions WHERE user IN (SELECT id FROM users WHERE issuer = ?1 AND subject = ?2)";
+                tx.prepare_cached(sql)?.execute([&who.issuer, &who.subject])?;
+                let sql = "UPDATE users SET roles = '' WHERE issuer = ?1 AND subject = ?2";
+                tx.prepare_cached(sql)?.execute([&who.issuer, &who.subject])?;
+                return Ok(Vouch::Nobody);
+            }
             if taken.is_some() {
-                return Ok(None);
+                return Ok(Vouch::Taken);
             }
             tx.prepare_cached(
                 "INSERT INTO users (name, password, roles, must_change, created, issuer, subject)
@@ -139,7 +158,7 @@ impl Catalog {
             )?
             .execute(params![who.name, who.roles.join("\n"), now(), who.issuer, who.subject])?;
             let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.issuer = ?1 AND u.subject = ?2");
-            Ok(Some(tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?))
+            Ok(Vouch::Account(tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?))
         })
         .await
     }
@@ -210,14 +229,25 @@ mod tests {
             issuer: "https://id.example".into(),
             subject: subject.into(),
             name: name.into(),
-            roles: vec![role.into()],
+            roles: [role].into_iter().filter(|role| !role.is_empty()).map(str::to_owned).collect(),
         };
-        assert_eq!(catalog.vouched(who("1", "anna", "clerks")).await.unwrap(), None, "the name of a local account");
-        let ben = catalog.vouched(who("1", "ben", "clerks")).await.unwrap().unwrap();
+        let account = async |vouched: Vouched| match catalog.vouched(vouched).await.unwrap() {
+            Vouch::Account(user) => user,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(catalog.vouched(who("1", "anna", "clerks")).await.unwrap(), Vouch::Taken, "a local account");
+        assert_eq!(catalog.vouched(who("1", "ben", "")).await.unwrap(), Vouch::Nobody);
+        assert_eq!(catalog.user("ben").await.unwrap(), None);
+        let ben = account(who("1", "ben", "clerks")).await;
         assert!(ben.password.is_empty() && ben.issuer.as_deref() == Some("https://id.example"));
-        let renamed = catalog.vouched(who("1", "benjamin", "chief")).await.unwrap().unwrap();
+        let renamed = account(who("1", "benjamin", "chief")).await;
         assert_eq!((renamed.id, renamed.name.as_str(), renamed.roles), (ben.id, "benjamin", vec!["chief".to_owned()]));
-        assert_eq!(catalog.vouched(who("2", "benjamin", "clerks")).await.unwrap(), None, "the name of another");
+        assert_eq!(catalog.vouched(who("2", "benjamin", "clerks")).await.unwrap(), Vouch::Taken, "of another");
         assert_eq!(catalog.user("anna").await.unwrap(), Some(local));
+        // Who is in no group any more has no session either.
+        catalog.open_session(ben.id, [7; 32], "x", i64::MAX).await.unwrap();
+        assert_eq!(catalog.vouched(who("1", "benjamin", "")).await.unwrap(), Vouch::Nobody);
+        assert!(catalog.session([7; 32], 60_000).await.unwrap().is_none());
+        assert!(catalog.user("benjamin").await.unwrap().unwrap().roles.is_empty());
     }
 }

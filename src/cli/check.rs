@@ -15,6 +15,7 @@ use crate::job::{control, probe};
 use crate::node::{self, NODE_LEASE, RECEIVER_LEASE};
 use crate::outbox;
 use crate::store::Store;
+use crate::web::Provider;
 
 /// Read the configuration and try everything in it
 ///
@@ -48,6 +49,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         one_source(&config, source, catalog.as_ref(), &mut checkup).await;
     }
     platform(&config, &mut checkup).await;
+    provider(&config, &mut checkup).await;
     if args.peers {
         peers(&config, &mut checkup).await;
     }
@@ -249,6 +251,19 @@ async fn platform(config: &Config, checkup: &mut Checkup) {
             "ai.rescan_url",
             error,
             "see that the platform runs, and that `rescan_url`, `tls` and `token_file` are right; until then requests wait",
+        ),
+    }
+}
+
+/// Whether the identity provider is there, and is who we think.
+async fn provider(config: &Config, checkup: &mut Checkup) {
+    let Some(oidc) = &config.web.oidc else { return };
+    match Provider::reach(oidc).await {
+        Ok(()) => checkup.good(format!("the identity provider {} answers", oidc.issuer)),
+        Err(error) => checkup.warn(
+            "web.oidc",
+            chain(&error),
+            "see that it runs, and that `issuer`, `tls` and `secret_file` are right; until then only passwords open the console",
         ),
     }
 }

@@ -32,6 +32,8 @@ enum Topic {
     Console,
     /// DICOMweb: for web viewers and programs, with tokens
     Dicomweb,
+    /// The console's JSON for programs: tokens, requests, errors
+    Api,
     /// Moving a series to another study, and taking it back
     Reallocate,
     /// The audit trail: what is in it, how to read it, how to send it to a collector

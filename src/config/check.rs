@@ -23,6 +23,7 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
     let node = node(root.section("node"), &root, &receiver);
     let peer = |s: Section<'_>| peer(s, &node);
     let peers: Vec<Peer> = root.sections("peer").into_iter().filter_map(peer).collect();
+    let roles = privileges::roles(root.sections("role"));
     let config = Config {
         path: path.map(Path::to_path_buf),
         storage: storage(root.section("storage")),
@@ -32,9 +33,9 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
         peers,
         audit: super::audit::audit(root.section("audit")),
         content: content(root.section("content")),
-        roles: privileges::roles(root.sections("role")),
         ai: root.table("ai").and_then(super::ai::ai),
-        web: super::console::web(root.section("web")),
+        web: super::console::web(root.section("web"), &roles),
+        roles,
     };
     root.finish();
     config

@@ -1,12 +1,14 @@
 //! `[web]`: where the console listens, by what names it is called, and what its accounts may do.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use super::raw::Section;
-use super::values::{listen, non_empty};
-use super::{Config, Operator, Privilege, ServerTls};
+use super::values::{count, listen, network, non_empty};
+use super::{Config, Oidc, Operator, Privilege, Role, ServerTls};
 
 /// The role that has every privilege, whatever is configured.
 pub const ADMINISTRATOR: &str = "administrator";
@@ -20,10 +22,29 @@ pub struct Web {
     pub names: Vec<String>,
     /// Sites whose pages may use DICOMweb, as browsers name them: `https://viewer.example`.
     pub cors: Vec<String>,
+    /// The most connections that one address has at one time.
+    pub connections: usize,
+    /// Reverse proxies: their `X-Forwarded-For` says who asks.
+    pub proxies: Vec<IpNet>,
     /// Folders below which the console shows what there is to import.
     pub browse: Vec<PathBuf>,
     /// Makes it HTTPS.
     pub tls: Option<ServerTls>,
+    /// Whose people sign in, beside those with a password.
+    pub oidc: Option<Oidc>,
+}
+
+impl Web {
+    /// Whether this is a proxy, whose word on who asks is taken.
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
+    }
+
+    /// The most connections that an address has at one time; this machine and proxies speak for many.
+    pub fn most_from(&self, address: IpAddr) -> Option<usize> {
+        let many = address.to_canonical().is_loopback() || self.is_proxy(address);
+        (!many).then_some(self.connections)
+    }
 }
 
 impl Config {
@@ -50,13 +71,16 @@ impl Config {
     }
 }
 
-pub(super) fn web(s: Section<'_>) -> Web {
+pub(super) fn web(s: Section<'_>, roles: &[Role]) -> Web {
     let web = Web {
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         names: s.texts("names", non_empty).unwrap_or_default(),
         cors: s.texts("cors", origin).unwrap_or_default(),
+        connections: count(s.number("connections", 4..=256)).unwrap_or(32),
+        proxies: s.texts("proxies", network).unwrap_or_default(),
         browse: s.texts("browse", absolute).unwrap_or_default(),
         tls: super::tls::server(&s),
+        oidc: s.table("oidc").and_then(|s| super::oidc::oidc(s, roles)),
     };
     s.finish();
     web

@@ -192,6 +192,12 @@ impl Config {
             files.extend(tls.own.iter().flat_map(pair));
         }
         files.extend(ai.and_then(|ai| ai.token_file.clone()));
+        let oidc = self.web.oidc.as_ref();
+        if let Some(tls) = oidc.and_then(|oidc| oidc.tls.as_ref()) {
+            files.push(tls.ca.clone());
+            files.extend(tls.own.iter().flat_map(pair));
+        }
+        files.extend(oidc.and_then(|oidc| oidc.secret_file.clone()));
         files.sort();
         files.dedup();
         files

@@ -20,7 +20,7 @@ use crate::job::Keeper;
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
 use crate::scp::{Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
-use crate::web::{Accounts, Followers, Looks, Port, Web, first_account};
+use crate::web::{Accounts, Followers, Looks, Port, Provider, Web, first_account};
 
 /// How long associations have to finish the message in hand when the node stops.
 const FINISH: Duration = Duration::from_secs(30);
@@ -81,6 +81,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         meter: services.meter.clone(),
         accounts: Accounts::default(),
         followers: Followers::default(),
+        provider: Provider::default(),
         looks: Looks::default(),
         audit: auditing.audit.clone(),
         worker_lease: WORKER_LEASE,

@@ -5,7 +5,7 @@
 //! be one of ours; a request that changes something must come from a page of ours (`Origin`, `Sec-Fetch-Site`) and bring
 //! the session's token along; GET changes nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +123,8 @@ async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) && is_foreign(request.headers(), host) {
         return Err(Refused::new(StatusCode::FORBIDDEN, "the request comes from a page of another site", ""));
     }
-    let address = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(peer)| peer.ip());
+    let address = whence(request, &config);
+    request.extensions_mut().insert(Peer(SocketAddr::new(address, 0)));
     if let Some(token) = token(request.headers())
         && let Some(session) = web.accounts.session(&web.catalog, &token).await?
     {
@@ -136,6 +137,26 @@ async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
 pub(super) fn brings(signed: &Signed, headers: &HeaderMap) -> bool {
     let shown = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
     shown.is_some() && signed.csrf.as_deref() == shown
+}
+
+/// Who asks: the other end, or whom a proxy of ours asks for.
+fn whence(request: &Request, config: &Config) -> IpAddr {
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(peer)| peer.ip());
+    if !config.web.is_proxy(peer) {
+        return peer;
+    }
+    let told = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let told: Vec<&str> = told.flat_map(|value| value.split(',')).collect();
+    // What stands before the last proxy of ours is what strangers may have written.
+    let addresses = told.iter().rev().map_while(|text| text.trim().parse::<IpAddr>().ok());
+    let mut last = peer;
+    for address in addresses {
+        last = address;
+        if !config.web.is_proxy(address) {
+            break;
+        }
+    }
+    last
 }
 
 /// The host that a request was sent to, without its port.
@@ -316,6 +337,26 @@ mod tests {
         assert_eq!(without_port("[::1]:80"), "[::1]");
         assert_eq!(without_port("localhost:8080"), "localhost");
         assert_eq!(without_port("localhost"), "localhost");
+    }
+
+    #[test]
+    fn a_proxy_says_who_asks_and_nobody_else_does() {
+        let config = crate::config::parse("[web]\nproxies = [\"10.0.0.0/24\"]\n", None).unwrap();
+        let asked = |peer: &str, told: &str| {
+            let mut request = Request::new(Body::empty());
+            request.extensions_mut().insert(Peer(SocketAddr::new(peer.parse().unwrap(), 1)));
+            request.headers_mut().insert("x-forwarded-for", told.parse().unwrap());
+            whence(&request, &config).to_string()
+        };
+        assert_eq!(asked("10.0.0.1", "6.6.6.6, 192.0.2.7"), "192.0.2.7", "what stands before is a stranger's word");
+        assert_eq!(asked("10.0.0.1", "192.0.2.7, 10.0.0.9"), "192.0.2.7", "two proxies");
+        assert_eq!(asked("10.0.0.1", "nonsense"), "10.0.0.1");
+        assert_eq!(asked("192.0.2.9", "6.6.6.6"), "192.0.2.9", "no proxy of ours");
+        assert_eq!(
+            (config.web.most_from([10, 0, 0, 7].into()), config.web.most_from([127, 0, 0, 1].into())),
+            (None, None)
+        );
+        assert_eq!(config.web.most_from([192, 0, 2, 7].into()), Some(32));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Connections of the console: so many at one time, and none that is silent, or slow in asking, for long. Where it is
 //! HTTPS, handshakes are made beside each other, so that nobody who is slow keeps others out.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::guessing::neighbourhood;
 use crate::assoc::tls::Acceptor;
 
 /// The most connections at one time; more wait in the queue of the system.
@@ -38,9 +40,51 @@ const FINISH: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// The most connections that an address has at one time, if there is a limit.
+pub(super) type Most = Arc<dyn Fn(IpAddr) -> Option<usize> + Send + Sync>;
+
+/// How many connections each address has; never more addresses than connections. A clone is another handle.
+#[derive(Clone, Default)]
+struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them; dropping it makes room.
+struct Guest {
+    address: IpAddr,
+    crowd: Crowd,
+}
+
+impl Crowd {
+    fn enter(&self, address: IpAddr, most: Option<usize>) -> Option<Guest> {
+        let address = neighbourhood(address);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(address).or_default();
+        if most.is_some_and(|most| *count >= most) {
+            return None;
+        }
+        *count += 1;
+        Some(Guest { address, crowd: self.clone() })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut all = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(&self.address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(all.remove(&self.address)),
+        }
+    }
+}
+
 /// Answers on a port until it is told to stop.
-pub(super) async fn serve(listener: TcpListener, tls: Option<Acceptor>, routes: Router, stop: CancellationToken) {
-    Site { routes, tls, patience: SILENCE, stop }.serve(listener).await;
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Acceptor>,
+    routes: Router,
+    most: Most,
+    stop: CancellationToken,
+) {
+    Site { routes, tls, most, crowd: Crowd::default(), patience: SILENCE, stop }.serve(listener).await;
 }
 
 /// What every connection is answered by.
@@ -48,6 +92,8 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<Acceptor>, routes: 
 struct Site {
     routes: Router,
     tls: Option<Acceptor>,
+    most: Most,
+    crowd: Crowd,
     patience: Duration,
     stop: CancellationToken,
 }
@@ -59,9 +105,12 @@ impl Site {
         while let Some(Ok(room)) = self.stop.run_until_cancelled(Arc::clone(&room).acquire_owned()).await {
             match self.stop.run_until_cancelled(listener.accept()).await {
                 None => break,
-                Some(Ok((stream, address))) => {
-                    answering.spawn(self.clone().answer(stream, address, room));
-                }
+                Some(Ok((stream, address))) => match self.crowd.enter(address.ip(), (self.most)(address.ip())) {
+                    Some(guest) => drop(answering.spawn(self.clone().answer(stream, address, (room, guest)))),
+                    None => {
+                        tracing::debug!(%address, "the console closes a connection: the address has enough of them")
+                    }
+                },
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the console cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -74,7 +123,7 @@ impl Site {
         }
     }
 
-    async fn answer(self, stream: TcpStream, address: SocketAddr, room: OwnedSemaphorePermit) {
+    async fn answer(self, stream: TcpStream, address: SocketAddr, room: Room) {
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
             Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.secure(stream)).await {
@@ -109,6 +158,9 @@ impl Site {
     }
 }
 
+/// Room for a connection, in all and for its address.
+type Room = (OwnedSemaphorePermit, Guest);
+
 /// What bytes come and go on.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -119,7 +171,7 @@ struct Connection {
     stream: Box<dyn Stream>,
     patience: Pin<Box<Sleep>>,
     silence: Duration,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Connection {
@@ -166,10 +218,15 @@ mod tests {
     const SOON: Duration = Duration::from_secs(30);
 
     async fn site(patience: Duration) -> (SocketAddr, CancellationToken) {
+        site_for(patience, None).await
+    }
+
+    async fn site_for(patience: Duration, most: Option<usize>) -> (SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let routes = Router::new().route("/", get(async || "here"));
-        let site = Site { routes, tls: None, patience, stop: stop.clone() };
+        let (most, crowd): (Most, _) = (Arc::new(move |_| most), Crowd::default());
+        let site = Site { routes, tls: None, most, crowd, patience, stop: stop.clone() };
         drop(tokio::spawn(site.serve(listener)));
         (address, stop)
     }
@@ -192,6 +249,29 @@ mod tests {
             let end = tokio::time::timeout(SOON, stream.read(&mut [0])).await.unwrap();
             assert!(end.map_or(true, |n| n == 0));
         }
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn an_address_has_so_many_connections_and_room_again_when_they_end() {
+        let (address, stop) = site_for(SILENCE, Some(2)).await;
+        let ask = async || {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut first = [0];
+            let read = tokio::time::timeout(SOON, stream.read(&mut first)).await.unwrap();
+            (stream, read.is_ok_and(|n| n == 1))
+        };
+        let (one, two) = (ask().await, ask().await);
+        assert!(one.1 && two.1);
+        assert!(!ask().await.1, "the third is closed");
+        drop(one);
+        let again = async {
+            while !ask().await.1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, again).await.unwrap();
         stop.cancel();
     }
 

@@ -15,7 +15,9 @@ use super::accounts::{AccountError, LONGEST_NAME};
 use super::answer::{Frame, Refused, page};
 use super::guard::{COOKIE, Posted, Signed, Unsigned};
 use super::listener::Peer;
+use super::oidc;
 use crate::audit::{Alert, AuditEvent, AuditOutcome, Party};
+use crate::config::Config;
 
 #[derive(Template)]
 #[template(path = "sign_in.html", config = "src/web/templates/askama.toml")]
@@ -23,6 +25,16 @@ struct SignInPage<'a> {
     next: &'a str,
     name: &'a str,
     trouble: Option<String>,
+    /// What people call the identity provider, if there is one, and the address that leads there.
+    provider: Option<(String, String)>,
+}
+
+impl<'a> SignInPage<'a> {
+    fn new(config: &Config, next: &'a str, name: &'a str, trouble: Option<String>) -> SignInPage<'a> {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+        let provider = config.web.oidc.as_ref().map(|oidc| (oidc.title.clone(), format!("/sign-in/oidc?{query}")));
+        SignInPage { next, name, trouble, provider }
+    }
 }
 
 #[derive(Template)]
@@ -58,8 +70,13 @@ pub(super) struct NewPassword {
     again: String,
 }
 
-pub(super) async fn show(Query(wanted): Query<Wanted>) -> Response {
-    page(&SignInPage { next: &wanted.next, name: "", trouble: None })
+pub(super) async fn show(State(web): State<Arc<Web>>, Query(wanted): Query<Wanted>) -> Response {
+    page(&SignInPage::new(&web.config.borrow(), place(&wanted.next), "", None))
+}
+
+/// The page to begin at again, and why somebody has to.
+pub(super) fn refused(config: &Config, trouble: &str) -> Response {
+    page(&SignInPage::new(config, "/", "", Some(trouble.to_owned())))
 }
 
 pub(super) async fn sign_in(
@@ -82,16 +99,25 @@ pub(super) async fn sign_in(
             }
             let status = status(&error);
             let name: String = form.name.chars().take(LONGEST_NAME).collect();
-            let shown = page(&SignInPage { next: place(&form.next), name: &name, trouble: Some(error.to_string()) });
+            let shown = page(&SignInPage::new(&web.config.borrow(), place(&form.next), &name, Some(error.to_string())));
             (status, shown).into_response()
         }
     }
 }
 
-pub(super) async fn sign_out(State(web): State<Arc<Web>>, posted: Posted<Nothing>) -> Result<Response, Refused> {
+pub(super) async fn sign_out(
+    State(web): State<Arc<Web>>,
+    headers: HeaderMap,
+    posted: Posted<Nothing>,
+) -> Result<Response, Refused> {
     web.catalog.close_session(posted.signed.session.id).await?;
     web.audit.record(AuditEvent::SignedOut { who: posted.signed.party() });
-    Ok((cookie(""), Redirect::to("/sign-in")).into_response())
+    let issuer = posted.signed.session.user.issuer.as_deref();
+    let shown = match issuer {
+        Some(_) => oidc::signed_out(&web, &headers, issuer).await,
+        None => None,
+    };
+    Ok((cookie(""), shown.unwrap_or_else(|| Redirect::to("/sign-in").into_response())).into_response())
 }
 
 pub(super) async fn show_password(signed: Signed) -> Response {
@@ -104,7 +130,9 @@ pub(super) async fn set_password(
     Posted { signed, form }: Posted<NewPassword>,
 ) -> Response {
     let user = &signed.session.user;
-    let (status, trouble) = if form.new != form.again {
+    let (status, trouble) = if let Some(issuer) = &user.issuer {
+        (StatusCode::CONFLICT, format!("{issuer} vouches for you: change your password there"))
+    } else if form.new != form.again {
         (StatusCode::BAD_REQUEST, "the new password and its repetition differ".to_owned())
     } else {
         match web.accounts.change(&web.catalog, user, &form.old, &form.new, address.ip()).await {
@@ -137,14 +165,14 @@ fn party(name: &str, address: SocketAddr) -> Party {
 }
 
 /// A place on this console, whatever somebody wrote into a link.
-fn place(next: &str) -> &str {
+pub(super) fn place(next: &str) -> &str {
     let inside =
         next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && !next.contains(char::is_control);
     if inside { next } else { "/" }
 }
 
 /// The cookie of a session; an empty token takes it away. It ends with the browser, and in the catalog before that.
-fn cookie(token: &str) -> HeaderMap {
+pub(super) fn cookie(token: &str) -> HeaderMap {
     let gone = if token.is_empty() { "; Max-Age=0" } else { "" };
     let text = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{gone}");
     let mut headers = HeaderMap::new();

@@ -181,7 +181,7 @@ fn hostile_texts_are_shown_as_texts() {
     }
     let page = browser.get("/studies").body;
     assert!(page.contains("&#60;img src = x onerror = alert(1)&#62;") && page.contains("{{ 7 * 7 }}"), "{page}");
-    assert_eq!(browser.get("/studies?PatientName=%3Cimg").body.matches("<tr>").count(), 3, "one study, two heads");
+    assert_eq!(browser.get("/studies?PatientName=%3Cimg").body.matches("<tr").count(), 3, "one study, two heads");
     let found = browser.get("/api/v1/studies?StudyDate=2024-01").json();
     assert_eq!(found["studies"][0]["StudyInstanceUID"], "1.2.3");
     assert_eq!(browser.get("/api/v1/studies/1.2.3").json()["series"][0]["SeriesInstanceUID"], "1.2.3.5");

@@ -18,6 +18,7 @@ mod console_api;
 mod console_content;
 mod console_content_whole;
 mod console_jobs;
+mod console_oidc;
 mod console_quarantine;
 mod console_users;
 mod console_worklist;

@@ -9,6 +9,7 @@ pub(crate) mod dicomweb;
 pub(crate) mod medium;
 pub(crate) mod peers;
 pub(crate) mod platform;
+pub(crate) mod provider;
 pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod viewer;
