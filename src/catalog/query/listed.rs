@@ -124,13 +124,11 @@ pub(super) fn page(
             [Value::Integer(number)] => usize::try_from(*number).unwrap_or(0),
             _ => 0,
         };
-        let mut number = first;
-        for uid in at.entry.uids.iter().skip(first) {
+        for (number, uid) in at.entry.uids.iter().enumerate().skip(first) {
             if found.len() == room || number - first == LOOKED_AT {
                 at.key = vec![Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))];
                 return Ok((found, Some(at)));
             }
-            number += 1;
             found.extend(statement.query_row([uid], |row| Ok(matched(query, row))).optional()?.transpose()?.flatten());
         }
         return Ok((found, None));
