@@ -10,6 +10,9 @@
 
 mod amended;
 mod audit;
+mod browser;
+mod browser_content;
+mod browser_migration;
 mod chaos;
 mod cli;
 mod commitment;

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod chaos;
+pub(crate) mod chromium;
 pub(crate) mod collector;
 pub(crate) mod console;
 pub(crate) mod destination;

@@ -54,15 +54,7 @@ pub(crate) struct Finished {
 impl Drop for Ferry {
     /// A worker that a node has started outlives it, but not the test.
     fn drop(&mut self) {
-        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = process.file_name().to_str().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-            let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let is_ours = command.split(|byte| *byte == 0).any(|part| part == self.config.as_os_str().as_bytes());
-            if let Some(pid) = pid.filter(|_| is_ours) {
-                // It may have ended meanwhile.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        self.kill();
     }
 }
 
@@ -239,6 +231,19 @@ impl Ferry {
     /// The storage folder.
     pub(crate) fn storage(&self) -> PathBuf {
         self.storage.clone()
+    }
+
+    /// Kills every process with its configuration: nodes, and the workers they started.
+    pub(crate) fn kill(&self) {
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = process.file_name().to_str().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+            let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let is_ours = command.split(|byte| *byte == 0).any(|part| part == self.config.as_os_str().as_bytes());
+            if let Some(pid) = pid.filter(|_| is_ours) {
+                // It may have ended meanwhile.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 
     /// The program with these arguments, in the folder of the test.

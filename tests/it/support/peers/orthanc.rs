@@ -76,6 +76,15 @@ impl Orthanc {
 }
 
 impl Orthanc {
+    /// Uploads files, each of which it must take.
+    pub(crate) fn take(&self, files: &[std::path::PathBuf]) {
+        for file in files {
+            let bytes = std::fs::read(file).expect("a file");
+            let (status, _) = request(self.http, "POST", "/instances", &bytes).expect("an answer of Orthanc");
+            assert_eq!(status, 200, "{}", file.display());
+        }
+    }
+
     /// Has it fetch a study by C-MOVE from a node that it knows; whether it says that this worked.
     pub(crate) fn fetch(&self, from: &str, study: &str) -> bool {
         let what = json!({
