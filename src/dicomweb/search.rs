@@ -75,7 +75,8 @@ async fn answer(
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
     must_take_json(headers, uri)?;
-    let asked = Asked::read(uri.query().unwrap_or_default(), level, &within);
+    let union = site.config.borrow().node.union;
+    let asked = Asked::read(uri.query().unwrap_or_default(), level, &within, union);
     let outcome = asked.as_ref().err().map_or(AuditOutcome::Success, |_| AuditOutcome::Minor("refused".into()));
     let text = uri.path_and_query().map_or("", |asked| asked.as_str());
     site.audit.record(AuditEvent::query(caller.party(), uids::STUDY_ROOT_FIND, text.as_bytes(), "", outcome));
@@ -152,7 +153,7 @@ fn write(out: &mut String, level: QueryLevel, query: &Query, row: &Match, within
     values.sort_by_key(|(attribute, _)| attribute.tag);
     let made = [
         (tags::SPECIFIC_CHARACTER_SET, *b"CS", "ISO_IR 192"),
-        (tags::INSTANCE_AVAILABILITY, *b"CS", "ONLINE"),
+        (tags::INSTANCE_AVAILABILITY, *b"CS", if row.nearline { "NEARLINE" } else { "ONLINE" }),
         (tags::RETRIEVE_URL, *b"UR", address.as_str()),
     ];
     let mut all: Vec<_> =

@@ -32,7 +32,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Reads the query part of an address.
-    pub(super) fn read(text: &str, level: QueryLevel, within: &Within) -> Result<Asked, Problem> {
+    pub(super) fn read(text: &str, level: QueryLevel, within: &Within, union: bool) -> Result<Asked, Problem> {
         let mut keys: Vec<(&'static Attribute, String)> = Vec::new();
         let (mut everything, mut fuzzy) = (false, false);
         let (mut limit, mut offset) = (MOST, 0);
@@ -84,7 +84,7 @@ impl Asked {
         keys.sort_by_key(|(_, value)| value.is_empty());
         let told = Attribute::of(level).filter(|attribute| is_told(attribute, level, within, everything));
         keys.extend(told.map(|attribute| (attribute, String::new())));
-        let options = Options { fuzzy, ..Options::default() };
+        let options = Options { fuzzy, union, ..Options::default() };
         let query = Query::new(level, options, keys.iter().map(|(attribute, value)| (*attribute, value.as_str())));
         let query = query.map_err(|error| match error {
             InvalidQuery::Value { keyword, wanted, .. } => Problem::bad(format!("{keyword}: {wanted}")),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, level: QueryLevel, study: Option<&str>) -> Result<Asked, Problem> {
-        Asked::read(text, level, &Within { study: study.map(str::to_owned), series: None })
+        Asked::read(text, level, &Within { study: study.map(str::to_owned), series: None }, false)
     }
 
     fn told(asked: &Asked) -> Vec<&'static str> {
