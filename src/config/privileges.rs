@@ -153,7 +153,9 @@ impl Operator {
             [] if master => Privilege::ALL.into(),
             roles => {
                 let own = roles.iter().filter(|role| role.users.iter().any(is_one));
-                own.flat_map(|role| role.privileges.iter().copied()).collect()
+                // The service itself runs jobs, whatever people may.
+                let service = (master && account.behind.is_none()).then_some(Privilege::Operate);
+                own.flat_map(|role| role.privileges.iter().copied()).chain(service).collect()
             }
         };
         Ok(Operator { name: name.unwrap_or_else(|| format!("user {uid}")), privileges })
@@ -223,9 +225,12 @@ mod tests {
         use Privilege::{Content, Undo, View};
         assert_eq!(operator(ROLES, 1001, None), ("anna".into(), vec![View, Content, Undo]));
         assert_eq!(operator(ROLES, 1003, None), ("user 1003".into(), vec![View, Content]));
-        for uid in [0, 1000, 1002] {
-            assert_eq!(operator(ROLES, uid, None).1, vec![], "{uid}");
+        assert_eq!(operator(ROLES, 1002, None).1, vec![]);
+        // Jobs run in the name of root or of whom the catalog belongs to, where no person is behind them.
+        for uid in [0, 1000] {
+            assert_eq!(operator(ROLES, uid, None).1, vec![Privilege::Operate], "{uid}");
         }
+        assert_eq!(operator(ROLES, 1000, Some(1002)).1, vec![]);
         // Only root and the owner of the catalog can be somebody else, by sudo.
         assert_eq!(operator(ROLES, 1000, Some(1001)).0, "anna");
         assert_eq!(operator(ROLES, 1002, Some(1001)), ("ben".into(), vec![]));

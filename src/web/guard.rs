@@ -100,16 +100,6 @@ pub(super) async fn guard(State(web): State<Arc<Web>>, mut request: Request, nex
     response
 }
 
-/// What a monitoring system reads takes no account; but it is for our hosts only, too.
-pub(super) async fn only_ours(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    let config = web.config.borrow().clone();
-    let host = host(request.headers(), request.uri());
-    if host.is_none_or(|host| is_ours(host, &config)) {
-        return next.run(request).await;
-    }
-    plain(StatusCode::MISDIRECTED_REQUEST, format!("{NOT_OURS}: {NAME_IT}\n"))
-}
-
 fn is_for_program(uri: &Uri) -> bool {
     uri.path().starts_with("/api/") || uri.path().starts_with(super::dicomweb::ROOT)
 }

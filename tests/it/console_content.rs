@@ -11,14 +11,19 @@ const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
 
 /// Files one CT object of a patient; its study is `1.2.N`, its series `1.2.N.1`.
 fn file(ferry: &Ferry, number: u32, patient: &str, name: &str) {
+    file_in(ferry, number, 1, patient, name);
+}
+
+/// The same in a series `1.2.N.S`.
+fn file_in(ferry: &Ferry, number: u32, series: u32, patient: &str, name: &str) {
     let mut elements = Elements::new();
-    let (study, instance) = (format!("1.2.{number}"), format!("1.2.{number}.1.1"));
+    let (study, instance) = (format!("1.2.{number}"), format!("1.2.{number}.{series}.1"));
     elements.put(tags::SOP_CLASS_UID, CT).put(tags::SOP_INSTANCE_UID, &instance).put(tags::MODALITY, "CT");
     elements.put(tags::PATIENT_NAME, name).put(tags::PATIENT_ID, patient).put(tags::STUDY_DATE, "20240131");
-    elements.put(tags::STUDY_INSTANCE_UID, &study).put(tags::SERIES_INSTANCE_UID, &format!("{study}.1"));
+    elements.put(tags::STUDY_INSTANCE_UID, &study).put(tags::SERIES_INSTANCE_UID, &format!("{study}.{series}"));
     let mut bytes = write_part10_head(CT, &instance, uids::EXPLICIT_LE, None);
     bytes.extend(elements.write(Encoding::ExplicitLe));
-    let folder = ferry.folder().join(format!("in{number}"));
+    let folder = ferry.folder().join(format!("in{number}.{series}"));
     std::fs::create_dir(&folder).unwrap();
     #[expect(clippy::disallowed_methods, reason = "a file of the test")]
     std::fs::write(folder.join("1.dcm"), bytes).unwrap();
@@ -87,6 +92,8 @@ fn a_plan_that_was_seen_is_the_one_that_is_done_whatever_new_uids_it_makes() {
     ferry.configure(&[]);
     file(&ferry, 1, "P1", "Right^Anna");
     file(&ferry, 2, "P2", "Wrong^Bert");
+    // A split leaves something.
+    file_in(&ferry, 2, 2, "P2", "Wrong^Bert");
     let _node = ferry.serve();
     first_password(&ferry);
     let browser = signed_in(&ferry, "anna", "administrator");

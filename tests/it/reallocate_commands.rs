@@ -60,7 +60,7 @@ fn an_undo_is_planned_and_what_came_too_late_is_named() {
     assert_eq!(shown["instances"].as_array().map(Vec::len), Some(1), "{shown}");
     assert_eq!(shown["came_later"][0]["objects"], 1, "{shown}");
     let words = ward.run(&["corrections", "show", "1"]).out;
-    assert!(words.contains("came later") && words.contains("WITNESS got corrected objects"), "{words}");
+    assert!(words.contains("came after operation 1") && words.contains("WITNESS got corrected objects"), "{words}");
     assert_eq!(refusal(&ward, &["corrections", "show", "7"])["code"], "no-such-operation");
     let before = ward.seen();
     let planned = ward.run(&["undo", "1", "--dry-run"]);

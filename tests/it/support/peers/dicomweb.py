@@ -85,7 +85,11 @@ def compare(client, where, dataset, told, seen):
             if key != "7FE00010":
                 bulk(client, where, key, element, one, seen)
         else:
-            expected = element.to_json_dict(None, 1 << 40)
+            try:
+                expected = element.to_json_dict(None, 1 << 40)
+            except ValueError:
+                # A sample with a number that is none: pydicom has no JSON for it.
+                continue
             if not same(expected, one):
                 seen["wrong"].append(f"{where} {key}: {json.dumps(one)} is not {json.dumps(expected)}")
 
