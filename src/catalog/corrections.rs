@@ -274,6 +274,9 @@ pub enum CorrectionError {
         /// Why.
         reason: String,
     },
+    /// Another operation is being carried out on a study.
+    #[error("study {0} is being corrected by another operation")]
+    Running(StudyInstanceUid),
     /// A study that nobody has locked cannot be unlocked.
     #[error("study {0} is not locked")]
     NotLocked(StudyInstanceUid),

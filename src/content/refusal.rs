@@ -349,6 +349,7 @@ impl From<CorrectionError> for Refusal {
             }
             CorrectionError::BuiltOn { id, by } => Refusal::BuiltUpon { operation: id, later: by },
             CorrectionError::Locked { study, owner, since, reason } => locked(study, &owner, since, &reason),
+            CorrectionError::Running(study) => Refusal::Busy { study },
             CorrectionError::NotLocked(study) => Refusal::NotLocked(study),
             CorrectionError::NoSuchStudy(study) => {
                 Refusal::Unknown { level: "study", uid: study.to_string(), within: None }

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::de::DeserializeOwned;
 
 use super::Web;
-use super::answer::{Refused, SAFE, plain, told};
+use super::answer::{Refused, SAFE, told};
 use super::listener::Peer;
 use crate::audit::Party;
 use crate::catalog::Session;

@@ -31,8 +31,12 @@ impl StudyLock {
 
     /// What somebody is told whom it keeps out.
     pub fn refusal(self) -> CorrectionError {
+        let manual = self.is_manual();
         let StudyLock { study, owner, since, reason, .. } = self;
-        CorrectionError::Locked { study, owner, since, reason }
+        match manual {
+            true => CorrectionError::Locked { study, owner, since, reason },
+            false => CorrectionError::Running(study),
+        }
     }
 }
 
@@ -89,12 +93,16 @@ impl Catalog {
         Ok(())
     }
 
-    /// Unlocks a study, whoever has locked it; what the lock was.
+    /// Unlocks a study, whoever has locked it; what the lock was. That of an operation ends with the operation.
     pub async fn unlock_study(&self, study: &StudyInstanceUid) -> Result<StudyLock, CatalogError> {
+        self.release_dead_locks().await?;
         let study = study.clone();
         let lock = self.write(move |tx| {
             let Some(id) = number(tx, &study)? else { return Ok(Err(CorrectionError::NoSuchStudy(study))) };
             let Some(lock) = of(tx, id)? else { return Ok(Err(CorrectionError::NotLocked(study))) };
+            if !lock.is_manual() {
+                return Ok(Err(lock.refusal()));
+            }
             tx.prepare_cached("DELETE FROM locks WHERE study = ?1")?.execute([id])?;
             Ok(Ok(lock))
         });
