@@ -130,7 +130,7 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 
 /// A UID as a query takes it: as it stands, and nothing but that one.
 pub(super) fn literal(uid: &str) -> bool {
-    !uid.contains('\\') && !uid.chars().all(|c| c == '*' || c == ' ')
+    !uid.contains('\\') && !uid.chars().all(|c| c == '*' || c.is_whitespace() || c.is_control())
 }
 
 /// A study and its series; whether it has more of them.
@@ -338,6 +338,13 @@ mod tests {
         assert_eq!(address("1.2.3"), "/studies/1.2.3");
         assert_eq!(address(".."), "/study?uid=..");
         assert_eq!(address("1/2?3\"4"), "/study?uid=1%2F2%3F3%224");
-        assert!(literal("1.2?") && literal("1*2") && !literal("***") && !literal("1\\2"));
+        assert!(
+            literal("1.2?")
+                && literal("1*2")
+                && !literal("***")
+                && !literal("\0")
+                && !literal(" \t*")
+                && !literal("1\\2")
+        );
     }
 }

@@ -41,7 +41,7 @@ impl Asked {
         for (of, uid) in fixed {
             let Some(uid) = uid else { continue };
             // A star, or several values, would ask for more than a path names.
-            if uid.trim().is_empty() || uid.contains('\\') || uid.chars().all(|c| c == '*') {
+            if uid.contains('\\') || uid.chars().all(|c| c == '*' || c.is_whitespace() || c.is_control()) {
                 return Err(Problem::missing("this is the UID of nothing"));
             }
             keys.extend(Attribute::at(level, Attribute::unique(of)).map(|attribute| (attribute, uid.clone())));
@@ -175,7 +175,7 @@ mod tests {
         assert!(!told_here.contains(&"StudyDate"));
         let all = read("includefield=all", QueryLevel::Series, Some("1.2")).unwrap();
         assert!(told(&all).contains(&"StudyDate"));
-        for study in ["*", "", " ", "1.2\\1.3"] {
+        for study in ["*", "", " ", "\0", "\t*", "1.2\\1.3"] {
             assert!(read("", QueryLevel::Series, Some(study)).is_err(), "{study:?}");
         }
         assert_eq!(read("StudyInstanceUID=1.3", QueryLevel::Series, Some("1.2")).unwrap().limit, 0);
