@@ -1,5 +1,7 @@
 //! The OpenAPI document (version 3.1) of `/api/v1`.
 
+use std::collections::HashSet;
+
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
@@ -62,9 +64,8 @@ fn whole() -> Value {
 
 /// The subjects, in the order in which they are described.
 pub(super) fn subjects() -> Vec<&'static str> {
-    let mut subjects: Vec<&str> = operations().iter().map(|operation| operation.subject).collect();
-    subjects.dedup();
-    subjects
+    let mut known = HashSet::new();
+    operations().iter().map(|operation| operation.subject).filter(|subject| known.insert(*subject)).collect()
 }
 
 fn described(operation: &Operation) -> Value {
