@@ -85,7 +85,7 @@ pub use query::{
     ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Order,
     Page, Query,
 };
-pub use recalls::{RecallKind, Recalled};
+pub use recalls::Recalled;
 pub use record::{Copy, Existing, NewInstance, Outcome, Receipt, Recorded};
 pub use selection::{HeldInstance, HeldKind, Selected, Selection};
 pub use spec::{ImportHow, ImportSpec, JobSpec};

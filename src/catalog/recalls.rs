@@ -1,5 +1,5 @@
-//! Studies that somebody wants before all others, though they are not filed yet: a node that waits for one, or a worklist
-//! of patients who will come. They are claimed first, and come by the same ledger as all others.
+//! Studies that a node waits for, though they are not filed yet. They are claimed first, and come by the same ledger as all
+//! others.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -11,15 +11,6 @@ use crate::dicom::StudyInstanceUid;
 
 /// The most studies that are recalled at once; of a patient's these are the latest.
 const MOST_STUDIES: i64 = 1000;
-
-/// Why a study is wanted first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecallKind {
-    /// A node waits for it.
-    Awaited = 0,
-    /// A patient will come.
-    Prior = 1,
-}
 
 /// A study that was recalled, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +54,7 @@ impl Recalled {
 impl Catalog {
     /// Moves what a selection means and is not filed as a whole to the head of the queue, for whoever asks. Says which
     /// items these are: one for each study, that of a running job if there is one.
-    pub async fn recall(&self, selection: &Selection, kind: RecallKind, asker: &str) -> Result<Vec<i64>, CatalogError> {
+    pub async fn recall(&self, selection: &Selection, asker: &str) -> Result<Vec<i64>, CatalogError> {
         let (selection, asker) = (selection.clone(), asker.to_owned());
         // Most retrieves ask for what is there: that takes no turn among the writers.
         let meant = selection.clone();
@@ -73,7 +64,7 @@ impl Catalog {
         self.write(move |tx| {
             let items = open_items(tx, &selection)?;
             for item in &items {
-                put(tx, *item, kind, &asker)?;
+                put(tx, *item, &asker)?;
             }
             Ok(items)
         })
@@ -107,13 +98,13 @@ pub(super) fn answered(tx: &Transaction<'_>, item: i64) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Whoever waits goes before what is wanted for later; the first to ask stays first.
-fn put(tx: &Transaction<'_>, item: i64, kind: RecallKind, asker: &str) -> Result<(), DbError> {
+/// The first to ask stays first.
+fn put(tx: &Transaction<'_>, item: i64, asker: &str) -> Result<(), DbError> {
     tx.prepare_cached(
-        "INSERT INTO recalls (item, kind, at, asker) SELECT id, ?2, ?3, ?4 FROM items WHERE id = ?1 AND state NOT IN (1, 2)
-         ON CONFLICT DO UPDATE SET kind = min(kind, excluded.kind)",
+        "INSERT INTO recalls (item, at, asker) SELECT id, ?2, ?3 FROM items WHERE id = ?1 AND state NOT IN (1, 2)
+         ON CONFLICT DO NOTHING",
     )?
-    .execute(params![item, kind as i64, now(), asker])?;
+    .execute(params![item, now(), asker])?;
     tx.prepare_cached(
         "UPDATE items SET attempt = iif(state = 3, attempt, 0), state = ?2, due = NULL, changed = ?3 WHERE id = ?1 AND owner IS NULL AND state IN (3, 5, 6)
             AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = items.job AND j.state = ?4)",
@@ -161,7 +152,7 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Recalled> {
 }
 
 pub(super) const FIRST: &str = "SELECT i.id FROM recalls r CROSS JOIN items i ON i.id = r.item
-    WHERE i.job = ?1 AND i.state IN (0, 9) ORDER BY r.kind, r.at LIMIT 1";
+    WHERE i.job = ?1 AND i.state IN (0, 9) ORDER BY r.at LIMIT 1";
 pub(super) const OF_STUDY: &str = concat!(
     "SELECT i.id, i.patient_id FROM items i CROSS JOIN jobs j ON j.id = i.job WHERE i.study_uid = ?1 AND ",
     open!("i"),

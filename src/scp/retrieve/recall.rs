@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::{Asked, RESPONSE};
-use crate::catalog::{JobState, RecallKind, Recalled, Selection};
+use crate::catalog::{JobState, Recalled, Selection};
 use crate::dicom::Status;
 use crate::dimse::{Command, Counters, DimseError, Session};
 use crate::scp::refusal::Refusal;
@@ -37,7 +37,7 @@ pub(super) async fn fetch(
 ) -> Result<Result<Fetched, Refusal>, DimseError> {
     let catalog = &asked.services.catalog;
     let config = asked.services.config.borrow().clone();
-    let items = match catalog.recall(selection, RecallKind::Awaited, &asked.caller.ae_title).await {
+    let items = match catalog.recall(selection, &asked.caller.ae_title).await {
         Ok(items) if items.is_empty() => return Ok(Ok(Fetched::default())),
         Ok(items) => items,
         Err(error) => return Ok(Err(Refusal::catalog(&error))),
