@@ -61,7 +61,7 @@ pub use commitment::{Begun, Commitment, CommitmentResult, NewCommitment, ToCommi
 pub use corrections::{
     Along, Busy, CorrectedInstance, Correction, CorrectionError, CorrectionFilter, CorrectionKind, CorrectionLike,
     CorrectionMode, CorrectionState, Latecomers, NewCorrected, NewCorrection, NewFiled, ObjectFacts, PatientFacts,
-    RelatedSeries, Role, SeriesFacts, StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became,
+    RelatedSeries, Role, SeriesFacts, StagedCorrection, Stamp, StudyFacts, StudyLock, ToldCorrection, became, marked,
 };
 pub use days::DayTotals;
 pub use departures::{Departure, Left, ShownAs};

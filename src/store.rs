@@ -55,7 +55,7 @@ pub use examine::{CharsetOf, Found};
 pub use filed::{Destination, Filed, Incoming};
 pub use journal::{
     CorrectedText, CorrectionLine, CorrectionText, DamagedText, Journal, JournalEntry, LinkedText, PathText,
-    QuarantineReasons, from_text, pieces, to_text,
+    QuarantineReasons, StudyMark, from_text, pieces, to_text,
 };
 pub use link::{Link, Place};
 pub use links::LinkedAs;

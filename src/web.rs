@@ -62,6 +62,7 @@ pub use accounts::{AccountError, Accounts, first_account, hash, password, progra
 pub use follow::Followers;
 pub use oidc::{Provider, ProviderError};
 pub use trail::Looks;
+pub use users::listed as listed_roles;
 
 /// The largest request.
 const LARGEST: usize = 1 << 20;

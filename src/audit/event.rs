@@ -20,6 +20,11 @@ impl Party {
     pub fn person(name: &str, address: IpAddr) -> Party {
         Party { name: String::new(), address: Some(address), user: Some(name.to_owned()) }
     }
+
+    /// A person at a command line of this machine.
+    pub fn here(name: &str) -> Party {
+        Party { user: Some(name.to_owned()), ..Party::default() }
+    }
 }
 
 /// How it ended.

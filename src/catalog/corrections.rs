@@ -31,7 +31,7 @@ use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 pub(super) use amendments::Amendments;
 pub(super) use awaited::{Awaited, awaited};
 pub use facts::{Busy, ObjectFacts, PatientFacts, SeriesFacts, Stamp, StudyFacts};
-pub use journal::became;
+pub use journal::{became, marked};
 pub use list::{CorrectedInstance, Correction, CorrectionFilter, CorrectionLike};
 pub use locks::StudyLock;
 pub use related::RelatedSeries;

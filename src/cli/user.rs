@@ -1,10 +1,14 @@
 //! `user`: accounts of the console.
 
 use std::io::{BufRead, IsTerminal, Read};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Global, log, open, output};
+use crate::audit::{Alert, Audit, AuditEvent, Party};
 use crate::catalog::{Catalog, MOST_TOKENS, User};
 use crate::config::{ADMINISTRATOR, Config};
 use crate::job::report::{escape, timestamp};
@@ -84,15 +88,23 @@ enum Action {
 pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     let catalog = open::catalog(global, &config)?;
+    let trail = Trail::open(&config, &catalog)?;
     match args.action {
         Action::List => list(global, &catalog).await,
-        Action::Add { name, roles, stdin } => add(global, &config, &catalog, &name, &roles, stdin).await,
+        Action::Add { name, roles, stdin } => add(global, &config, &catalog, &trail, &name, &roles, stdin).await,
         Action::Set { name, roles, disable, enable } => {
             let user = the_user(global, &catalog, &name).await?;
             check_roles(&config, &roles)?;
             let roles = if roles.is_empty() { user.roles.clone() } else { roles };
             let disabled = disable || (user.disabled && !enable);
             catalog.change_user(user.id, Some((roles.clone(), disabled)), None).await?;
+            if roles != user.roles {
+                trail.write(Alert::RolesChanged, format!("account {name} has {}", web::listed_roles(&roles))).await?;
+            }
+            if disabled != user.disabled {
+                let what = if disabled { "may not sign in any more" } else { "may sign in again" };
+                trail.write(Alert::UserAttributesChanged, format!("account {name} {what}")).await?;
+            }
             said(global, json!({ "user": name, "roles": roles }), &format!("{name} has the roles: {}", all(&roles)))
         }
         Action::Password { name, stdin } => {
@@ -103,6 +115,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             }
             let (password, hash) = new_password(&name, stdin)?;
             catalog.set_password(user.id, &hash, !stdin).await?;
+            trail.write(Alert::UserAttributesChanged, format!("account {name} was given a new password")).await?;
             tell_password(global, &name, password.as_deref(), "has a new password; its sessions and tokens have ended")
         }
         Action::Token { name, label } => {
@@ -112,14 +125,35 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
                 let remedy = "the page *Accounts* of the console takes tokens away that are not needed any more";
                 return Err(Failure::usage(format!("{name} has {MOST_TOKENS} tokens already"), remedy));
             }
+            trail.write(Alert::UserAttributesChanged, format!("account {name} was given a token for {label}")).await?;
             log::say("this is shown once; a new password of the account ends it");
             said(global, json!({ "user": name, "token": token }), &token)
         }
         Action::Remove { name } => {
             let user = the_user(global, &catalog, &name).await?;
             catalog.change_user(user.id, None, None).await?;
+            trail.write(Alert::UserAttributesChanged, format!("account {name} was removed")).await?;
             said(global, json!({ "removed": name }), &format!("{name} has no account any more"))
         }
+    }
+}
+
+/// The audit trail, and who tells it something.
+struct Trail {
+    audit: Audit,
+    who: Party,
+}
+
+impl Trail {
+    fn open(config: &Config, catalog: &Catalog) -> Result<Trail, Failure> {
+        let (_, watched) = watch::channel(Arc::new(config.clone()));
+        // What is written at once needs nobody who waits for more.
+        let (audit, _) = Audit::new(catalog.clone(), watched, "user", CancellationToken::new());
+        Ok(Trail { audit, who: Party::here(&open::operator(config)?.name) })
+    }
+
+    async fn write(&self, alert: Alert, what: String) -> Result<(), Failure> {
+        Ok(self.audit.write(AuditEvent::Security { alert, who: self.who.clone(), what }).await?)
     }
 }
 
@@ -153,6 +187,7 @@ async fn add(
     global: &Global,
     config: &Config,
     catalog: &Catalog,
+    trail: &Trail,
     name: &str,
     roles: &[String],
     stdin: bool,
@@ -170,6 +205,9 @@ async fn add(
         let remedy = format!("`{}` sets its roles", global.command(&format!("user set {name} --role ROLE")));
         return Err(Failure::usage(format!("there is an account {name} already"), remedy));
     }
+    trail
+        .write(Alert::UserAttributesChanged, format!("account {name} was made with {}", web::listed_roles(roles)))
+        .await?;
     if roles.is_empty() {
         log::say("without a role this account may do nothing: give it one with --role");
     }

@@ -2,9 +2,10 @@
 
 use super::{Content, ContentError, Refusal, Why, refusal, told};
 use crate::audit::{AuditOutcome, CorrectionAction};
-use crate::catalog::StudyLock;
+use crate::catalog::{StudyLock, marked};
 use crate::config::{Operator, Privilege};
 use crate::dicom::StudyInstanceUid;
+use crate::store::StudyMark;
 
 impl Content {
     /// Locks a study until it is unlocked.
@@ -31,7 +32,9 @@ impl Content {
             let since = super::day(lock.since);
             return Err(Refusal::LockedAlready { study: study.clone(), since, reason: lock.reason }.into());
         }
-        Ok(self.catalog.lock_study(study, &who.name, reason).await?)
+        let lock = self.catalog.lock_study(study, &who.name, reason).await?;
+        self.note(study, StudyMark::Locked, reason, who).await?;
+        Ok(lock)
     }
 
     /// Takes the lock of a study away; what it was.
@@ -41,11 +44,16 @@ impl Content {
         reason: &str,
         who: &Operator,
     ) -> Result<StudyLock, ContentError> {
-        let unlocked = self.try_unlock(study, who).await;
+        let unlocked = self.try_unlock(study, reason, who).await;
         self.tell_of_lock(CorrectionAction::Unlock, study, reason, who, unlocked).await
     }
 
-    async fn try_unlock(&self, study: &StudyInstanceUid, who: &Operator) -> Result<StudyLock, ContentError> {
+    async fn try_unlock(
+        &self,
+        study: &StudyInstanceUid,
+        reason: &str,
+        who: &Operator,
+    ) -> Result<StudyLock, ContentError> {
         refusal::check(who, Privilege::Content, "unlock studies")?;
         self.catalog.release_dead_locks().await?;
         let locks = self.catalog.study_locks().await?;
@@ -58,7 +66,9 @@ impl Content {
             }
             Some(_) => {}
         }
-        Ok(self.catalog.unlock_study(study).await?)
+        let lock = self.catalog.unlock_study(study).await?;
+        self.note(study, StudyMark::Unlocked, reason, who).await?;
+        Ok(lock)
     }
 
     /// Marks a study as migrated by a cardiovascular system, which keeps everybody from correcting it; or takes the mark
@@ -76,10 +86,23 @@ impl Content {
         };
         let marked = async {
             refusal::check(who, needs, doing)?;
-            Ok(self.catalog.mark_cv_migrated(study, is).await?)
+            self.catalog.mark_cv_migrated(study, is).await?;
+            let mark = if is { StudyMark::Cardiovascular } else { StudyMark::General };
+            self.note(study, mark, reason, who).await
         };
         let reason = format!("migrated by a cardiovascular system: {}. {reason}", if is { "yes" } else { "no" });
         self.tell_of_lock(action, study, &reason, who, marked.await).await
+    }
+
+    /// Tells the journal what the catalog has, for a catalog made anew.
+    async fn note(
+        &self,
+        study: &StudyInstanceUid,
+        mark: StudyMark,
+        reason: &str,
+        who: &Operator,
+    ) -> Result<(), ContentError> {
+        self.journal(vec![marked(study, mark, &who.name, reason)]).await
     }
 
     async fn tell_of_lock<T>(

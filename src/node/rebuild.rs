@@ -132,6 +132,7 @@ impl Rebuild<'_> {
         }
         self.catalog.number_quarantine(self.store.journal().quarantined()?)?;
         self.corrections()?;
+        self.marks()?;
         for place in again {
             self.problem(&format!("{place} has the SOP Instance UID of another file"));
         }

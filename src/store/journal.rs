@@ -57,9 +57,36 @@ pub enum JournalEntry {
         /// What.
         line: CorrectionLine,
     },
+    /// What a person has set on a study, or taken away.
+    Study {
+        /// The study.
+        study: String,
+        /// What.
+        mark: StudyMark,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When, in unix milliseconds.
+        at: i64,
+    },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// What a person sets on a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StudyMark {
+    /// It is locked.
+    Locked,
+    /// It is locked no more.
+    Unlocked,
+    /// It was migrated by a cardiovascular system.
+    Cardiovascular,
+    /// It was not.
+    General,
 }
 
 /// Part of a path: a text, or the bytes of what is none.

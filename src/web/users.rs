@@ -4,6 +4,8 @@
 mod done;
 mod pages;
 
+pub use done::listed;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -120,7 +120,16 @@ fn the_same_for_programs_and_the_last_administrator_stays() {
         ("account", "account anna may not sign in any more"),
     ] {
         let entries = told(&ferry, event, what);
-        assert!(entries.iter().all(|entry| entry["who"] == "anna at 127.0.0.1"), "{entries:?}");
+        let of_it = entries.iter().filter(|entry| entry["what"].as_str().unwrap().contains(what));
+        assert!(of_it.into_iter().all(|entry| entry["who"] == "anna at 127.0.0.1"), "{entries:?}");
+    }
+    // And so is who does it by the command.
+    ferry.json(&["user", "set", "ben", "--role", "readers", "--disable", "--json"]);
+    ferry.json(&["user", "remove", "ben", "--json"]);
+    for what in ["account ben has the roles readers", "account ben may not sign in", "account ben was removed"] {
+        let entries = told(&ferry, "account", what);
+        let of_it = entries.iter().find(|entry| entry["what"].as_str().unwrap().contains(what));
+        assert!(!of_it.unwrap()["who"].as_str().unwrap().contains(" at "), "{entries:?}");
     }
 }
 

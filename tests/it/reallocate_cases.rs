@@ -330,6 +330,13 @@ fn a_catalog_made_anew_has_the_corrections() {
     go(3);
     let after = ward.seen();
     assert_ne!(after, before);
+    let (one, two, three) = (study_uid(1), study_uid(2), study_uid(3));
+    ward.done(&["lock", &one, "--reason", "for a while"]);
+    ward.done(&["unlock", &one]);
+    ward.done(&["lock", &two, "--reason", "under review"]);
+    ward.done(&["lock", &three, "--cardiovascular", "--reason", "came from there"]);
+    ward.done(&["lock", &two, "--cardiovascular", "--reason", "a mistake"]);
+    ward.done(&["unlock", &two, "--cardiovascular"]);
     ward.stop();
     let catalog = ward.ferry.folder().join("catalog.db");
     for file in [catalog.clone(), catalog.with_extension("db-wal"), catalog.with_extension("db-shm")] {
@@ -351,6 +358,18 @@ fn a_catalog_made_anew_has_the_corrections() {
         .map(|one| one["correction"].to_string());
     let last: Vec<_> = last.collect();
     assert_eq!(last.len(), 1, "{operations}");
+    // Locks and marks are as they were left.
+    let merged = ward.run(&[&["merge", &two, "--into", &three][..], &SURE].concat());
+    assert!(
+        merged.code == 1 && merged.err.contains(&format!("study {three} is marked")),
+        "{}{}",
+        merged.out,
+        merged.err
+    );
+    ward.done(&["unlock", &three, "--cardiovascular"]);
+    ward.done(&["unlock", &two]);
+    let unlocked = ward.run(&["unlock", &one]);
+    assert!(unlocked.code == 1 && unlocked.err.contains("not locked"), "{}{}", unlocked.out, unlocked.err);
     ward.done(&["undo", &last[0]]);
     assert_eq!(ward.seen(), before);
 }

@@ -7,7 +7,8 @@ use crate::catalog::codes::now;
 use crate::catalog::{Catalog, CatalogError};
 use crate::dataset::Header;
 use crate::db::DbError;
-use crate::store::{CorrectedText, CorrectionLine, CorrectionText, Digest, JournalEntry, pieces, to_text};
+use crate::dicom::StudyInstanceUid;
+use crate::store::{CorrectedText, CorrectionLine, CorrectionText, Digest, JournalEntry, StudyMark, pieces, to_text};
 
 /// The most that the objects of one line may take, as far as their lengths tell.
 const LONGEST: usize = 256 * 1024;
@@ -20,6 +21,12 @@ pub fn became(key: &str, state: CorrectionState, by: &str) -> JournalEntry {
     };
     let line = CorrectionLine::Became { state, at: now(), by: by.to_owned() };
     JournalEntry::Correction { key: key.to_owned(), line }
+}
+
+/// The line that says what a person has set on a study, or taken away, just now.
+pub fn marked(study: &StudyInstanceUid, mark: StudyMark, by: &str, reason: &str) -> JournalEntry {
+    let (study, by, reason) = (study.to_string(), by.to_owned(), reason.to_owned());
+    JournalEntry::Study { study, mark, by, reason, at: now() }
 }
 
 impl Catalog {

@@ -7,6 +7,7 @@ use crate::catalog::codes::now;
 use crate::catalog::{Catalog, CatalogError, FLAG_CV_MIGRATED};
 use crate::db::DbError;
 use crate::dicom::StudyInstanceUid;
+use crate::store::StudyMark;
 
 /// A lock on a study.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl Catalog {
             if !lock.is_manual() {
                 return Ok(Err(lock.refusal()));
             }
-            tx.prepare_cached("DELETE FROM locks WHERE study = ?1")?.execute([id])?;
+            remove(tx, id)?;
             Ok(Ok(lock))
         });
         Ok(lock.await??)
@@ -122,12 +123,52 @@ impl Catalog {
     pub async fn mark_cv_migrated(&self, study: &StudyInstanceUid, is: bool) -> Result<(), CatalogError> {
         let study = study.clone();
         let marked = self.write(move |tx| {
-            let sql = "UPDATE studies SET flags = iif(?2, flags | ?3, flags & ~?3) WHERE uid = ?1 AND uid <> ''";
-            let found = tx.prepare_cached(sql)?.execute(params![study.as_str(), is, FLAG_CV_MIGRATED])?;
-            Ok(if found == 0 { Err(CorrectionError::NoSuchStudy(study)) } else { Ok(()) })
+            let Some(id) = number(tx, &study)? else { return Ok(Err(CorrectionError::NoSuchStudy(study))) };
+            Ok(Ok(mark_cv(tx, id, is)?))
         });
         Ok(marked.await??)
     }
+
+    /// Sets a mark again that the journal tells of, or takes it away, in a catalog made anew. Blocking. A study that is
+    /// not here has none.
+    pub fn replay_mark(
+        &self,
+        study: StudyInstanceUid,
+        mark: StudyMark,
+        by: String,
+        reason: String,
+        at: i64,
+    ) -> Result<(), CatalogError> {
+        Ok(self.db.write_blocking(move |tx| {
+            let Some(id) = number(tx, &study)? else { return Ok(()) };
+            match mark {
+                StudyMark::Locked => {
+                    remove(tx, id)?;
+                    insert(tx, id, &StudyLock { study, owner: by, since: at, reason, process: String::new() })
+                }
+                StudyMark::Unlocked => remove(tx, id),
+                StudyMark::Cardiovascular => mark_cv(tx, id, true),
+                StudyMark::General => mark_cv(tx, id, false),
+            }
+        })?)
+    }
+}
+
+fn insert(tx: &Transaction<'_>, study: i64, lock: &StudyLock) -> Result<(), DbError> {
+    tx.prepare_cached("INSERT INTO locks (study, owner, since, reason, process) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![study, lock.owner, lock.since, lock.reason, lock.process])?;
+    Ok(())
+}
+
+fn remove(tx: &Transaction<'_>, study: i64) -> Result<(), DbError> {
+    tx.prepare_cached("DELETE FROM locks WHERE study = ?1")?.execute([study])?;
+    Ok(())
+}
+
+fn mark_cv(tx: &Transaction<'_>, study: i64, is: bool) -> Result<(), DbError> {
+    tx.prepare_cached("UPDATE studies SET flags = iif(?2, flags | ?3, flags & ~?3) WHERE id = ?1")?
+        .execute(params![study, is, FLAG_CV_MIGRATED])?;
+    Ok(())
 }
 
 /// The lock on the study of that number.
@@ -162,10 +203,10 @@ fn take(
     let since = now();
     let mut taken = Vec::new();
     for (id, study) in free {
-        tx.prepare_cached("INSERT INTO locks (study, owner, since, reason, process) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![id, owner, since, reason, process])?;
         let (owner, reason, process) = (owner.to_owned(), reason.to_owned(), process.to_owned());
-        taken.push(StudyLock { study: study.clone(), owner, since, reason, process });
+        let lock = StudyLock { study: study.clone(), owner, since, reason, process };
+        insert(tx, id, &lock)?;
+        taken.push(lock);
     }
     Ok(Ok(taken))
 }

@@ -1,9 +1,10 @@
-//! Corrections done again, in the order in which they were done: what is filed says nothing of them.
+//! What people did to studies, done again in the order in which they did it: what is filed says nothing of it.
 
 use std::collections::HashMap;
 
 use super::{Rebuild, Trouble};
 use crate::catalog::{CatalogError, ToldCorrection};
+use crate::dicom::StudyInstanceUid;
 use crate::store::{CorrectionLine, JournalEntry};
 
 impl Rebuild<'_> {
@@ -30,5 +31,19 @@ impl Rebuild<'_> {
         })?;
         failed.map_or(Ok(()), |error| Err(Trouble::Catalog(error)))?;
         staged.values().try_for_each(|told| Ok(catalog.replay_dropped(told)?))
+    }
+
+    /// Sets all locks and marks of studies again that people have not taken away.
+    pub(super) fn marks(&mut self) -> Result<(), Trouble> {
+        let mut failed: Option<CatalogError> = None;
+        let catalog = self.catalog;
+        self.store.journal().read(|entry| {
+            if let JournalEntry::Study { study, mark, by, reason, at } = entry
+                && failed.is_none()
+            {
+                failed = catalog.replay_mark(StudyInstanceUid::new(&study), mark, by, reason, at).err();
+            }
+        })?;
+        failed.map_or(Ok(()), |error| Err(Trouble::Catalog(error)))
     }
 }

@@ -173,6 +173,7 @@ fn last(name: &str) -> Refused {
     Refused::new(StatusCode::CONFLICT, what, "give another account the role `administrator` first")
 }
 
-fn listed(roles: &[String]) -> String {
+/// Roles as the audit trail tells them.
+pub fn listed(roles: &[String]) -> String {
     if roles.is_empty() { "no role".to_owned() } else { format!("the roles {}", roles.join(", ")) }
 }
