@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::ask::Ask;
-use super::guard::{Posted, Signed};
+use super::guard::{Posted, Signed, Viewer};
 use super::texts::{name, shown};
 use crate::config::Privilege;
 use crate::content::{Content, ContentError, Done, Plan, Refusal};
@@ -99,10 +99,9 @@ fn status(refusals: &[Refusal]) -> StatusCode {
 
 pub(super) async fn plan(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let query = query.unwrap_or_default();
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
     let ask = Ask::of_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::corrections::{linked, told};
-use super::guard::Signed;
+use super::guard::Viewer;
 use super::texts::shown;
 use crate::catalog::{Correction, CorrectionMode, CorrectionState, Errand, ErrandState, OutboxEntry, OutboxFilter};
 use crate::config::Privilege;
@@ -88,10 +88,9 @@ async fn since(web: &Web, found: &Correction) -> Result<Vec<String>, Refused> {
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Path(id): Path<i64>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (found, sheet, errands) = read(&web, id).await?;
     let mut facts = vec![
         ("When", local_time(found.at)),
@@ -132,10 +131,9 @@ pub(super) async fn show(
 
 pub(super) async fn show_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    _: Viewer,
     Path(id): Path<i64>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (found, sheet, errands) = read(&web, id).await?;
     let mut all = told(&found);
     if let Value::Object(fields) = &mut all {

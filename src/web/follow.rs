@@ -5,16 +5,14 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 
 use super::Web;
 use super::answer::Refused;
-use super::guard::Signed;
-use super::jobs::{the_job, told};
-use crate::config::Privilege;
+use super::jobs::{OfJob, told};
 use crate::job::progress::is_at_rest;
 
 /// How often a page that follows a job is told how far it is.
@@ -58,11 +56,8 @@ impl Drop for Follower {
 
 pub(super) async fn events(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { signed, job }: OfJob,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
-    signed.must(Privilege::View)?;
-    the_job(&web, id).await?;
     let many = || {
         let what = format!("{} follows {MOST} jobs already", signed.operator.name);
         Refused::new(StatusCode::TOO_MANY_REQUESTS, what, "close a page")
@@ -76,7 +71,7 @@ pub(super) async fn events(
             _ = tick.tick() => {}
             () = web.closing.cancelled() => return None,
         }
-        let job = web.catalog.job(id).await.ok().flatten()?;
+        let job = web.catalog.job(job.id).await.ok().flatten()?;
         let progress = told(&web.catalog, &job).await.ok()?;
         let event = Event::default().event("progress").data(progress.to_string());
         // That it is at rest is the last that there is to tell.

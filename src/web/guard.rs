@@ -49,6 +49,10 @@ pub(super) struct Signed {
     pub(super) address: IpAddr,
 }
 
+/// Somebody who is signed in and may look at what is here. To be taken before all that a request asks for, so that
+/// nobody else is told whether it is there.
+pub(super) struct Viewer(pub(super) Signed);
+
 /// A form of somebody who is not signed in.
 pub(super) struct Unsigned<T>(pub(super) T);
 
@@ -240,6 +244,16 @@ impl FromRequestParts<Arc<Web>> for Signed {
             return Err(Redirect::to("/password").into_response());
         }
         Ok(signed)
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Viewer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Viewer, Response> {
+        let signed = Signed::from_request_parts(parts, web).await?;
+        signed.must(Privilege::View).map_err(IntoResponse::into_response)?;
+        Ok(Viewer(signed))
     }
 }
 

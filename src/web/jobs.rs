@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
-use super::guard::{Posted, Signed};
+use super::guard::{Posted, Signed, Viewer};
 use super::pictures::{Look, Pictures};
 use crate::audit::AuditEvent;
 use crate::catalog::{Catalog, ImportHow, Job, JobKind, JobSpec, JobState, Slowed};
@@ -87,8 +88,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/worker", post(act::close))
 }
 
-pub(super) async fn list(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
+pub(super) async fn list(State(web): State<Arc<Web>>, Viewer(signed): Viewer) -> Result<Response, Refused> {
     let mut rows = Vec::new();
     let (mut needs, mut running) = (0_u64, false);
     for job in web.catalog.jobs().await? {
@@ -118,8 +118,7 @@ pub(super) async fn list(State(web): State<Arc<Web>>, signed: Signed) -> Result<
     }))
 }
 
-pub(super) async fn list_json(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
+pub(super) async fn list_json(State(web): State<Arc<Web>>, _: Viewer) -> Result<Response, Refused> {
     let mut all = Vec::new();
     for job in web.catalog.jobs().await? {
         all.push(Progress::of(&web.catalog, &job).await?.json(&job));
@@ -184,12 +183,9 @@ pub(super) fn day(text: &str) -> Result<Option<Date>, Refused> {
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { signed, job }: OfJob,
     Query(look): Query<Look>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
     let catalog = &web.catalog;
     let progress = Progress::of(catalog, &job).await?;
     let operate = signed.operator.may(Privilege::Operate);
@@ -219,14 +215,25 @@ pub(super) async fn show(
     }))
 }
 
-pub(super) async fn show_json(
-    State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
-) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
+pub(super) async fn show_json(State(web): State<Arc<Web>>, OfJob { job, .. }: OfJob) -> Result<Response, Refused> {
     Ok(document(told(&web.catalog, &job).await?))
+}
+
+/// The job that the path names, for somebody who may look at it.
+pub(super) struct OfJob {
+    pub(super) signed: Signed,
+    pub(super) job: Job,
+}
+
+impl FromRequestParts<Arc<Web>> for OfJob {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<OfJob, Response> {
+        let Viewer(signed) = Viewer::from_request_parts(parts, web).await?;
+        let Path(id) = Path::<i64>::from_request_parts(parts, web).await.map_err(IntoResponse::into_response)?;
+        let job = the_job(web, id).await.map_err(IntoResponse::into_response)?;
+        Ok(OfJob { signed, job })
+    }
 }
 
 pub(super) async fn the_job(web: &Web, id: i64) -> Result<Job, Refused> {

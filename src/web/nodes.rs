@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
-use super::guard::{Posted, Signed};
+use super::guard::{Posted, Signed, Viewer};
 use crate::config::units::format_rate;
 use crate::config::{Config, Limits, Peer, Privilege, Retrieve, Source};
 use crate::job::control::{self, RECEIVER_LEASE};
@@ -135,13 +135,11 @@ async fn show_page(web: &Web, signed: &Signed, tested: Option<Tested>) -> Result
     }))
 }
 
-pub(super) async fn show(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
+pub(super) async fn show(State(web): State<Arc<Web>>, Viewer(signed): Viewer) -> Result<Response, Refused> {
     show_page(&web, &signed, None).await
 }
 
-pub(super) async fn show_json(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
+pub(super) async fn show_json(State(web): State<Arc<Web>>, _: Viewer) -> Result<Response, Refused> {
     let config = web.config.borrow().clone();
     let mut sources = Vec::new();
     for source in &config.sources {

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::Web;
 use super::answer::{Frame, Refused, page};
-use super::guard::Signed;
+use super::guard::{Signed, Viewer};
 use super::studies::{self, Filter};
 use super::study::{self, Lock, Named, Object, Series, Within};
 use super::texts::shown;
@@ -87,17 +87,15 @@ impl May {
     }
 }
 
-pub(super) async fn split(State(web): State<Arc<Web>>, signed: Signed) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
+pub(super) async fn split(State(web): State<Arc<Web>>, Viewer(signed): Viewer) -> Result<Response, Refused> {
     Ok(page(&SplitPage { may: May::of(&web, &signed), frame: Frame::of(&signed, "split") }))
 }
 
 pub(super) async fn studies(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (found, next, trouble) = match studies::look(&web, &filter).await {
         Ok(found) => (found.rows, found.next, String::new()),
         Err(CatalogError::Query(error)) => (Vec::new(), None, error.to_string()),
@@ -136,10 +134,9 @@ pub(super) async fn studies(
 
 pub(super) async fn series(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(Named { uid }): Parameters<Named>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (_, found, more) = study::read(&web, &uid).await?;
     web.looked(&signed, &uid);
     let rows = study::series_rows(&uid, found);
@@ -148,10 +145,9 @@ pub(super) async fn series(
 
 pub(super) async fn objects(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(within): Parameters<Within>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (rows, next) = study::object_rows(&web, &within).await?;
     web.looked(&signed, &within.study);
     Ok(page(&PaneObjects { rows, next, may_correct: signed.operator.may(Privilege::Content) }))

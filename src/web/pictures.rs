@@ -7,17 +7,15 @@ mod pace;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Web;
 use super::answer::{Refused, document, page};
-use super::guard::Signed;
-use super::jobs::the_job;
+use super::jobs::OfJob;
 use crate::catalog::{DayTotals, Job, Pace, Span};
-use crate::config::Privilege;
 use crate::job::report::timestamp;
 use calendar::{Days, Months};
 use pace::Chart;
@@ -107,12 +105,9 @@ impl Pictures {
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { job, .. }: OfJob,
     Query(look): Query<Look>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
     Ok(page(&Pictures::of(&web, &job, &look).await?))
 }
 
@@ -123,15 +118,12 @@ fn totals_json(key: &str, all: &[(String, DayTotals)]) -> Value {
 
 pub(super) async fn days_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { job, .. }: OfJob,
     Query(look): Query<Look>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
-    let months = web.catalog.months(id).await?;
+    let months = web.catalog.months(job.id).await?;
     let days = match look.year(&web, &job, &months).await? {
-        Some(year) => web.catalog.days_of_year(id, year).await?,
+        Some(year) => web.catalog.days_of_year(job.id, year).await?,
         None => Vec::new(),
     };
     Ok(document(json!({ "months": totals_json("month", &months), "days": totals_json("day", &days) })))
@@ -139,12 +131,9 @@ pub(super) async fn days_json(
 
 pub(super) async fn pace_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { job, .. }: OfJob,
     Query(look): Query<Look>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
     let (pace, ..) = look.pace(&web, &job).await?;
     let one = |p: &Pace| {
         json!({

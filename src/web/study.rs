@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
-use super::guard::Signed;
+use super::guard::{Signed, Viewer};
 use super::studies::{COLUMNS, MORE, bad, keywords, object, query, words};
 use super::texts::shown;
 use crate::catalog::{Cursor, StudyLock};
@@ -240,7 +240,7 @@ pub(super) async fn object_rows(web: &Web, within: &Within) -> Result<(Vec<Objec
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Path(uid): Path<String>,
 ) -> Result<Response, Refused> {
     show_any(&web, &signed, uid).await
@@ -248,14 +248,13 @@ pub(super) async fn show(
 
 pub(super) async fn show_named(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(named): Parameters<Named>,
 ) -> Result<Response, Refused> {
     show_any(&web, &signed, named.uid).await
 }
 
 async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (study, series, more) = read(web, &uid).await?;
     web.looked(signed, &uid);
     let facts = COLUMNS.iter().zip(&study).map(|((keyword, title), value)| (*title, shown(keyword, value)));
@@ -281,10 +280,9 @@ async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, R
 
 pub(super) async fn show_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Path(uid): Path<String>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (study, series, _) = read(&web, &uid).await?;
     web.looked(&signed, &uid);
     let mut told = object(keywords(), study);
@@ -297,10 +295,9 @@ pub(super) async fn show_json(
 
 pub(super) async fn objects(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(within): Parameters<Within>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (rows, next) = object_rows(&web, &within).await?;
     web.looked(&signed, &within.study);
     let Within { study, series, .. } = within;
@@ -319,10 +316,9 @@ pub(super) async fn objects(
 
 pub(super) async fn objects_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(within): Parameters<Within>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (rows, next) = read_objects(&web, &within).await?;
     web.looked(&signed, &within.study);
     let objects: Value = rows.into_iter().map(|values| object(OF_OBJECT.iter().copied(), values)).collect();

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shown::{Folder, Study};
-use super::{no_job, the_job};
+use super::{OfJob, no_job};
 use crate::catalog::{Approved, DayTotals, ItemState, Job, OrderKey, Reason};
 use crate::config::Privilege;
 use crate::job::progress::is_at_rest;
@@ -24,7 +24,7 @@ use crate::job::report::{
 use crate::web::Web;
 use crate::web::answer::{Frame, Refused, document, page};
 use crate::web::download;
-use crate::web::guard::Signed;
+use crate::web::guard::Viewer;
 
 /// Studies, or folders, on one page.
 const SHOWN: usize = 50;
@@ -192,28 +192,25 @@ async fn folders(web: &Web, job: &Job, wanted: &Wanted) -> Result<FolderPage, Re
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { signed, job }: OfJob,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
     let catalog = &web.catalog;
     let import = job.spec.import.is_some();
     let mut of_years: BTreeMap<String, DayTotals> = BTreeMap::new();
     let mut all = DayTotals::default();
-    for (month, totals) in catalog.months(id).await? {
+    for (month, totals) in catalog.months(job.id).await? {
         let year = month.get(..4).unwrap_or_default().to_owned();
         for sum in [of_years.entry(year).or_default(), &mut all] {
             sum.add(&totals);
         }
     }
-    let reasons = catalog.fallout_reasons(id).await?;
+    let reasons = catalog.fallout_reasons(job.id).await?;
     let style = Style::default();
     let why = |(reason, studies): &(Reason, u64)| Why {
         reason: reason.as_text(),
         studies: *studies,
-        remedy: remedy(*reason, id, &style),
+        remedy: remedy(*reason, job.id, &style),
         address: Wanted { reason: reason.as_text().to_owned(), ..Wanted::default() }.query(None),
     };
     let choice = |value: &str, shown: &str, chosen: &str| Choice {
@@ -243,12 +240,12 @@ pub(super) async fn show(
     let may_operate = signed.operator.may(Privilege::Operate);
     let query = wanted.query(Some(&wanted.after));
     Ok(page(&ReportPage {
-        id,
+        id: job.id,
         of: job.spec.source.clone().unwrap_or_else(|| "folders".to_owned()),
         state: state_text(job.state),
         import,
         all,
-        approved: catalog.approved(id).await?,
+        approved: catalog.approved(job.id).await?,
         years: of_years
             .into_iter()
             .rev()
@@ -276,38 +273,29 @@ pub(super) async fn show(
 
 pub(in crate::web) async fn studies_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { job, .. }: OfJob,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
     let page = studies(&web, &job, &wanted).await?;
     Ok(document(json!({ "studies": page.json(), "next": page.next.as_ref().map(OrderKey::text) })))
 }
 
 pub(in crate::web) async fn folders_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { job, .. }: OfJob,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    let job = the_job(&web, id).await?;
     let page = folders(&web, &job, &wanted).await?;
     Ok(document(json!({ "folders": page.json(), "next": page.next.as_deref().map(text_of) })))
 }
 
 pub(in crate::web) async fn reasons_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
-    Path(id): Path<i64>,
+    OfJob { job, .. }: OfJob,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
-    the_job(&web, id).await?;
     let reason = |(reason, studies): (Reason, u64)| json!({ "reason": reason.as_text(), "studies": studies, "remedy": reason.remedy() });
-    let reasons: Value = web.catalog.fallout_reasons(id).await?.into_iter().map(reason).collect();
-    let approved = web.catalog.approved(id).await?;
+    let reasons: Value = web.catalog.fallout_reasons(job.id).await?.into_iter().map(reason).collect();
+    let approved = web.catalog.approved(job.id).await?;
     let behind = json!({ "studies": approved.behind, "approved": approved.approved });
     Ok(document(json!({ "reasons": reasons, "stays_behind": behind })))
 }
@@ -315,10 +303,9 @@ pub(in crate::web) async fn reasons_json(
 /// The report as a file, or as a page to be printed and signed.
 pub(super) async fn download(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    _: Viewer,
     Path((id, form)): Path<(i64, String)>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (format, kind) = match form.as_str() {
         "csv" => (Format::Csv, "text/csv; charset=utf-8"),
         "json" => (Format::Json, "application/json"),

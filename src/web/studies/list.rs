@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 use super::standing::{self, Beside, STATES, uid_of};
 use super::{COLUMNS, Filter, Found, NOBODY, OF_PATIENT, Scope, bad, keywords, look, look_for_patients, object, wrong};
 use crate::catalog::{CatalogError, Cursor};
-use crate::config::Privilege;
 use crate::web::Web;
 use crate::web::answer::{Frame, Refused, document, page};
-use crate::web::guard::Signed;
+use crate::web::guard::Viewer;
 use crate::web::panes::May;
 use crate::web::texts::shown;
 
@@ -79,10 +78,9 @@ struct StudiesPage {
 
 pub(in crate::web) async fn list(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     filter.order()?;
     filter.state()?;
     let patients = filter.scope == Scope::Patients;
@@ -253,10 +251,9 @@ fn hidden(filter: &Filter) -> Vec<(&'static str, String)> {
 
 pub(in crate::web) async fn list_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    _: Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     filter.order()?;
     let by_number = filter.state()?.is_some() && filter.scope != Scope::Patients;
     let known = if by_number { filter.after.parse::<usize>().is_ok() } else { Cursor::parse(&filter.after).is_some() };
