@@ -31,6 +31,7 @@ mod quarantine;
 mod reallocate;
 mod relocate;
 mod remedy;
+mod render_worker;
 mod report;
 mod rescan;
 mod scope;
@@ -145,6 +146,8 @@ enum Command {
     Guide(guide::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
+    #[command(hide = true)]
+    RenderWorker(render_worker::Args),
 }
 
 /// Reads the command line, runs the command and tells how it went.
@@ -171,6 +174,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
+    // Without a runtime, whose threads would count against its limits.
+    if let Command::RenderWorker(args) = &cli.command {
+        return render_worker::run(args);
+    }
     let service = matches!(cli.command, Command::Work(_) | Command::Serve(_));
     let usual = if service { "info" } else { "warn" };
     log::start(cli.global.log.as_deref().unwrap_or(usual), cli.global.json && service)?;
@@ -221,5 +228,6 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Guide(args) => guide::run(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),
+        Command::RenderWorker(args) => render_worker::run(&args),
     }
 }

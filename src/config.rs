@@ -12,6 +12,7 @@ mod hours;
 mod limits;
 mod oidc;
 mod passcode;
+mod pictures;
 mod privileges;
 mod problem;
 mod raw;
@@ -40,6 +41,7 @@ pub use hours::{Hours, Limits, Minute};
 pub use limits::NodeLimits;
 pub use oidc::{GroupRole, Oidc};
 pub use passcode::{LONGEST_PASSCODE, PasscodeHash};
+pub use pictures::Pictures;
 pub use privileges::{Operator, OperatorError, Privilege, Role};
 pub use problem::{ConfigError, Problem};
 pub use tls::{CertificateRule, ClientTls, KeyPair, Login, ServerTls};
@@ -72,6 +74,8 @@ pub struct Config {
     pub ai: Option<Ai>,
     /// The console.
     pub web: Web,
+    /// Drawing pictures.
+    pub pictures: Pictures,
 }
 
 /// `[storage]`. Relative paths are relative to the current directory.

@@ -12,7 +12,7 @@
 //! db store assoc
 //! dimse catalog
 //! intake outlet audit guide
-//! scu
+//! scu picture
 //! scp import outbox
 //! content
 //! job dicomweb
@@ -36,6 +36,7 @@
 //! | [`outlet`] | the order instance → corrections → encoding → stream | who asks |
 //! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
 //! | [`guide`] | the texts of the manual | who shows them, and how |
+//! | [`picture`] | frames as PNG or JPEG, decoded by processes of their own | who asks |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`content`] | corrections as intent: plan, commit, undo | SQL, protocols, HTML |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |
@@ -86,6 +87,7 @@ pub mod node;
 pub mod object;
 pub mod outbox;
 pub mod outlet;
+pub mod picture;
 pub mod sample;
 pub mod scp;
 pub mod scu;

@@ -14,6 +14,7 @@
 
 mod adopt;
 mod aside;
+mod cache;
 mod copy;
 mod digest;
 mod error;
@@ -49,6 +50,7 @@ use pool::{SyncPool, Target};
 use root::Root;
 
 pub use aside::SetAside;
+pub use cache::Cache;
 pub use digest::Digest;
 pub use error::StoreError;
 pub use examine::{CharsetOf, Found};

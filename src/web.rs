@@ -26,6 +26,7 @@ mod nodes;
 mod oidc;
 mod panes;
 mod pictures;
+mod previews;
 mod quarantine;
 mod ready;
 mod sign_in;
@@ -54,8 +55,9 @@ use crate::config::Config;
 use crate::dicomweb::DicomWeb;
 use crate::intake::Intake;
 use crate::outlet::Outlet;
+use crate::picture::Pictures;
 use crate::scp::Meter;
-use crate::store::Store;
+use crate::store::{Cache, Store};
 use answer::{Refused, plain};
 
 pub use accounts::{AccountError, Accounts, first_account, hash, password, program_token};
@@ -82,6 +84,10 @@ pub struct Web {
     pub outlet: Outlet,
     /// The services of DICOMweb.
     pub dicomweb: DicomWeb,
+    /// Draws objects.
+    pub pictures: Pictures,
+    /// Pictures that were drawn.
+    pub previews: Cache,
     /// What the node has done.
     pub meter: Meter,
     /// Who signs in.
@@ -161,6 +167,7 @@ impl Web {
             .route("/studies/{uid}", get(study::show).post(corrections::act))
             .route("/study", get(study::show_named).post(corrections::act_named))
             .route("/objects", get(study::objects))
+            .route("/preview", get(previews::show))
             .route("/split", get(panes::split))
             .route("/panes/studies", get(panes::studies))
             .route("/panes/series", get(panes::series))

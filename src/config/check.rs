@@ -36,6 +36,7 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
         ai: root.table("ai").and_then(super::ai::ai),
         web: super::console::web(root.section("web"), &roles),
         roles,
+        pictures: super::pictures::pictures(root.section("pictures")),
     };
     root.finish();
     config

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::dicom::{Tag, Uid};
 
 pub(super) use edit::uid_bytes;
-pub(super) use read::{decoded, is_fragments, items_behind, read_node};
+pub(super) use read::{decoded, is_fragments, items_behind, read_header, read_node};
 pub(super) use write::{write_item, write_node};
 
 /// A data set, or an item of a sequence. Texts are UTF-8 whatever they were on the wire, and Specific Character Set

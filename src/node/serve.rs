@@ -1,5 +1,6 @@
 //! The hospital's node as a process: it answers on what the catalog holds while others fill it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use super::held::while_held;
 use super::worker::announce as announce_process;
 use super::{NODE_LEASE, NodeError, OUTBOX_LEASE, WORKER_LEASE, process_name, reload};
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, Pictures as Drawing};
 use crate::dicomweb::{DicomWeb, Parts};
 use crate::intake::Intake;
 use crate::job::Keeper;
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
+use crate::picture::{Limits, Pictures};
 use crate::scp::{Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
+use crate::store::Cache;
 use crate::web::{Accounts, Followers, Looks, Port, Provider, Web, first_account};
 
 /// How long associations have to finish the message in hand when the node stops.
@@ -71,6 +74,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         departures: services.departures.clone(),
         meter: services.meter.clone(),
     });
+    let pictures = Pictures::new(services.outlet.clone(), limits(&node.config));
     let console = Web {
         dicomweb,
         config: config.clone(),
@@ -78,6 +82,8 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         store: node.store.clone(),
         intake: intake.clone(),
         outlet: services.outlet.clone(),
+        pictures: pictures.clone(),
+        previews: Cache::new(beside_catalog(&node.config), node.config.pictures.cache),
         meter: services.meter.clone(),
         accounts: Accounts::default(),
         followers: Followers::default(),
@@ -88,6 +94,7 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         closing: shutdown.clone(),
     };
     background.spawn(hold_console(console, stop_background.clone()));
+    background.spawn(stop_background.clone().run_until_cancelled_owned(async move { pictures.tidy().await }));
     background.spawn(deliver(services.clone(), shutdown.clone()));
     let outbox = Outbox::new(&services.catalog, &services.outlet, &config, &services.audit);
     let serving = tokio::spawn(services.serve(listener, shutdown.clone()));
@@ -121,6 +128,19 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     node.catalog.release_owner(&owner).await?;
     auditing.end().await;
     Ok(closed?)
+}
+
+/// What drawing may take; by this very program.
+fn limits(config: &Config) -> Limits {
+    let Drawing { workers, memory, time, .. } = config.pictures;
+    // Where it cannot be told what this program is, starting it fails, and says so to whoever wants a picture.
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    Limits { program, workers, memory, time }
+}
+
+/// Where previews are kept.
+fn beside_catalog(config: &Config) -> PathBuf {
+    config.storage.catalog.parent().unwrap_or(Path::new("")).join("previews")
 }
 
 /// Says where the node listens, and to whom it answers.

@@ -27,9 +27,9 @@ impl Tree {
         let mut raw = Input::new(reader, limit);
         let mut tree = if encoding == Encoding::DeflatedLe && !wire::looks_like_elements(raw.ahead(8)?) {
             let inflate = Inflate::new(raw, limit.saturating_add(super::super::input::WINDOW as u64), 0);
-            read_header(&mut Input::new(inflate, limit), encoding, limit)?
+            read_header(&mut Input::new(inflate, limit), encoding, limit)?.0
         } else {
-            read_header(&mut raw, encoding, limit)?
+            read_header(&mut raw, encoding, limit)?.0
         };
         tree.decode(default_charset);
         Ok(tree)
@@ -62,13 +62,20 @@ pub(in crate::dataset) fn decoded(charset: &CharacterSet, vr: vr::Vr, bytes: &[u
     if vr == *b"PN" { charset.decode_person_name(bytes) } else { charset.decode(bytes) }
 }
 
-fn read_header<R: Read>(input: &mut Input<R>, encoding: Encoding, limit: u64) -> Result<Tree, ReadError> {
+/// Reads up to the pixel data, and the header of those, if there are any; with how elements are encoded.
+pub(in crate::dataset) fn read_header<R: Read>(
+    input: &mut Input<R>,
+    encoding: Encoding,
+    limit: u64,
+) -> Result<(Tree, Option<Head>, Syntax), ReadError> {
     let syntax = Syntax::of(encoding).probe(input.ahead(wire::PROBE)?);
     let (mut tree, mut context, mut budget) = (Tree::new(), Context::default(), limit);
     while let Some(head) = Head::read(input, syntax)? {
         match head.tag {
             Tag(0xFFFE, _) => {}
-            tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA => break,
+            tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA => {
+                return Ok((tree, Some(head), syntax));
+            }
             Tag(_, 0) => wire::skip_value(input, &head, syntax)?,
             _ if is_fragments(&head) => wire::skip_value(input, &head, syntax)?,
             tag => {
@@ -78,7 +85,7 @@ fn read_header<R: Read>(input: &mut Input<R>, encoding: Encoding, limit: u64) ->
             }
         }
     }
-    Ok(tree)
+    Ok((tree, None, syntax))
 }
 
 /// Whether fragments follow a header, as in a compressed icon, and no items with elements.

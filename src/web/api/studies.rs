@@ -1,9 +1,9 @@
 //! Operations on the studies that are held.
 
-use super::Kind::{Text, Word};
+use super::Kind::{Number, Text, Word};
 use super::{Operation, get, may, must, post};
 use crate::config::Privilege::View;
-use crate::web::{corrections, studies, study};
+use crate::web::{corrections, previews, studies, study};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -38,6 +38,15 @@ pub(super) fn operations() -> Vec<Operation> {
                 may("reason", Text, "why"),
             ])
             .answers(200, "StudyActed"),
+        get("/api/v1/preview", previews::show)
+            .does("Studies", "A picture (image/jpeg) of an object, or of one that stands for a series or a study", Some(View))
+            .asks([
+                may("instance", Text, "the UID of an object"),
+                may("series", Text, "the UID of a series"),
+                may("study", Text, "the UID of a study"),
+                may("frame", Number, "from 1 on"),
+                may("size", Number, "pixels of its longer edge, up to 2048"),
+            ]),
         get("/api/v1/objects", study::objects_json)
             .does("Studies", "The objects of a series", Some(View))
             .asks([

@@ -1,0 +1,205 @@
+//! The workers that there are, who waits for one, and the order of a picture.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::protocol::{LONGEST_ANSWER, NO_FRAME, PICTURE, REASON, Request};
+use super::{Ask, PictureError};
+use crate::dicom::TransferSyntaxUid;
+use crate::outlet::{Departing, OutletError};
+
+/// Pictures that may wait for a worker.
+const WAITING: usize = 128;
+/// How long a worker without work is kept, and how often that is looked at.
+const IDLE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(15);
+
+/// What workers may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The program; its first argument is `render-worker`.
+    pub program: PathBuf,
+    /// How many there are at one time; 0 draws nothing.
+    pub workers: usize,
+    /// The address space of each, in bytes.
+    pub memory: u64,
+    /// How long a picture may take.
+    pub time: Duration,
+}
+
+/// The workers. A clone is another handle.
+#[derive(Debug, Clone)]
+pub(super) struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    places: Arc<Semaphore>,
+    queue: Semaphore,
+    idle: Mutex<Vec<Worker>>,
+}
+
+/// A process; it ends when this is dropped.
+#[derive(Debug)]
+struct Worker {
+    input: ChildStdin,
+    output: ChildStdout,
+    since: Instant,
+    _child: Child,
+}
+
+/// Leave to use a worker.
+pub(super) struct Place {
+    pool: Pool,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why feeding a worker came to an end.
+enum Broken {
+    Source(OutletError),
+    Pipe,
+}
+
+impl Pool {
+    pub(super) fn new(limits: Limits) -> Pool {
+        Pool(Arc::new(Inner {
+            places: Arc::new(Semaphore::new(limits.workers)),
+            queue: Semaphore::new(limits.workers + WAITING),
+            idle: Mutex::default(),
+            limits,
+        }))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a worker to be free.
+    pub(super) async fn place(&self) -> Result<Place, PictureError> {
+        if self.0.limits.workers == 0 {
+            return Err(PictureError::Off);
+        }
+        let _waits = self.0.queue.try_acquire().map_err(|_| PictureError::Busy)?;
+        let permit = Arc::clone(&self.0.places).acquire_owned().await.map_err(|_| PictureError::Off)?;
+        Ok(Place { pool: self.clone(), _permit: permit })
+    }
+
+    fn start(&self) -> Result<Worker, PictureError> {
+        let Limits { program, memory, time, .. } = &self.0.limits;
+        let mut command = Command::new(program);
+        command.arg("render-worker").arg("--memory").arg(memory.to_string());
+        command.arg("--seconds").arg(time.as_secs().max(1).to_string());
+        // What it says of strangers' bytes is for nobody.
+        command.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.kill_on_drop(true).spawn().map_err(PictureError::Start)?;
+        let none = || PictureError::Start(io::ErrorKind::BrokenPipe.into());
+        let input = child.stdin.take().ok_or_else(none)?;
+        let output = child.stdout.take().ok_or_else(none)?;
+        Ok(Worker { input, output, since: Instant::now(), _child: child })
+    }
+
+    /// Ends those that have had nothing to do for a while.
+    pub(super) async fn tidy(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.idle().retain(|worker| worker.since.elapsed() < IDLE);
+        }
+    }
+}
+
+impl Place {
+    /// Has a worker draw. One that fails in any way but by saying why is ended.
+    pub(super) async fn draw(
+        &self,
+        syntax: &TransferSyntaxUid,
+        ask: &Ask,
+        data_set: &mut Departing,
+    ) -> Result<Vec<u8>, PictureError> {
+        let spare = self.pool.idle().pop();
+        let mut worker = spare.map_or_else(|| self.pool.start(), Ok)?;
+        let time = self.pool.0.limits.time;
+        let drawing = tokio::time::timeout(time, worker.draw(syntax, ask, data_set));
+        let (kind, answer) = drawing.await.map_err(|_| PictureError::Silent { seconds: time.as_secs() })??;
+        worker.since = Instant::now();
+        self.pool.idle().push(worker);
+        match kind {
+            PICTURE => Ok(answer),
+            NO_FRAME => {
+                let frames = answer.first_chunk().map_or(0, |&eight| u64::from_be_bytes(eight));
+                Err(PictureError::NoFrame { frame: ask.frame, frames })
+            }
+            _ => Err(PictureError::Object { what: String::from_utf8_lossy(&answer).into_owned() }),
+        }
+    }
+}
+
+impl Worker {
+    async fn draw(
+        &mut self,
+        syntax: &TransferSyntaxUid,
+        ask: &Ask,
+        data_set: &mut Departing,
+    ) -> Result<(u8, Vec<u8>), PictureError> {
+        let request = Request { syntax: syntax.as_str().to_owned(), ask: *ask };
+        let request = serde_json::to_vec(&request).map_err(|error| PictureError::Start(error.into()))?;
+        let answered = AtomicBool::new(false);
+        let answer = async {
+            let answer = answer(&mut self.output).await;
+            answered.store(true, Ordering::Relaxed);
+            answer
+        };
+        let fed = async {
+            feed(&mut self.input, &request, data_set, &answered).await.map_err(|broken| match broken {
+                Broken::Source(error) => PictureError::Source(error),
+                Broken::Pipe => PictureError::Died,
+            })
+        };
+        tokio::try_join!(answer, fed).map(|(answer, ())| answer)
+    }
+}
+
+/// Gives the worker the data set, until it has answered.
+async fn feed(
+    input: &mut ChildStdin,
+    request: &[u8],
+    data_set: &mut Departing,
+    answered: &AtomicBool,
+) -> Result<(), Broken> {
+    write(input, request).await?;
+    while !answered.load(Ordering::Relaxed) {
+        let Some(piece) = data_set.piece().await.map_err(Broken::Source)? else { break };
+        if !piece.is_empty() {
+            write(input, &piece).await?;
+        }
+    }
+    write(input, &[]).await
+}
+
+async fn write(input: &mut ChildStdin, bytes: &[u8]) -> Result<(), Broken> {
+    let length = u32::try_from(bytes.len()).map_err(|_| Broken::Pipe)?;
+    input.write_all(&length.to_be_bytes()).await.map_err(|_| Broken::Pipe)?;
+    input.write_all(bytes).await.map_err(|_| Broken::Pipe)
+}
+
+async fn answer(output: &mut ChildStdout) -> Result<(u8, Vec<u8>), PictureError> {
+    let died = |_: io::Error| PictureError::Died;
+    let kind = output.read_u8().await.map_err(died)?;
+    let length = output.read_u32().await.map_err(died)?;
+    if !matches!(kind, PICTURE | REASON | NO_FRAME) {
+        return Err(PictureError::Nonsense { what: "what is no answer" });
+    }
+    if length > LONGEST_ANSWER {
+        return Err(PictureError::Nonsense { what: "more than a picture has" });
+    }
+    let mut bytes = Vec::new();
+    let read = output.take(u64::from(length)).read_to_end(&mut bytes).await.map_err(died)?;
+    if u64::try_from(read).ok() == Some(u64::from(length)) { Ok((kind, bytes)) } else { Err(PictureError::Died) }
+}
