@@ -53,13 +53,20 @@ struct Worker {
     input: ChildStdin,
     output: ChildStdout,
     since: Instant,
-    _child: Child,
+    child: Child,
 }
 
 /// Leave to use a worker.
 pub(super) struct Place {
     pool: Pool,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Whether a worker took all that it was given; one that did not is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fed {
+    Whole,
+    InPart,
 }
 
 /// Why feeding a worker came to an end.
@@ -92,6 +99,16 @@ impl Pool {
         Ok(Place { pool: self.clone(), _permit: permit })
     }
 
+    /// One that has nothing to do and is alive, or a new one.
+    fn worker(&self) -> Result<Worker, PictureError> {
+        while let Some(mut spare) = self.idle().pop() {
+            if matches!(spare.child.try_wait(), Ok(None)) {
+                return Ok(spare);
+            }
+        }
+        self.start()
+    }
+
     fn start(&self) -> Result<Worker, PictureError> {
         let Limits { program, memory, time, .. } = &self.0.limits;
         let mut command = Command::new(program);
@@ -103,7 +120,7 @@ impl Pool {
         let none = || PictureError::Start(io::ErrorKind::BrokenPipe.into());
         let input = child.stdin.take().ok_or_else(none)?;
         let output = child.stdout.take().ok_or_else(none)?;
-        Ok(Worker { input, output, since: Instant::now(), _child: child })
+        Ok(Worker { input, output, since: Instant::now(), child })
     }
 
     /// Ends those that have had nothing to do for a while.
@@ -123,13 +140,14 @@ impl Place {
         ask: &Ask,
         data_set: &mut Departing,
     ) -> Result<Vec<u8>, PictureError> {
-        let spare = self.pool.idle().pop();
-        let mut worker = spare.map_or_else(|| self.pool.start(), Ok)?;
+        let mut worker = self.pool.worker()?;
         let time = self.pool.0.limits.time;
         let drawing = tokio::time::timeout(time, worker.draw(syntax, ask, data_set));
-        let (kind, answer) = drawing.await.map_err(|_| PictureError::Silent { seconds: time.as_secs() })??;
-        worker.since = Instant::now();
-        self.pool.idle().push(worker);
+        let ((kind, answer), fed) = drawing.await.map_err(|_| PictureError::Silent { seconds: time.as_secs() })??;
+        if fed == Fed::Whole {
+            worker.since = Instant::now();
+            self.pool.idle().push(worker);
+        }
         match kind {
             PICTURE => Ok(answer),
             NO_FRAME => {
@@ -147,7 +165,7 @@ impl Worker {
         syntax: &TransferSyntaxUid,
         ask: &Ask,
         data_set: &mut Departing,
-    ) -> Result<(u8, Vec<u8>), PictureError> {
+    ) -> Result<((u8, Vec<u8>), Fed), PictureError> {
         let request = Request { syntax: syntax.as_str().to_owned(), ask: *ask };
         let request = serde_json::to_vec(&request).map_err(|error| PictureError::Start(error.into()))?;
         let answered = AtomicBool::new(false);
@@ -157,12 +175,14 @@ impl Worker {
             answer
         };
         let fed = async {
-            feed(&mut self.input, &request, data_set, &answered).await.map_err(|broken| match broken {
-                Broken::Source(error) => PictureError::Source(error),
-                Broken::Pipe => PictureError::Died,
-            })
+            match feed(&mut self.input, &request, data_set, &answered).await {
+                Ok(()) => Ok(Fed::Whole),
+                Err(Broken::Source(error)) => Err(PictureError::Source(error)),
+                // It has ended, or is about to: what it said before counts, and that it said nothing.
+                Err(Broken::Pipe) => Ok(Fed::InPart),
+            }
         };
-        tokio::try_join!(answer, fed).map(|(answer, ())| answer)
+        tokio::try_join!(answer, fed)
     }
 }
 

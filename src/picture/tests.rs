@@ -81,7 +81,7 @@ fn what_cannot_be_drawn_says_why() {
 }
 
 struct Site {
-    _temp: TempDir,
+    temp: TempDir,
     outlet: Outlet,
     held: HeldInstance,
 }
@@ -108,7 +108,16 @@ impl Site {
             length: data.len() as u64,
             digest: Some(blake3::hash(&data).into()),
         };
-        Site { _temp: temp, outlet, held }
+        Site { temp, outlet, held }
+    }
+
+    /// A program of one line. A shell writes it: a file that this process has open for writing could not be started.
+    fn program(&self, line: &str) -> String {
+        let path = self.temp.path().join("program");
+        let text = format!("printf '#!/bin/sh\\n%s\\n' '{line}' >\"$0\" && chmod 700 \"$0\"");
+        let made = std::process::Command::new("/bin/sh").arg("-c").arg(text).arg(&path).status().unwrap();
+        assert!(made.success());
+        path.to_string_lossy().into_owned()
     }
 
     async fn draw(&self, program: &str, workers: usize, time: Duration) -> Result<Picture, PictureError> {
@@ -122,8 +131,9 @@ async fn a_worker_that_fails_costs_one_picture() {
     let site = Site::new();
     let time = Duration::from_secs(60);
     assert!(matches!(site.draw("/bin/false", 1, time).await, Err(PictureError::Died)));
-    assert!(matches!(site.draw("/usr/bin/yes", 1, time).await, Err(PictureError::Nonsense { .. })));
-    assert!(matches!(site.draw("/bin/false", 1, Duration::ZERO).await, Err(PictureError::Silent { .. })));
+    assert!(matches!(site.draw("/bin/echo", 1, time).await, Err(PictureError::Nonsense { .. })));
+    let silent = site.program("exec sleep 600");
+    assert!(matches!(site.draw(&silent, 1, Duration::from_millis(100)).await, Err(PictureError::Silent { .. })));
     assert!(matches!(site.draw("/no/such/program", 1, time).await, Err(PictureError::Start(_))));
     assert!(matches!(site.draw("/bin/false", 0, time).await, Err(PictureError::Off)));
 }

@@ -29,9 +29,12 @@ fn previews_are_drawn_once_for_those_who_may_look() {
     let (ct, coded, report) = (of("CT_small.dcm"), of("JPEG2000.dcm"), of("test-SR.dcm"));
     let ferry = Ferry::new();
     ferry.configure_with(&[], ROLES);
+    let files = tempfile::tempdir().unwrap();
     for sample in [ct, coded, report] {
-        ferry.run(&["import", "--copy", sample.path.to_str().unwrap()]);
+        std::fs::copy(&sample.path, files.path().join(sample.name())).unwrap();
     }
+    let imported = ferry.run(&["import", "--copy", files.path().to_str().unwrap()]);
+    assert_eq!(imported.code, 0, "{}", imported.err);
     let _node = ferry.serve();
     first_password(&ferry);
     let browser = signed_in(&ferry, "anna", "readers");
