@@ -10,10 +10,9 @@ use serde::Deserialize;
 
 use super::Web;
 use super::answer::Refused;
-use super::guard::Signed;
+use super::guard::Viewer;
 use super::texts::shown;
 use crate::catalog::{HeldInstance, Selection};
-use crate::config::Privilege;
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, is_image_class};
 use crate::job::words;
 use crate::picture::{Ask, Form, PictureError};
@@ -39,11 +38,11 @@ pub(super) struct Wanted {
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let object = find(&web, &wanted).await?;
+    web.looked(&signed, object.study.as_str());
     let edge = wanted.size.unwrap_or(EDGE).clamp(16, LARGEST);
     let ask = Ask {
         frame: wanted.frame.unwrap_or(1).max(1),
