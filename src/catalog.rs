@@ -30,6 +30,7 @@ mod moves;
 mod outbox;
 mod pace;
 mod places;
+mod priors;
 mod quarantine;
 mod query;
 mod recalls;
@@ -80,6 +81,7 @@ pub use made::Made;
 pub use moves::{QuarantinedFile, StoredFile};
 pub use outbox::{Errand, ErrandState, OutboxCounts, OutboxEntry, OutboxFilter, Published};
 pub use pace::{Pace, Slowed, Span};
+pub use priors::{ExpectedPatient, Preparation, Readiness, ReadyPatient};
 pub use quarantine::Quarantined;
 pub use query::{
     ATTRIBUTES, Attribute, Compared, Cursor, Found, FoundFile, FoundRow, InvalidQuery, KeyType, Match, Options, Order,
@@ -158,6 +160,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/011_providers.sql"),
     include_str!("catalog/schema/012_moved.sql"),
     include_str!("catalog/schema/013_union.sql"),
+    include_str!("catalog/schema/014_priors.sql"),
 ];
 
 impl Catalog {

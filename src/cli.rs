@@ -27,6 +27,7 @@ mod open;
 mod outbox;
 mod output;
 mod passcode;
+mod priors;
 mod quarantine;
 mod reallocate;
 mod relocate;
@@ -120,6 +121,7 @@ enum Command {
     Find(find::Args),
     Migrate(migrate::Args),
     Import(import::Args),
+    Priors(priors::Args),
     Jobs(jobs::Args),
     Job(job::Args),
     Report(report::Args),
@@ -202,6 +204,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Find(args) => find::run(global, args).await,
         Command::Migrate(args) => migrate::run(global, args).await,
         Command::Import(args) => import::run(global, args).await,
+        Command::Priors(args) => Box::pin(priors::run(global, args)).await,
         Command::Jobs(args) => jobs::run(global, args).await,
         Command::Job(args) => job::run(global, args).await,
         Command::Report(args) => report::run(global, args).await,

@@ -13,6 +13,7 @@ mod limits;
 mod oidc;
 mod passcode;
 mod pictures;
+mod priors;
 mod privileges;
 mod problem;
 mod raw;
@@ -42,6 +43,7 @@ pub use limits::NodeLimits;
 pub use oidc::{GroupRole, Oidc};
 pub use passcode::{LONGEST_PASSCODE, PasscodeHash};
 pub use pictures::Pictures;
+pub use priors::Priors;
 pub use privileges::{Operator, OperatorError, Privilege, Role};
 pub use problem::{ConfigError, Problem};
 pub use tls::{CertificateRule, ClientTls, KeyPair, Login, ServerTls};
@@ -64,6 +66,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The nodes that may talk to us.
     pub peers: Vec<Peer>,
+    /// When the studies of those who are expected are put first.
+    pub priors: Vec<Priors>,
     /// The audit trail.
     pub audit: Audit,
     /// Moving series between studies.

@@ -30,6 +30,8 @@ pub mod uids {
     pub const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
     /// Study Root Query/Retrieve Information Model – GET.
     pub const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
+    /// Modality Worklist Information Model – FIND.
+    pub const MODALITY_WORKLIST_FIND: &str = "1.2.840.10008.5.1.4.31";
     /// Patient Root Query/Retrieve Information Model – FIND.
     pub const PATIENT_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.1.1";
     /// Patient Root Query/Retrieve Information Model – MOVE.

@@ -20,7 +20,7 @@ const fn topic(name: &'static str, title: &'static str, about: &'static str) -> 
 }
 
 /// All chapters, in the order of reading.
-pub const TOPICS: [Topic; 14] = [
+pub const TOPICS: [Topic; 15] = [
     topic("migrate", "A migration", "From a real PACS, step by step"),
     topic("import", "Importing folders", "Folders of DICOM files: an old PACS's disk, a USB stick, a share"),
     topic("fallout", "What is not proven", "Every reason why a study is not proven, and what to do"),
@@ -30,6 +30,7 @@ pub const TOPICS: [Topic; 14] = [
     topic("reallocate", "Moving series", "Moving a series to another study, and taking it back"),
     topic("query", "Querying", "Asking the archive what it holds: keys, names, dates, large answers"),
     topic("retrieve", "Retrieving", "Who may fetch, what is sent, what to do when it fails"),
+    topic("priors", "Priors", "Earlier studies of those who come tomorrow, filed first"),
     topic("serve", "The hospital's node", "Who may talk to it, its limits, its health, as a service"),
     topic("tls", "TLS and users", "Certificates and users: how to make them, and what to give to whom"),
     topic("audit", "The audit trail", "What is in it, how to read it, how to send it to a collector"),
@@ -44,6 +45,7 @@ pub fn text(name: &str) -> Option<Cow<'static, str>> {
         "import" => include_str!("guide/import.md").into(),
         "query" => include_str!("guide/query.md").into(),
         "retrieve" => include_str!("guide/retrieve.md").into(),
+        "priors" => include_str!("guide/priors.md").into(),
         "serve" => include_str!("guide/serve.md").into(),
         "console" => include_str!("guide/console.md").into(),
         "dicomweb" => include_str!("guide/dicomweb.md").into(),

@@ -21,6 +21,7 @@ mod loss;
 mod modality;
 pub mod plan;
 mod planner;
+pub mod priors;
 pub mod probe;
 pub mod progress;
 mod pull;

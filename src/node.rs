@@ -4,6 +4,7 @@ mod adopt;
 mod audit;
 mod dry_run;
 mod held;
+mod priors;
 mod rebuild;
 mod reload;
 mod relocate;

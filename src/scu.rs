@@ -15,6 +15,7 @@ mod retrieve;
 mod session;
 pub mod store;
 mod watch;
+mod worklist;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use find::{Find, FindEnd};
 pub use report::{Report, Told, report, report_on};
 pub use retrieve::{Limits, Progress, Retrieval, Retrieve, RetrieveEnd};
 pub use session::{MOST_STORAGE_CONTEXTS, Purpose, Service, SourceSession};
+pub use worklist::worklist_identifier;
 
 /// How long a source has to end an operation after a C-CANCEL; then the association is aborted.
 pub const CANCEL_PATIENCE: Duration = Duration::from_millis(900);

@@ -27,6 +27,7 @@ mod oidc;
 mod panes;
 mod pictures;
 mod previews;
+mod priors;
 mod quarantine;
 mod ready;
 mod sign_in;
@@ -185,6 +186,7 @@ impl Web {
             .route("/api/v1/openapi.json", get(api::serve))
             .merge(api::routes())
             .route("/jobs/{id}/pictures", get(pictures::show))
+            .route("/priors", get(priors::show).post(priors::act))
             .route("/nodes", get(nodes::show).post(nodes::test))
             .route("/guide", get(guide::contents))
             .route("/guide/{topic}", get(guide::show))

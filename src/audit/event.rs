@@ -186,6 +186,13 @@ pub enum AuditEvent {
         /// In a sentence.
         what: String,
     },
+    /// Studies of patients who are expected were put before others.
+    Prepared {
+        /// Who asked for it.
+        operator: String,
+        /// In a sentence.
+        what: String,
+    },
     /// Somebody changed where objects belong, or was not let.
     Correction(CorrectionEvent),
     /// The account that this process runs under read the audit trail.

@@ -188,6 +188,11 @@ impl AuditEvent {
                 let job = Object::system(&id.to_string(), "20", codes::JOB, what);
                 message(codes::IMPORT, "U", Some(codes::OPERATED), &success, participants, vec![job])
             }
+            AuditEvent::Prepared { operator, what } => {
+                let participants = vec![we.participant(false, Some(codes::DESTINATION)), we.user(operator)];
+                let queue = Object::system("priors", "20", codes::JOB, what);
+                message(codes::IMPORT, "U", Some(codes::OPERATED), &success, participants, vec![queue])
+            }
             AuditEvent::Correction(correction) => correction.message(we, subjects),
             AuditEvent::LogUsed => {
                 let log = Object::system("pacsferry:audit", "13", codes::URI, "Security Audit Log");

@@ -92,6 +92,7 @@ fn every_kind() -> Vec<AuditEvent> {
         },
         AuditEvent::Job { id: 7, what: "migration of oldpacs".into(), phase: Phase::Begun, outcome: minor() },
         AuditEvent::Operated { operator: "anna".into(), id: 7, what: "paused \u{7}<b>".into() },
+        AuditEvent::Prepared { operator: "schedule".into(), what: "lifted 3 studies".into() },
         AuditEvent::Correction(undo),
         AuditEvent::LogUsed,
     ]

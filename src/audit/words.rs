@@ -20,6 +20,7 @@ impl AuditEvent {
             AuditEvent::Job { phase: Phase::Begun, .. } => "job begun",
             AuditEvent::Job { .. } => "job ended",
             AuditEvent::Operated { .. } => "job operated",
+            AuditEvent::Prepared { .. } => "priors",
             AuditEvent::Correction(correction) => correction.action.word(),
             AuditEvent::LogUsed => "audit read",
         }
@@ -30,7 +31,7 @@ impl AuditEvent {
 pub(super) fn who(event: &AuditEvent) -> String {
     match event {
         AuditEvent::Application { .. } | AuditEvent::Job { .. } | AuditEvent::LogUsed => super::message::account(),
-        AuditEvent::Operated { operator, .. } => operator.clone(),
+        AuditEvent::Operated { operator, .. } | AuditEvent::Prepared { operator, .. } => operator.clone(),
         AuditEvent::Correction(correction) => correction.operator.clone(),
         AuditEvent::Transfer { requestor: Some(party), .. } => party.to_string(),
         AuditEvent::Security { who, .. }
@@ -70,6 +71,7 @@ pub(super) fn what(event: &AuditEvent) -> String {
             ended(&what, outcome)
         }
         AuditEvent::Operated { id, what, .. } => format!("job {id}: {what}"),
+        AuditEvent::Prepared { what, .. } => what.clone(),
         AuditEvent::Job { id, what, outcome, .. } => ended(&format!("job {id}, {what}"), outcome),
         AuditEvent::Correction(correction) => correction.what(),
         AuditEvent::LogUsed => "the audit trail was read".to_owned(),

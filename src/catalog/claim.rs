@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::checkpoints::close_open;
 use super::codes::{READY, capped, millis, now};
 use super::items::{COLUMNS, LONGEST_TEXT, item_of};
+use super::recalls::Kind;
 use super::{Catalog, CatalogError, FLAG_PATIENTS, Item, ItemState, ItemUpdate, recalls};
 use crate::db::DbError;
 use crate::failpoint;
@@ -77,14 +78,14 @@ fn take(tx: &Transaction<'_>, id: i64, owner: &str, lease: Duration, now: i64) -
 }
 
 impl Catalog {
-    /// A study that nobody works on: what somebody waits for, else the newest of listed ones, waiting ones whose time has
+    /// A study that nobody works on: what somebody waits for, what will be needed, else the newest of listed ones, waiting ones whose time has
     /// come, and those whose lease ran out. It is `Pulling` and belongs to the owner for the length of the lease.
     pub async fn claim(&self, job: i64, owner: &str, lease: Duration) -> Result<Option<Item>, CatalogError> {
         let owner = owner.to_owned();
         self.write(move |tx| {
             let now = now();
             wake(tx, job, now)?;
-            let id = match recalls::first(tx, job)? {
+            let id = match recalls::first(tx, job, Kind::Prior)? {
                 Some(id) => Some(id),
                 None => [first(tx, job, 0)?, first(tx, job, READY)?].into_iter().flatten().min().map(|(_, _, id)| id),
             };
@@ -96,7 +97,10 @@ impl Catalog {
     /// The same of nothing but what somebody waits for.
     pub async fn claim_recalled(&self, job: i64, owner: &str, lease: Duration) -> Result<Option<Item>, CatalogError> {
         let owner = owner.to_owned();
-        self.write(move |tx| recalls::first(tx, job)?.map(|id| take(tx, id, &owner, lease, now())).transpose()).await
+        self.write(move |tx| {
+            recalls::first(tx, job, Kind::Waited)?.map(|id| take(tx, id, &owner, lease, now())).transpose()
+        })
+        .await
     }
 
     /// Prolongs the lease; `false` when it is lost.

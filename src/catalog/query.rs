@@ -34,9 +34,9 @@ pub use walk::Cursor;
 #[cfg(test)]
 pub(super) use entry::By;
 use entry::after;
-pub(super) use listed::open;
 #[cfg(test)]
 pub(super) use listed::{AWAITED, ListedBy};
+pub(super) use listed::{open, unproven};
 #[cfg(test)]
 pub(super) use walk::{BROUGHT, within};
 

@@ -1,16 +1,25 @@
-//! Studies that a node waits for, though they are not filed yet. They are claimed first, and come by the same ledger as all
-//! others.
+//! Studies that a node waits for though they are not filed yet, and those that will be needed soon. They are claimed first,
+//! and come by the same ledger as all others.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::codes::{READY, now};
-use super::query::open;
+use super::query::{open, unproven};
 use super::{Catalog, CatalogError, ItemState, JobState, Selection};
 use crate::db::DbError;
 use crate::dicom::StudyInstanceUid;
 
 /// The most studies that are recalled at once; of a patient's these are the latest.
 const MOST_STUDIES: i64 = 1000;
+
+/// Why a study is to come before others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Somebody waits for it.
+    Waited = 0,
+    /// It will be needed: of these the newest comes first.
+    Prior = 1,
+}
 
 /// A study that was recalled, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +73,7 @@ impl Catalog {
         self.write(move |tx| {
             let items = open_items(tx, &selection)?;
             for item in &items {
-                put(tx, *item, &asker)?;
+                put(tx, *item, Kind::Waited, &asker)?;
             }
             Ok(items)
         })
@@ -83,13 +92,14 @@ impl Catalog {
 
     /// Whether somebody waits for a study of the job that can be claimed.
     pub async fn is_recalled(&self, job: i64) -> Result<bool, CatalogError> {
-        self.read(move |c| Ok(c.prepare_cached(FIRST)?.query_row([job], |_| Ok(())).optional()?.is_some())).await
+        let kind = Kind::Waited as i64;
+        self.read(move |c| Ok(c.prepare_cached(FIRST)?.query_row([job, kind], |_| Ok(())).optional()?.is_some())).await
     }
 }
 
-/// The item of the job that somebody wants first.
-pub(super) fn first(tx: &Transaction<'_>, job: i64) -> Result<Option<i64>, DbError> {
-    Ok(tx.prepare_cached(FIRST)?.query_row([job], |row| row.get(0)).optional()?)
+/// The item of the job that is wanted first, for such a reason or a better one.
+pub(super) fn first(tx: &Transaction<'_>, job: i64, kind: Kind) -> Result<Option<i64>, DbError> {
+    Ok(tx.prepare_cached(FIRST)?.query_row([job, kind as i64], |row| row.get(0)).optional()?)
 }
 
 /// An item was claimed: it is no longer to be.
@@ -98,15 +108,18 @@ pub(super) fn answered(tx: &Transaction<'_>, item: i64) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The first to ask stays first.
-fn put(tx: &Transaction<'_>, item: i64, asker: &str) -> Result<(), DbError> {
+/// The first to ask stays first; who waits goes before what will be needed.
+pub(super) fn put(tx: &Transaction<'_>, item: i64, kind: Kind, asker: &str) -> Result<(), DbError> {
     tx.prepare_cached(
-        "INSERT INTO recalls (item, at, asker) SELECT id, ?2, ?3 FROM items WHERE id = ?1 AND state NOT IN (1, 2)
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO recalls (item, job, kind, place, at, asker)
+         SELECT id, job, ?2, iif(?2 = 0, ?3, rank), ?3, ?4 FROM items WHERE id = ?1 AND state NOT IN (1, 2)
+         ON CONFLICT (item) DO UPDATE SET kind = excluded.kind, place = excluded.place, at = excluded.at,
+            asker = excluded.asker WHERE excluded.kind < kind",
     )?
-    .execute(params![item, now(), asker])?;
+    .execute(params![item, kind as i64, now(), asker])?;
     tx.prepare_cached(
-        "UPDATE items SET attempt = iif(state = 3, attempt, 0), state = ?2, due = NULL, changed = ?3 WHERE id = ?1 AND owner IS NULL AND state IN (3, 5, 6)
+        "UPDATE items SET attempt = iif(state = 3, attempt, 0), state = ?2, due = NULL, changed = ?3
+         WHERE id = ?1 AND owner IS NULL AND state IN (3, 5, 6)
             AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = items.job AND j.state = ?4)",
     )?
     .execute(params![item, READY, now(), JobState::Running])?;
@@ -118,7 +131,7 @@ fn open_items(c: &rusqlite::Connection, selection: &Selection) -> Result<Vec<i64
     if studies.is_empty() {
         let Some(patient_id) = patient_id else { return Ok(Vec::new()) };
         let mut statement = c.prepare_cached(OF_PATIENT)?;
-        let items = statement.query_map(params![patient_id, MOST_STUDIES], |row| row.get(0))?;
+        let items = statement.query_map(params![patient_id, "", "", MOST_STUDIES], |row| row.get(0))?;
         return Ok(items.collect::<Result<_, _>>()?);
     }
     let mut statement = c.prepare_cached(OF_STUDY)?;
@@ -152,20 +165,25 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Recalled> {
 }
 
 pub(super) const FIRST: &str = "SELECT i.id FROM recalls r CROSS JOIN items i ON i.id = r.item
-    WHERE i.job = ?1 AND i.state IN (0, 9) ORDER BY r.at LIMIT 1";
+    WHERE r.job = ?1 AND r.kind <= ?2 AND i.state IN (0, 9) ORDER BY r.kind, r.place LIMIT 1";
 pub(super) const OF_STUDY: &str = concat!(
     "SELECT i.id, i.patient_id FROM items i CROSS JOIN jobs j ON j.id = i.job WHERE i.study_uid = ?1 AND ",
     open!("i"),
+    unproven!(),
     // A job that runs brings it; of others the latest says why it does not.
     " ORDER BY j.state = 0 DESC, i.job DESC LIMIT 1"
 );
+/// Parameters: the Patient ID; its issuer, the earliest day, both empty where they are not known; how many at most.
 pub(super) const OF_PATIENT: &str = concat!(
-    "SELECT i.id FROM items i CROSS JOIN jobs j ON j.id = i.job WHERE i.patient_id = ?1 AND i.patient_id <> '' AND ",
+    "SELECT i.id, i.study_uid, i.state FROM items i CROSS JOIN jobs j ON j.id = i.job
+     WHERE i.patient_id = ?1 AND i.patient_id <> '' AND (?2 = '' OR i.issuer IN ('', ?2)) AND (?3 = '' OR i.study_date = ''
+        OR i.study_date >= ?3) AND ",
     open!("i"),
+    unproven!(),
     " AND NOT EXISTS (SELECT 1 FROM items o CROSS JOIN jobs oj ON oj.id = o.job
             WHERE o.study_uid = i.study_uid AND (oj.state = 0, o.job) > (j.state = 0, i.job) AND ",
     open!("o"),
-    ") ORDER BY i.rank LIMIT ?2"
+    ") ORDER BY i.rank LIMIT ?4"
 );
 const STANDING: &str = "SELECT i.id, i.study_uid, so.name, i.state, r.item IS NOT NULL, i.detail, i.instances,
         i.filed + i.duplicate + i.variant + i.collision + i.quarantined, j.id, j.state, j.message

@@ -24,10 +24,12 @@ pub(super) fn config(document: &Document<'_>, path: Option<&Path>) -> Config {
     let peer = |s: Section<'_>| peer(s, &node);
     let peers: Vec<Peer> = root.sections("peer").into_iter().filter_map(peer).collect();
     let roles = privileges::roles(root.sections("role"));
+    let sources = sources(root.sections("source"), &receiver, &node);
     let config = Config {
         path: path.map(Path::to_path_buf),
         storage: storage(root.section("storage")),
-        sources: sources(root.sections("source"), &receiver, &node),
+        priors: super::priors::priors(root.sections("priors"), &sources),
+        sources,
         node,
         receiver,
         peers,

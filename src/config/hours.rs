@@ -51,6 +51,14 @@ impl Minute {
     }
 }
 
+impl Minute {
+    /// Hour and minute.
+    pub fn clock(self) -> (i8, i8) {
+        let part = |number: u16| i8::try_from(number).unwrap_or(0);
+        (part(self.0 / 60), part(self.0 % 60))
+    }
+}
+
 impl fmt::Display for Minute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)

@@ -48,6 +48,11 @@ impl Date {
         Date(self.0.saturating_add(jiff::Span::new().try_days(days).unwrap_or_default()))
     }
 
+    /// The day so many months earlier, within the calendar's bounds.
+    pub fn minus_months(self, months: u32) -> Self {
+        Date(self.0.saturating_sub(jiff::Span::new().try_months(months).unwrap_or_default()))
+    }
+
     /// Days from this one to the other one; negative if that lies before.
     pub fn days_until(self, other: Date) -> i64 {
         self.0.until(other.0).map_or(0, |span| i64::from(span.get_days()))

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::audit::{self, Auditing};
 use super::held::while_held;
+use super::priors::PRIORS_LEASE;
 use super::worker::announce as announce_process;
 use super::{NODE_LEASE, NodeError, OUTBOX_LEASE, WORKER_LEASE, process_name, reload};
 use crate::catalog::Catalog;
@@ -105,6 +106,9 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
         async move { keeper.run(stop).await }
     });
     background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper.clone(), stop_background.clone()));
+    let (catalog, watched, audit) = (node.catalog.clone(), config.clone(), auditing.audit.clone());
+    let priors = move |ended| super::priors::keep(catalog.clone(), watched.clone(), audit.clone(), ended);
+    background.spawn(while_held(keeper.clone(), PRIORS_LEASE, stop_background.clone(), priors));
     background
         .spawn(while_held(keeper, OUTBOX_LEASE, stop_background.clone(), move |ended| outbox.clone().deliver(ended)));
     background.spawn(beside(node.catalog.clone()));

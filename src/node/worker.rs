@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::audit::{self, Auditing};
 use super::held::while_held;
+use super::priors::PRIORS_LEASE;
 use super::{Node, NodeError, OUTBOX_LEASE, RECEIVER_LEASE, WORKER_LEASE, process_name, reload};
 use crate::audit::Audit;
 use crate::catalog::{JobKind, JobState};
@@ -67,6 +68,9 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
     let outbox = Outbox::new(&node.catalog, &Outlet::new(node.store.clone()), &config, &auditing.audit);
     let send = move |ended| outbox.clone().deliver(ended);
     background.spawn(while_held(keeper.clone(), OUTBOX_LEASE, stop_background.clone(), send));
+    let (catalog, watched, audit) = (node.catalog.clone(), config.clone(), auditing.audit.clone());
+    let priors = move |ended| super::priors::keep(catalog.clone(), watched.clone(), audit.clone(), ended);
+    background.spawn(while_held(keeper.clone(), PRIORS_LEASE, stop_background.clone(), priors));
     background.spawn(reload::watch(sender, stop_background.clone()));
     if scope == WorkerScope::All {
         background.spawn(announce(keeper.clone(), WORKER_LEASE, shutdown.clone()));

@@ -27,7 +27,7 @@ pub struct EchoReport {
 /// Sends a C-ECHO, and tries on the way which of C-FIND, C-MOVE and C-GET the peer accepts in either root.
 pub async fn echo(target: &Target) -> Result<EchoReport, ScuError> {
     let started = Instant::now();
-    let services = [Service::Find, Service::Move, Service::Get].into_iter().flat_map(Service::classes);
+    let services = [Service::Find, Service::Move, Service::Get].into_iter().flat_map(Service::classes).copied();
     let classes: Vec<&str> = std::iter::once(uids::VERIFICATION).chain(services).collect();
     let mut session = connect(target, classes.iter().map(|class| plain(class)).collect()).await?;
     let association = session.association();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::operation::{Operation, Step};
-use super::session::FOR_EVER;
+use super::session::{Context, FOR_EVER};
 use super::watch::Watch;
 use super::{ScuError, Service, SourceSession, quirks};
 use crate::dataset::Elements;
@@ -48,9 +48,20 @@ impl SourceSession {
     ) -> Result<Find<'a>, ScuError> {
         let context = self.context(Service::Find)?;
         let identifier = identifier(level, keys).write(context.encoding);
+        self.ask(context, &identifier, idle, cancel).await
+    }
+
+    /// Sends a query whose identifier is written already.
+    pub(super) async fn ask<'a>(
+        &'a mut self,
+        context: Context,
+        identifier: &[u8],
+        idle: Duration,
+        cancel: &'a CancellationToken,
+    ) -> Result<Find<'a>, ScuError> {
         let request = Command::find_rq(0, context.class);
         let watch = Watch::new(cancel, idle, FOR_EVER, None);
-        let operation = Operation::begin(self, DOING, context, request, &identifier, watch).await?;
+        let operation = Operation::begin(self, DOING, context, request, identifier, watch).await?;
         Ok(Find { operation, rows: 0, end: None })
     }
 }

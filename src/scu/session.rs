@@ -23,11 +23,13 @@ pub enum Purpose {
     Query,
     /// C-MOVE, and C-FIND in the same association.
     Move,
+    /// C-FIND of a Modality Worklist.
+    Worklist,
     /// C-GET, with one presentation context for each SOP class and transfer syntax, [`MOST_STORAGE_CONTEXTS`] in all.
     Get(Vec<(SopClassUid, Vec<TransferSyntaxUid>)>),
 }
 
-/// A service of the Query/Retrieve service class.
+/// A service that we ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// C-FIND.
@@ -36,15 +38,18 @@ pub enum Service {
     Move,
     /// C-GET.
     Get,
+    /// C-FIND of a Modality Worklist.
+    Worklist,
 }
 
 impl Service {
     /// Its SOP classes, Study Root first: that is what we ask in when there is a choice.
-    pub(super) fn classes(self) -> [&'static str; 2] {
+    pub(super) fn classes(self) -> &'static [&'static str] {
         match self {
-            Service::Find => [uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_FIND],
-            Service::Move => [uids::STUDY_ROOT_MOVE, uids::PATIENT_ROOT_MOVE],
-            Service::Get => [uids::STUDY_ROOT_GET, uids::PATIENT_ROOT_GET],
+            Service::Find => &[uids::STUDY_ROOT_FIND, uids::PATIENT_ROOT_FIND],
+            Service::Move => &[uids::STUDY_ROOT_MOVE, uids::PATIENT_ROOT_MOVE],
+            Service::Get => &[uids::STUDY_ROOT_GET, uids::PATIENT_ROOT_GET],
+            Service::Worklist => &[uids::MODALITY_WORKLIST_FIND],
         }
     }
 
@@ -54,6 +59,7 @@ impl Service {
             Service::Find => "C-FIND",
             Service::Move => "C-MOVE",
             Service::Get => "C-GET",
+            Service::Worklist => "C-FIND of a Modality Worklist",
         }
     }
 }
@@ -82,13 +88,14 @@ impl SourceSession {
         let plain = |class: &str| proposed(class, &PLAIN, None);
         let contexts: Vec<Proposed> = match purpose {
             Purpose::Query | Purpose::Move => {
-                [Service::Find, Service::Move].iter().flat_map(|s| s.classes()).map(plain).collect()
+                [Service::Find, Service::Move].iter().flat_map(|s| s.classes()).copied().map(plain).collect()
             }
+            Purpose::Worklist => Service::Worklist.classes().iter().copied().map(plain).collect(),
             Purpose::Get(objects) => {
                 let storage = objects.iter().flat_map(|(class, syntaxes)| {
                     syntaxes.iter().map(|syntax| proposed(class.as_str(), &[syntax.as_str()], Some(true)))
                 });
-                Service::Get.classes().into_iter().map(plain).chain(storage).collect()
+                Service::Get.classes().iter().copied().map(plain).chain(storage).collect()
             }
         };
         if contexts.len() > MOST_CONTEXTS {
@@ -148,7 +155,7 @@ impl SourceSession {
     /// The context for a service: Study Root, else Patient Root.
     pub(super) fn context(&self, service: Service) -> Result<Context, ScuError> {
         let association = self.session.as_ref().ok_or_else(|| self.not_ready("it has ended"))?.association();
-        let context = service.classes().into_iter().find_map(|class| {
+        let context = service.classes().iter().find_map(|class| {
             let context = association.context_for(class)?;
             Some(Context { id: context.id, class, encoding: encoding_of(&context.transfer_syntax) })
         });
@@ -156,6 +163,7 @@ impl SourceSession {
             Service::Find => "C-FIND (Study Root or Patient Root)",
             Service::Move => "C-MOVE (Study Root or Patient Root)",
             Service::Get => "C-GET (Study Root or Patient Root)",
+            Service::Worklist => "queries of a Modality Worklist (C-FIND)",
         };
         context.ok_or_else(|| ScuError::NotAccepted { called: self.target.called.clone(), service })
     }

@@ -50,6 +50,7 @@ mod outbox;
 mod outbox_corrections;
 mod peers;
 mod pictures;
+mod priors;
 mod quarantine;
 mod reallocate;
 mod reallocate_cases;

@@ -26,6 +26,14 @@ macro_rules! open {
 }
 pub(in crate::catalog) use open;
 
+/// And no later job has proven it.
+macro_rules! unproven {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM items l WHERE l.study_uid = i.study_uid AND l.job > i.job AND l.state = 4)"
+    };
+}
+pub(in crate::catalog) use unproven;
+
 /// By what listed studies are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(in crate::catalog) enum ListedBy {
@@ -211,4 +219,4 @@ pub(super) fn awaited(c: &Connection, study_uid: &str) -> Result<Option<i64>, Db
 }
 
 pub(in crate::catalog) const AWAITED: &str =
-    concat!("SELECT count(*), max(i.instances) FROM items i WHERE i.study_uid = ?1 AND ", open!("i"));
+    concat!("SELECT count(*), max(i.instances) FROM items i WHERE i.study_uid = ?1 AND ", open!("i"), unproven!());

@@ -142,6 +142,32 @@ fn named(schema: &str) -> Value {
 
 /// What is answered, by name. Fields may be added to answers at any time.
 fn schemas() -> Value {
+    let mut all = most_schemas();
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, schemas_of_priors()) {
+        all.extend(more);
+    }
+    all
+}
+
+fn schemas_of_priors() -> Value {
+    let [text, maybe, number] =
+        [json!("string"), json!(["string", "null"]), json!("integer")].map(|kind| json!({ "type": kind }));
+    let objects = json!({ "type": "array", "items": { "type": "object" } });
+    let texts = json!({ "type": "array", "items": text });
+    json!({
+        "Priors": { "type": "object", "properties": {
+            "latest": { "type": ["object", "null"], "description": "a `Prepared` as it stands now" },
+            "per_patient": objects, "preparations": objects, "next": { "type": ["integer", "null"] },
+        } },
+        "Prepared": { "type": "object", "properties": {
+            "id": number, "at": text, "asker": text, "schedule": maybe, "named_by": text, "since": maybe,
+            "lifted": number, "failure": maybe, "ready": { "type": "boolean" }, "patients": number,
+            "patients_unknown": number, "priors": number, "filed": number, "hindrances": texts, "bad_lines": objects,
+        } },
+    })
+}
+
+fn most_schemas() -> Value {
     let text = || json!({ "type": "string" });
     let maybe = || json!({ "type": ["string", "null"] });
     let number = || json!({ "type": "integer" });

@@ -1,9 +1,9 @@
 //! Operations on jobs, and on folders that are imported.
 
-use super::Kind::{Day, Text, Word};
+use super::Kind::{Day, Number, Text, Word};
 use super::{Field, Operation, get, may, must, post};
 use crate::config::Privilege::{Operate, View};
-use crate::web::{folders, jobs, nodes, pictures};
+use crate::web::{folders, jobs, nodes, pictures, priors};
 
 const WISHES: &[&str] = &["pause", "resume", "cancel", "retry", "repeat", "exclude", "approve", "slow", "full"];
 
@@ -77,6 +77,19 @@ pub(super) fn operations() -> Vec<Operation> {
                 may("peer", Text, "or the AE title of a `[[peer]]`"),
             ])
             .answers(200, "Tested"),
+        get("/api/v1/priors", priors::show_json)
+            .does("Priors", "How ready the studies of those who are expected are, fifty patients at a time", Some(View))
+            .asks([may("after", Number, "`next` of the page before")])
+            .answers(200, "Priors"),
+        post("/api/v1/priors", priors::act_json)
+            .does("Priors", "Puts the studies of those who are expected at the head of the queue", Some(Operate))
+            .takes([
+                may("worklist", Text, "the `[[source]]` whose Modality Worklist names the patients"),
+                may("days", Text, "days of the worklist after today; 1 where it is left out"),
+                may("list", Text, "or Patient IDs, one a line, as `pacsferry priors --csv` takes them"),
+                may("prior_months", Text, "only studies of so many months"),
+            ])
+            .answers(200, "Prepared"),
         post("/api/v1/worker", jobs::act::close_json)
             .does("Jobs", "Pauses whatever runs, and ends the worker", Some(Operate))
             .answers(200, "Paused"),

@@ -10,6 +10,7 @@ mod find;
 mod orthanc;
 mod samples;
 mod tls;
+mod worklist;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -31,6 +32,7 @@ pub(crate) use samples::{
     samples, send, sop_instance,
 };
 pub(crate) use tls::{dcmtk_tls, echo_by};
+pub(crate) use worklist::Worklist;
 
 /// How long anything may take that a peer does at once on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
