@@ -68,7 +68,7 @@ Examples:
 
 Exit codes:
   0  done, and proven     1  failed     2  usage or configuration
-  3  finished with fallout              4  paused or cancelled
+  3  finished with fallout, not ready   4  paused or cancelled
   143  ended by SIGTERM: the job stays running and goes on with the next worker
 
 The configuration is the file of --config, else of PACSFERRY_CONFIG, else ./pacsferry.toml,

@@ -226,6 +226,7 @@ async fn the_events_have_the_codes_of_the_standard() {
         ("110103", "commitment", "R"),
         ("110107", "job-begun", "C"),
         ("110107", "job-operated", "U"),
+        ("110107", "job-operated", "U"),
         ("110103", "undo", "U"),
         ("110101", "", "R"),
     ];

@@ -26,6 +26,8 @@ enum Topic {
     Query,
     /// Fetching from the archive: who may, what is sent, what to do when it fails
     Retrieve,
+    /// Earlier studies of those who come tomorrow, filed first
+    Priors,
     /// The hospital's node: who may talk to it, its limits, its health, as a service
     Serve,
     /// The console: jobs and studies in a browser, accounts, and JSON for programs

@@ -63,8 +63,10 @@ fn the_example_with_everything_switched_on_is_valid_and_shows_the_defaults_of_a_
 fn the_example_names_every_key() {
     // A key that is asked for but not in the example would be a secret.
     let text = uncommented();
-    for section in ["storage", "node", "node.limits", "receiver", "source", "peer", "content", "role", "ai", "web"] {
-        let heading = if matches!(section, "source" | "peer" | "role") {
+    for section in
+        ["storage", "node", "node.limits", "receiver", "source", "peer", "priors", "content", "role", "ai", "web"]
+    {
+        let heading = if matches!(section, "source" | "peer" | "priors" | "role") {
             format!("[[{section}]]")
         } else {
             format!("[{section}]")

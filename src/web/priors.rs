@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
-use super::guard::{Posted, Signed};
+use super::guard::{Posted, Viewer};
 use crate::catalog::{Preparation, ReadyPatient};
 use crate::config::Privilege;
 use crate::job::priors::{BadLine, PriorsError, Ready, Whom, Wish, json_of, json_of_patient, prepare, read_list};
@@ -69,10 +69,9 @@ async fn latest(web: &Web, after: i64) -> Result<(Option<Ready>, Vec<ReadyPatien
 
 pub(super) async fn show(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    Viewer(signed): Viewer,
     Query(from): Query<From>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (ready, patients, next) = latest(&web, from.after).await?;
     let earlier = web.catalog.preparations(EARLIER).await?;
     let config = web.config.borrow().clone();
@@ -96,10 +95,9 @@ pub(super) async fn show(
 
 pub(super) async fn show_json(
     State(web): State<Arc<Web>>,
-    signed: Signed,
+    _: Viewer,
     Query(from): Query<From>,
 ) -> Result<Response, Refused> {
-    signed.must(Privilege::View)?;
     let (ready, patients, next) = latest(&web, from.after).await?;
     let earlier: Vec<Value> = web.catalog.preparations(EARLIER).await?.iter().map(json_of).collect();
     let patients: Vec<Value> = patients.iter().map(json_of_patient).collect();
