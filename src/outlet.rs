@@ -22,7 +22,7 @@ pub use buffers::Piece;
 pub use look::{Frame, HeldFrames, unreadable};
 
 /// Pieces that may wait for the sender.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 1;
 
 /// The door. A clone is another handle.
 #[derive(Debug, Clone)]

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The size of a buffer.
-const LENGTH: usize = 256 * 1024;
+/// The size of a buffer. A slice of a CT fits into one: the reader wakes whoever sends it once, and not for every part.
+const LENGTH: usize = 576 * 1024;
 /// The most that are kept while nobody needs them.
-const SPARE: usize = 16;
+const SPARE: usize = 8;
 
 /// Buffers that nobody uses. A clone is another handle.
 #[derive(Debug, Clone, Default)]

@@ -75,8 +75,8 @@ impl Site {
 #[tokio::test]
 async fn an_object_of_any_size_goes_out_as_it_is() {
     let site = Site::new();
-    // Around the size of a buffer, which is 256 KiB.
-    for pixels in [0, 2, 200_000, 262_144 - 62, 262_144, 1_000_000, 5_000_000] {
+    // Around the size of a buffer, which is 576 KiB.
+    for pixels in [0, 2, 200_000, 589_824 - 62, 589_824, 2_000_000, 5_000_000] {
         let (held, data) = site.file(uids::EXPLICIT_LE, Encoding::ExplicitLe, pixels);
         assert!(site.read(&held, uids::EXPLICIT_LE).await.unwrap() == data, "{pixels}");
     }
