@@ -1,16 +1,20 @@
 //! Connections of the console: so many at one time, and none that is silent, or slow in asking, for long. Where it is
 //! HTTPS, handshakes are made beside each other, so that nobody who is slow keeps others out.
 
-use std::collections::HashMap;
+mod crowd;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,10 +24,10 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::guessing::neighbourhood;
 use crate::assoc::tls::Acceptor;
+use crowd::{Answer, Crowd, Guest};
 
-/// The most connections at one time; more wait in the queue of the system.
+/// The most connections at one time; for one more, one that asks nothing is closed. More wait in the queue of the system.
 const MOST: usize = 256;
 /// A connection on which nothing moved for so long is closed.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -33,6 +37,8 @@ const HEAD: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to accept (out of file descriptors) before trying again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked who could make room.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long answers that are under way have when the console stops.
 const FINISH: Duration = Duration::from_secs(10);
 
@@ -42,39 +48,6 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 /// The most connections that an address has at one time, if there is a limit.
 pub(super) type Most = Arc<dyn Fn(IpAddr) -> Option<usize> + Send + Sync>;
-
-/// How many connections each address has; never more addresses than connections. A clone is another handle.
-#[derive(Clone, Default)]
-struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One of them; dropping it makes room.
-struct Guest {
-    address: IpAddr,
-    crowd: Crowd,
-}
-
-impl Crowd {
-    fn enter(&self, address: IpAddr, most: Option<usize>) -> Option<Guest> {
-        let address = neighbourhood(address);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = all.entry(address).or_default();
-        if most.is_some_and(|most| *count >= most) {
-            return None;
-        }
-        *count += 1;
-        Some(Guest { address, crowd: self.clone() })
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut all = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(&self.address) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(all.remove(&self.address)),
-        }
-    }
-}
 
 /// Answers on a port until it is told to stop.
 pub(super) async fn serve(
@@ -102,20 +75,21 @@ impl Site {
     async fn serve(self, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(MOST));
         let answering = TaskTracker::new();
-        while let Some(Ok(room)) = self.stop.run_until_cancelled(Arc::clone(&room).acquire_owned()).await {
-            match self.stop.run_until_cancelled(listener.accept()).await {
-                None => break,
-                Some(Ok((stream, address))) => match self.crowd.enter(address.ip(), (self.most)(address.ip())) {
-                    Some(guest) => drop(answering.spawn(self.clone().answer(stream, address, (room, guest)))),
-                    None => {
-                        tracing::debug!(%address, "the console closes a connection: the address has enough of them")
-                    }
-                },
-                Some(Err(error)) => {
+        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
                     tracing::warn!(%error, "the console cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
-            }
+            };
+            let Some(guest) = self.crowd.enter(address.ip(), (self.most)(address.ip())) else {
+                tracing::debug!(%address, "the console closes a connection: the address has enough of them");
+                continue;
+            };
+            let Some(permit) = self.stop.run_until_cancelled(self.room_for(&guest, &room)).await else { break };
+            drop(answering.spawn(self.clone().receive(stream, address, guest, permit)));
         }
         answering.close();
         if tokio::time::timeout(FINISH, answering.wait()).await.is_err() {
@@ -123,7 +97,33 @@ impl Site {
         }
     }
 
-    async fn answer(self, stream: TcpStream, address: SocketAddr, room: Room) {
+    /// Waits until there is room; who has nothing to say makes some.
+    async fn room_for(&self, guest: &Guest, room: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
+                return permit;
+            }
+            if self.crowd.make_room(guest) {
+                tracing::debug!("the console closes a connection that asks nothing: others wait");
+            }
+            if let Ok(Ok(permit)) = tokio::time::timeout(LOOK, Arc::clone(room).acquire_owned()).await {
+                return permit;
+            }
+        }
+    }
+
+    /// Answers whoever is there until he goes, or has to.
+    async fn receive(self, stream: TcpStream, address: SocketAddr, guest: Guest, permit: OwnedSemaphorePermit) {
+        let guest = Arc::new(guest);
+        let _left = guest.leave.clone().run_until_cancelled_owned(self.answer(stream, address, guest)).await;
+        drop(permit);
+    }
+
+    async fn answer(self, stream: TcpStream, address: SocketAddr, guest: Arc<Guest>) {
+        // The end of an answer waits for nobody.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "a connection of the console keeps its delay");
+        }
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
             Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.secure(stream)).await {
@@ -136,8 +136,13 @@ impl Site {
             },
         };
         let patience = Box::pin(tokio::time::sleep(self.patience));
-        let connection = Connection { stream, patience, silence: self.patience, _room: room };
-        let service = TowerToHyperService::new(self.routes.layer(Extension(Peer(address))));
+        let connection = Connection { stream, patience, silence: self.patience, guest: Arc::clone(&guest) };
+        let routes = TowerToHyperService::new(self.routes.layer(Extension(Peer(address))));
+        let service = service_fn(move |request: Request<Incoming>| {
+            guest.asks(request.body().is_end_stream());
+            let (answer, guest) = (routes.call(request), Arc::clone(&guest));
+            async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, guest))) }
+        });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD);
         let mut answering = pin!(http.serve_connection(TokioIo::new(connection), service));
@@ -158,9 +163,6 @@ impl Site {
     }
 }
 
-/// Room for a connection, in all and for its address.
-type Room = (OwnedSemaphorePermit, Guest);
-
 /// What bytes come and go on.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -171,7 +173,7 @@ struct Connection {
     stream: Box<dyn Stream>,
     patience: Pin<Box<Sleep>>,
     silence: Duration,
-    _room: Room,
+    guest: Arc<Guest>,
 }
 
 impl Connection {
@@ -189,6 +191,9 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.guest.moved();
+        }
         self.moved(cx, read)
     }
 }
@@ -197,6 +202,20 @@ impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.moved(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.moved(cx, written)
+    }
+
+    // Where this is not said, all bytes of all answers are copied once more into one buffer.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -224,7 +243,10 @@ mod tests {
     async fn site_for(patience: Duration, most: Option<usize>) -> (SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let routes = Router::new().route("/", get(async || "here"));
+        // An answer that begins, and goes on for as long as anybody listens.
+        let endless =
+            get(async || axum::body::Body::from_stream(futures_util::stream::repeat_with(|| io::Result::Ok("x"))));
+        let routes = Router::new().route("/", get(async || "here")).route("/endless", endless);
         let (most, crowd): (Most, _) = (Arc::new(move |_| most), Crowd::default());
         let site = Site { routes, tls: None, most, crowd, patience, stop: stop.clone() };
         drop(tokio::spawn(site.serve(listener)));
@@ -232,23 +254,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_says_nothing_is_left_and_who_asks_is_answered() {
-        let (address, stop) = site(Duration::from_millis(200)).await;
-        // More than there is room for: the last is answered when the first are left.
+    async fn who_says_nothing_is_left_for_others_and_who_is_answered_is_not() {
+        let (address, stop) = site(SILENCE).await;
+        let mut listening = TcpStream::connect(address).await.unwrap();
+        listening.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut first = [0];
+        tokio::time::timeout(SOON, listening.read_exact(&mut first)).await.unwrap().unwrap();
+        // More than there is room for: some have to go.
         let mut silent = Vec::new();
-        for _ in 0..MOST + 8 {
+        for _ in 0..MOST + 40 {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
+        let begun = Instant::now();
         let mut asking = TcpStream::connect(address).await.unwrap();
         asking.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         let read = tokio::time::timeout(SOON, asking.read_to_string(&mut answer));
         read.await.unwrap().unwrap();
         assert!(answer.ends_with("here"), "{answer}");
-        for mut stream in silent {
+        assert!(begun.elapsed() < HEAD / 2, "nobody waits until the silent ones are given up: {:?}", begun.elapsed());
+        for stream in silent.iter_mut().take(40) {
             let end = tokio::time::timeout(SOON, stream.read(&mut [0])).await.unwrap();
-            assert!(end.map_or(true, |n| n == 0));
+            assert!(end.map_or(true, |n| n == 0), "the first to be silent go");
         }
+        let mut more = [0; 100_000];
+        for _ in 0..100 {
+            tokio::time::timeout(SOON, listening.read_exact(&mut more)).await.unwrap().unwrap();
+        }
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_is_left_after_a_while() {
+        let (address, stop) = site(Duration::from_millis(200)).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let end = tokio::time::timeout(SOON, silent.read(&mut [0])).await.unwrap();
+        assert!(end.map_or(true, |n| n == 0));
         stop.cancel();
     }
 
