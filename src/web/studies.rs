@@ -169,6 +169,17 @@ impl Filter {
         }
     }
 
+    /// Whether the order, the status and the place are such that can be asked for; pages and programs are told alike.
+    fn check(&self) -> Result<(), Refused> {
+        self.order()?;
+        let by_number = self.state()?.is_some() && self.scope != Scope::Patients;
+        let known = if by_number { self.after.parse::<usize>().is_ok() } else { Cursor::parse(&self.after).is_some() };
+        if self.after.is_empty() || known {
+            return Ok(());
+        }
+        Err(wrong("`after` is not what an answer gave: begin without it"))
+    }
+
     /// The address of a page that goes on from a place.
     fn address(&self, after: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());

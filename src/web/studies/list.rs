@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query as Parameters, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::standing::{self, Beside, STATES, uid_of};
-use super::{COLUMNS, Filter, Found, NOBODY, OF_PATIENT, Scope, bad, keywords, look, look_for_patients, object, wrong};
-use crate::catalog::{CatalogError, Cursor};
+use super::{COLUMNS, Filter, Found, NOBODY, OF_PATIENT, Scope, bad, keywords, look, look_for_patients, object};
+use crate::catalog::CatalogError;
 use crate::web::Web;
 use crate::web::answer::{Frame, Refused, document, page};
 use crate::web::guard::Viewer;
@@ -81,8 +82,7 @@ pub(in crate::web) async fn list(
     Viewer(signed): Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    filter.order()?;
-    filter.state()?;
+    filter.check()?;
     let patients = filter.scope == Scope::Patients;
     let found = if patients { look_for_patients(&web, &filter).await } else { look(&web, &filter).await };
     let (found, trouble) = match found {
@@ -102,7 +102,8 @@ pub(in crate::web) async fn list(
         }
     };
     let columns = if patients { OF_PATIENT } else { COLUMNS };
-    Ok(page(&StudiesPage {
+    let status = if trouble.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let page = page(&StudiesPage {
         title: if patients { "Patients" } else { "Studies" },
         tabs: tabs(&filter),
         heads: columns.iter().map(|column| head(&filter, *column)).collect(),
@@ -124,7 +125,8 @@ pub(in crate::web) async fn list(
         trouble,
         may: May::of(&web, &signed),
         frame: Frame::of(&signed, "studies"),
-    }))
+    });
+    Ok((status, page).into_response())
 }
 
 fn study_row(values: Vec<String>, beside: &Beside) -> Row {
@@ -254,12 +256,7 @@ pub(in crate::web) async fn list_json(
     _: Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    filter.order()?;
-    let by_number = filter.state()?.is_some() && filter.scope != Scope::Patients;
-    let known = if by_number { filter.after.parse::<usize>().is_ok() } else { Cursor::parse(&filter.after).is_some() };
-    if !filter.after.is_empty() && !known {
-        return Err(wrong("`after` is not what an answer gave: begin without it"));
-    }
+    filter.check()?;
     if filter.scope == Scope::Patients {
         let found = look_for_patients(&web, &filter).await.map_err(bad)?;
         let keywords = || OF_PATIENT.iter().map(|(keyword, _)| *keyword);
