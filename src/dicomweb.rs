@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod bulk;
 mod feed;
+mod fetch;
 mod find;
 mod frames;
 mod media;
@@ -18,6 +19,7 @@ mod retrieve;
 mod search;
 mod seen;
 mod store;
+mod told;
 mod uri;
 
 use std::net::IpAddr;
@@ -62,6 +64,7 @@ struct Site {
     meter: Meter,
     answers: Arc<Semaphore>,
     bringing: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     cursors: Cursors,
     seen: Seen,
     requests: AtomicU64,
@@ -93,11 +96,19 @@ pub struct Caller {
     pub operator: Operator,
     /// Where the request comes from.
     pub address: IpAddr,
+    /// It is a page in a browser, which shows what it gets and keeps none of it.
+    pub page: bool,
 }
 
 impl Caller {
     fn must(&self, privilege: Privilege) -> Result<(), Problem> {
         if self.operator.may(privilege) { Ok(()) } else { Err(Problem::forbidden(&self.operator.name, privilege)) }
+    }
+
+    /// Whether what is fetched may be kept where it is fetched to: of a page it is known that it is not, of a program only
+    /// where the configuration says so.
+    fn keeps(&self, config: &Config) -> bool {
+        !self.page && !config.web.viewers.contains(&self.operator.name)
     }
 
     fn party(&self) -> Party {
@@ -119,6 +130,7 @@ impl DicomWeb {
             meter,
             answers: Arc::new(Semaphore::new(ANSWERS)),
             bringing: Arc::new(Semaphore::new(BRINGING)),
+            waiting: Arc::new(Semaphore::new(fetch::WAITING)),
             cursors: Cursors::default(),
             seen: Seen::default(),
             requests: AtomicU64::new(1),

@@ -32,6 +32,7 @@ pub use listener::Receiver;
 pub use meter::{Meter, Reading};
 pub use node::Services;
 pub use port::{Bound, ListenError};
+pub use retrieve::hindrance;
 pub use sender::Sender;
 pub use store::answer_of;
 

@@ -66,8 +66,7 @@ impl Catalog {
     pub async fn recall(&self, selection: &Selection, asker: &str) -> Result<Vec<i64>, CatalogError> {
         let (selection, asker) = (selection.clone(), asker.to_owned());
         // Most retrieves ask for what is there: that takes no turn among the writers.
-        let meant = selection.clone();
-        if self.read(move |c| open_items(c, &meant)).await?.is_empty() {
+        if self.unfiled(&selection).await?.is_empty() {
             return Ok(Vec::new());
         }
         self.write(move |tx| {
@@ -78,6 +77,12 @@ impl Catalog {
             Ok(items)
         })
         .await
+    }
+
+    /// The items of what a selection means and is not filed as a whole.
+    pub async fn unfiled(&self, selection: &Selection) -> Result<Vec<i64>, CatalogError> {
+        let selection = selection.clone();
+        self.read(move |c| open_items(c, &selection)).await
     }
 
     /// How these items stand.

@@ -22,6 +22,8 @@ pub struct Web {
     pub names: Vec<String>,
     /// Sites whose pages may use DICOMweb, as browsers name them: `https://viewer.example`.
     pub cors: Vec<String>,
+    /// Accounts whose programs show what they fetch by DICOMweb and keep none of it.
+    pub viewers: Vec<String>,
     /// The most connections that one address has at one time.
     pub connections: usize,
     /// Reverse proxies: their `X-Forwarded-For` says who asks.
@@ -76,6 +78,7 @@ pub(super) fn web(s: Section<'_>, roles: &[Role]) -> Web {
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         names: s.texts("names", non_empty).unwrap_or_default(),
         cors: s.texts("cors", origin).unwrap_or_default(),
+        viewers: s.texts("viewers", non_empty).unwrap_or_default(),
         connections: count(s.number("connections", 4..=256)).unwrap_or(32),
         proxies: s.texts("proxies", network).unwrap_or_default(),
         browse: s.texts("browse", absolute).unwrap_or_default(),

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Caller;
+use super::told::TooMuch;
 use crate::catalog::CatalogError;
 use crate::config::Privilege;
 use crate::outlet::OutletError;
@@ -48,11 +49,24 @@ impl Problem {
     }
 }
 
+/// A text as it may stand in the header `Warning`: what others have chosen may be anything.
+pub(super) fn warning(text: &str) -> HeaderValue {
+    let text: String =
+        text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '?' }).collect();
+    HeaderValue::from_str(&format!("299 pacsferry \"{text}\"")).unwrap_or(HeaderValue::from_static("299 pacsferry"))
+}
+
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Problem {
         tracing::error!(error = &error as &dyn std::error::Error, "the catalog does not answer DICOMweb");
         let remedy = "try again; if it stays so, `pacsferry check` looks for the cause";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the catalog does not answer", remedy)
+    }
+}
+
+impl From<TooMuch> for Problem {
+    fn from(error: TooMuch) -> Problem {
+        Problem::not_acceptable(error.to_string(), "send `Accept: application/dicom+json`")
     }
 }
 

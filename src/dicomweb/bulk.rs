@@ -46,8 +46,8 @@ pub(super) async fn value(
     let none = || Problem::missing("the instance has no value in this place");
     let path = ValuePath::parse(&place.path).ok_or_else(none)?;
     let taken = accepted(&headers, &uri);
+    let held = target.instance(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
-    let held = target.instance(&site).await?;
     site.looked_at(&caller, &held);
     if path.top() == Some(tags::PIXEL_DATA) {
         return frames::all(&site, held, &taken, turn).await;

@@ -36,7 +36,8 @@ pub(super) struct Feed {
     current: Option<(HeldInstance, Departing)>,
     ended: bool,
     audit: Transfers,
-    leaving: Leaving,
+    /// The retrieve log, where copies stay.
+    leaving: Option<Leaving>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -53,26 +54,31 @@ impl AsRef<[u8]> for Sent {
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 impl Feed {
+    /// `known` are all of them, where they had to be looked at before.
     pub(super) fn new(
         site: &Arc<Site>,
         caller: &Caller,
         ids: Vec<i64>,
+        known: Option<Vec<HeldInstance>>,
         wanted: Wanted,
         boundary: Option<String>,
         turn: OwnedSemaphorePermit,
     ) -> Feed {
+        let keeps = caller.keeps(&site.config.borrow());
+        let to = || site.departures.to(&format!("web:{}", caller.operator.name), false);
         Feed {
             site: Arc::clone(site),
             wanted,
             boundary,
+            // What is known already need not be asked for.
+            at: known.as_ref().map_or(0, |_| ids.len()),
             ids,
-            at: 0,
-            page: VecDeque::new(),
+            page: known.unwrap_or_default().into(),
             opened: VecDeque::new(),
             current: None,
             ended: false,
             audit: site.audit.transfers(Way::Out, caller.party(), None),
-            leaving: site.departures.to(&format!("web:{}", caller.operator.name), false),
+            leaving: keeps.then(to),
             _turn: turn,
         }
     }
@@ -120,7 +126,9 @@ impl Feed {
                         return Err(Box::new(error));
                     }
                 }
-                self.leaving.tell_if_due().await;
+                if let Some(leaving) = &mut self.leaving {
+                    leaving.tell_if_due().await;
+                }
                 continue;
             }
             self.open().await?;
@@ -136,7 +144,9 @@ impl Feed {
     /// The object at hand has been handed over.
     fn taken(&mut self) {
         if let Some((instance, _)) = self.current.take() {
-            self.leaving.taken(instance.shown);
+            if let Some(leaving) = &mut self.leaving {
+                leaving.taken(instance.shown);
+            }
             self.audit.object(instance.study.as_str(), instance.class.as_str(), None);
             self.site.meter.sent(1, 0);
         }
@@ -158,7 +168,9 @@ impl Feed {
         if std::mem::replace(&mut self.ended, true) {
             return None;
         }
-        self.leaving.tell().await;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.tell().await;
+        }
         self.boundary.as_ref().map(|boundary| format!("\r\n--{boundary}--\r\n").into())
     }
 

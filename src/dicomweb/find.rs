@@ -3,8 +3,9 @@
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::Site;
 use super::answer::Problem;
+use super::fetch::later;
+use super::{Caller, Site};
 use crate::catalog::{HeldInstance, Selected, Selection};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 
@@ -26,8 +27,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Its instances; that there are none is a problem.
-    pub(super) async fn select(&self, site: &Site) -> Result<Selected, Problem> {
+    /// What it says; nothing where it names nothing.
+    pub(super) fn selection(&self) -> Option<Selection> {
         let selection = Selection {
             patient_id: None,
             studies: vec![StudyInstanceUid::new(&self.study)],
@@ -37,9 +38,26 @@ impl Target {
         let named = !selection.studies.iter().any(|uid| uid.is_empty())
             && !selection.series.iter().any(|uid| uid.is_empty())
             && !selection.instances.iter().any(|uid| uid.is_empty());
-        if !named {
-            return Err(self.missing());
+        named.then_some(selection)
+    }
+
+    /// Its instances, fetched first if need be; that there are none is a problem. With why some of them are missing.
+    pub(super) async fn find(&self, site: &Site, caller: &Caller) -> Result<(Selected, Option<String>), Problem> {
+        // An instance that is here is whole, whatever of its study is not.
+        if self.instance.is_some()
+            && let Ok(selected) = self.select(site).await
+        {
+            return Ok((selected, None));
         }
+        let missing = self.fetch(site, caller).await?;
+        match (self.select(site).await, missing) {
+            (Err(_), Some(why)) => Err(later(why)),
+            (selected, missing) => Ok((selected?, missing)),
+        }
+    }
+
+    async fn select(&self, site: &Site) -> Result<Selected, Problem> {
+        let Some(selection) = self.selection() else { return Err(self.missing()) };
         let selected = site.catalog.select(&selection, MOST_INSTANCES).await?;
         match (selected.instances.is_empty(), selected.more) {
             (true, _) => Err(self.missing()),
@@ -53,8 +71,8 @@ impl Target {
     }
 
     /// The one instance that is named: whatever is made of an instance (its frames, its pictures) begins here.
-    pub(super) async fn instance(&self, site: &Site) -> Result<HeldInstance, Problem> {
-        let selected = self.select(site).await?;
+    pub(super) async fn instance(&self, site: &Site, caller: &Caller) -> Result<HeldInstance, Problem> {
+        let (selected, _) = self.find(site, caller).await?;
         let ids: Vec<i64> = selected.instances.iter().take(1).map(|(id, _)| *id).collect();
         let held = site.catalog.held(&ids).await?;
         held.into_iter().next().ok_or_else(|| self.missing())

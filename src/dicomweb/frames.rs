@@ -1,6 +1,7 @@
 //! WADO-RS: frames as they are held (PS3.18 §10.4.1.1.6): native ones as ranges of their file, compressed ones as their
 //! fragments.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -44,8 +45,13 @@ pub(super) async fn frames(
     let Some(numbers) = numbers.filter(|numbers| numbers.len() <= MOST) else {
         return Err(Problem::bad("frames are numbers from 1 on, between commas"));
     };
+    // As the standard has it; an answer is never longer than the instance.
+    let mut named = HashSet::new();
+    if let Some(twice) = numbers.iter().find(|number| !named.insert(**number)) {
+        return Err(Problem::bad(format!("frame {} is named more than once", twice + 1)));
+    }
+    let held = target.instance(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
-    let held = target.instance(&site).await?;
     site.looked_at(&caller, &held);
     let taken = accepted(&headers, &uri);
     let tag = etag(std::slice::from_ref(&held), &format!("frames {list} {taken:?}"));

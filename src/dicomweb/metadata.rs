@@ -1,4 +1,4 @@
-//! WADO-RS: what instances say of themselves, as DICOM JSON (PS3.18 §10.4.1.1.2), with their corrections.
+//! WADO-RS: what instances say of themselves, as DICOM JSON or in XML (PS3.18 §10.4.1.1.2), with their corrections.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use futures_util::stream::{self, Stream};
 use super::address::{base, resource};
 use super::answer::Problem;
 use super::find::{PAGE, Target, etag, is_known};
-use super::retrieve::CACHED;
-use super::search::{JSON, must_take_json};
+use super::retrieve::{CACHED, partly};
+use super::told::{Told, TooMuch};
 use super::{Caller, Site, turn};
 use crate::catalog::{CatalogError, HeldInstance};
 use crate::config::Privilege;
@@ -34,14 +34,14 @@ pub(super) async fn metadata(
     uri: Uri,
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
-    must_take_json(&headers, &uri)?;
+    let told_as = Told::of(&headers, &uri)?;
+    let (selected, missing) = target.find(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
-    let selected = target.select(&site).await?;
     let base = base(&site, &headers);
     let mut tag = None;
     if let Some(all) = Target::all(&site, &selected).await? {
-        let made = etag(&all, &format!("metadata {base}"));
-        if is_known(&headers, &made) {
+        let made = etag(&all, &format!("{} {base}", told_as.form()));
+        if missing.is_none() && is_known(&headers, &made) {
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, made)]).into_response());
         }
         if let Some(first) = all.first() {
@@ -50,19 +50,20 @@ pub(super) async fn metadata(
         tag = Some(made);
     }
     let ids: Vec<i64> = selected.instances.into_iter().map(|(id, _)| id).collect();
-    let mut told = Box::pin(told(Arc::clone(&site), ids, base));
+    let mut told = Box::pin(told(Arc::clone(&site), ids, base, told_as.clone()));
     // What is wrong with the first is said before the answer begins.
     let first = told.next().await.transpose()?.unwrap_or_default();
     let mut begun = false;
     let rest = told.map(|one| {
-        one.map(|text| Bytes::from(format!(",{text}"))).inspect_err(|error| {
+        one.map(Bytes::from).inspect_err(|error| {
             tracing::warn!(error = error as &dyn std::error::Error, "an answer with metadata was broken off");
         })
     });
-    let open = stream::once(async move { Ok(Bytes::from(format!("[{first}"))) });
+    let (open, close, kind) = (format!("{}{first}", told_as.open()), told_as.close(), told_as.kind());
+    let open = stream::once(async move { Ok(Bytes::from(open)) });
     let close = stream::once(async move {
         drop(turn);
-        Ok(Bytes::from_static(b"]"))
+        Ok(Bytes::from(close))
     });
     // A failure ends the stream, so that nobody takes a part for everything.
     let all = open.chain(rest).chain(close).take_while(move |one| {
@@ -70,7 +71,10 @@ pub(super) async fn metadata(
         begun |= one.is_err();
         std::future::ready(go_on)
     });
-    let mut response = ([(header::CONTENT_TYPE, JSON)], Body::from_stream(all)).into_response();
+    let mut response = ([(header::CONTENT_TYPE, kind)], Body::from_stream(all)).into_response();
+    if let Some(why) = missing {
+        return Ok(partly(response, &why));
+    }
     if let Some(value) = tag.and_then(|tag| tag.parse().ok()) {
         response.headers_mut().insert(header::ETAG, value);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHED));
@@ -85,6 +89,8 @@ enum Untold {
     Outlet(#[from] OutletError),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
     #[error("the thread that read it broke down")]
     Thread(#[from] tokio::task::JoinError),
 }
@@ -94,18 +100,21 @@ impl From<Untold> for Problem {
         match error {
             Untold::Outlet(error) => error.into(),
             Untold::Catalog(error) => error.into(),
+            Untold::TooMuch(error) => error.into(),
             Untold::Thread(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "try again"),
         }
     }
 }
 
-/// Each instance as a JSON object, some being read beside each other.
-fn told(site: Arc<Site>, ids: Vec<i64>, base: String) -> impl Stream<Item = Result<String, Untold>> {
+/// Each instance with what stands before it, some being read beside each other.
+fn told(site: Arc<Site>, ids: Vec<i64>, base: String, told: Told) -> impl Stream<Item = Result<String, Untold>> {
     let (outlet, base): (Outlet, Arc<str>) = (site.outlet.clone(), base.into());
     let config = site.config.borrow().clone();
     instances(site, ids)
-        .map(move |held| {
+        .enumerate()
+        .map(move |(n, held)| {
             let (outlet, base, charset) = (outlet.clone(), Arc::clone(&base), charset_of(&config, None));
+            let told = told.clone();
             async move {
                 let held = held?;
                 let reading = tokio::task::spawn_blocking(move || -> Result<String, Untold> {
@@ -117,7 +126,7 @@ fn told(site: Arc<Site>, ids: Vec<i64>, base: String) -> impl Stream<Item = Resu
                     let written = write_json(reader, &held.transfer_syntax, &charset, &address, &mut text);
                     let instance = held.instance.clone();
                     written.map_err(|source| OutletError::Header { instance, source })?;
-                    Ok(text)
+                    Ok(told.one(text, n == 0)?)
                 });
                 reading.await?
             }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::accept::accepted;
-use super::answer::Problem;
+use super::answer::{Problem, warning};
 use super::feed::{Feed, header_text};
 use super::find::{Target, etag, is_known};
 use super::media::{DICOM, Form, Wanted, boundary};
@@ -28,8 +27,8 @@ pub(super) async fn objects(
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
     let form = Form::of(&accepted(&headers, &uri));
+    let (selected, missing) = target.find(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
-    let selected = target.select(&site).await?;
     let held = || selected.kinds.iter().map(|(_, syntax)| syntax);
     // The parts go first: they are what the standard asks every asker to take.
     let (wanted, alone) = if form.parts.serves(held()) {
@@ -39,13 +38,10 @@ pub(super) async fn objects(
     } else {
         return Err(refuse(&selected));
     };
-    let mut tag = None;
-    if let Some(all) = Target::all(&site, &selected).await? {
-        let made = etag(&all, &format!("{wanted:?} {alone}"));
-        if is_known(&headers, &made) {
-            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, made)]).into_response());
-        }
-        tag = Some(made);
+    let known = Target::all(&site, &selected).await?;
+    let tag = known.as_ref().map(|all| etag(all, &format!("{wanted:?} {alone}")));
+    if let Some(tag) = tag.as_ref().filter(|tag| missing.is_none() && is_known(&headers, tag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let syntax = selected.kinds.first().and_then(|(_, held)| wanted.choose(held));
     let boundary = (!alone).then(boundary);
@@ -54,7 +50,18 @@ pub(super) async fn objects(
         (None, Some(syntax)) => format!("{DICOM}; transfer-syntax={}", header_text(syntax.as_str())),
         (None, None) => DICOM.to_owned(),
     };
-    answer(&site, &caller, selected, wanted, (kind, boundary), tag, turn).await
+    let feed = Feed::new(&site, &caller, ids(&selected), known, wanted, boundary, turn);
+    Ok(match missing {
+        Some(why) => partly(answer(feed, kind, None).await?, &why),
+        None => answer(feed, kind, tag).await?,
+    })
+}
+
+/// An answer that does not have everything, and says so.
+pub(super) fn partly(mut answer: Response, why: &str) -> Response {
+    *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    answer.headers_mut().append(header::WARNING, warning(why));
+    answer
 }
 
 /// One object alone, in whichever of these transfer syntaxes.
@@ -64,25 +71,20 @@ pub(super) async fn alone(
     target: &Target,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
+    let (selected, _) = target.find(site, caller).await?;
     let turn = turn(&site.answers).await?;
-    let selected = target.select(site).await?;
     if !wanted.serves(selected.kinds.iter().map(|(_, syntax)| syntax)) {
         return Err(refuse(&selected));
     }
-    answer(site, caller, selected, wanted, (DICOM.to_owned(), None), None, turn).await
+    let feed = Feed::new(site, caller, ids(&selected), None, wanted, None, turn);
+    answer(feed, DICOM.to_owned(), None).await
 }
 
-async fn answer(
-    site: &Arc<Site>,
-    caller: &Caller,
-    selected: Selected,
-    wanted: Wanted,
-    (kind, boundary): (String, Option<String>),
-    tag: Option<String>,
-    turn: OwnedSemaphorePermit,
-) -> Result<Response, Problem> {
-    let ids = selected.instances.into_iter().map(|(id, _)| id).collect();
-    let mut feed = Feed::new(site, caller, ids, wanted, boundary, turn);
+fn ids(selected: &Selected) -> Vec<i64> {
+    selected.instances.iter().map(|(id, _)| *id).collect()
+}
+
+async fn answer(mut feed: Feed, kind: String, tag: Option<String>) -> Result<Response, Problem> {
     feed.begin().await?;
     let mut response = ([(header::CONTENT_TYPE, kind)], feed.body()).into_response();
     if let Some(value) = tag.and_then(|tag| tag.parse().ok()) {

@@ -1,4 +1,4 @@
-//! QIDO-RS (PS3.18 §10.6): the queries of C-FIND, asked by an address and answered as DICOM JSON.
+//! QIDO-RS (PS3.18 §10.6): the queries of C-FIND, asked by an address and answered as DICOM JSON, or in XML.
 
 mod asked;
 mod cursors;
@@ -6,13 +6,13 @@ mod cursors;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::accept::accepted;
 use super::address::{base, resource};
-use super::answer::Problem;
+use super::answer::{self, Problem};
+use super::told::Told;
 use super::{Caller, Site, turn};
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::catalog::{Attribute, Cursor, Match, Query};
@@ -23,8 +23,6 @@ use asked::Asked;
 
 pub(super) use cursors::Cursors;
 
-/// The media type of answers.
-pub(super) const JSON: &str = "application/dicom+json";
 /// Rows that are read at once.
 const PAGE: usize = 250;
 
@@ -74,7 +72,7 @@ async fn answer(
     within: Within,
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
-    must_take_json(headers, uri)?;
+    let told = Told::of(headers, uri)?;
     let union = site.config.borrow().node.union;
     let asked = Asked::read(uri.query().unwrap_or_default(), level, &within, union);
     let outcome = asked.as_ref().err().map_or(AuditOutcome::Success, |_| AuditOutcome::Minor("refused".into()));
@@ -91,30 +89,20 @@ async fn answer(
         StatusCode::NO_CONTENT.into_response()
     } else {
         let base = base(site, headers);
-        let mut body = String::from("[");
-        for row in &rows {
-            body.push_str(if body.len() == 1 { "{" } else { ",{" });
-            write(&mut body, level, &asked.query, row, &within, &base);
-            body.push('}');
+        let mut body = told.open().to_owned();
+        for (n, row) in rows.iter().enumerate() {
+            let mut one = String::from("{");
+            write(&mut one, level, &asked.query, row, &within, &base);
+            one.push('}');
+            body.push_str(&told.one(one, n == 0)?);
         }
-        body.push(']');
-        ([(header::CONTENT_TYPE, HeaderValue::from_static(JSON))], body).into_response()
+        body.push_str(&told.close());
+        ([(header::CONTENT_TYPE, told.kind())], body).into_response()
     };
     for warning in warnings {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 pacsferry \"{warning}\"")) {
-            answer.headers_mut().append(header::WARNING, value);
-        }
+        answer.headers_mut().append(header::WARNING, answer::warning(&warning));
     }
     Ok(answer)
-}
-
-/// Answers are JSON; XML is not made.
-pub(super) fn must_take_json(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
-    let taken = accepted(headers, uri);
-    if taken.iter().any(|range| range.takes(JSON) || range.takes("application/json")) {
-        return Ok(());
-    }
-    Err(Problem::not_acceptable(format!("this is told as {JSON}"), format!("send `Accept: {JSON}`")))
 }
 
 /// The rows that are asked for, and whether there may be more of them.

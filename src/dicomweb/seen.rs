@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_same_study_is_news_once_in_a_while() {
-        let caller = |name: &str| Caller { operator: Operator::with_all(name), address: [127, 0, 0, 1].into() };
+        let caller =
+            |name: &str| Caller { operator: Operator::with_all(name), address: [127, 0, 0, 1].into(), page: false };
         let (seen, now) = (Seen::default(), Instant::now());
         assert!(seen.is_new(&caller("anna"), "1.2", now));
         assert!(!seen.is_new(&caller("anna"), "1.2", now + INTERVAL / 2));

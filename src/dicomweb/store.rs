@@ -23,7 +23,7 @@ use super::answer::Problem;
 use super::media::DICOM;
 use super::multipart::{Event, Malformed, Splitter};
 use super::part10::{Beginning, Begun};
-use super::search::must_take_json;
+use super::told::Told;
 use super::{Caller, Site, turn};
 use crate::audit::{Transfers, Way};
 use crate::config::Privilege;
@@ -86,7 +86,7 @@ async fn take_all(
     body: &mut BodyDataStream,
 ) -> Result<Response, Problem> {
     caller.must(Privilege::Store)?;
-    must_take_json(&parts.headers, &parts.uri)?;
+    let told = Told::alone(&parts.headers, &parts.uri)?;
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).and_then(range);
     let unsupported = || {
         let remedy = format!("send `Content-Type: multipart/related; type=\"{DICOM}\"; boundary=…`");
@@ -131,7 +131,7 @@ async fn take_all(
             format!("the request has no closing boundary; {} objects before were stored", bringing.report.stored());
         return Err(Problem::bad(what));
     }
-    bringing.report.answer(&base)
+    bringing.report.answer(&base, &told)
 }
 
 /// Where the request is.

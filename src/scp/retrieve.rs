@@ -31,6 +31,7 @@ use crate::dimse::{Command, CommandField, DimseError, Session};
 pub(super) use held::Held;
 use identifier::Request;
 use recall::Fetched;
+pub use recall::hindrance;
 use run::{Ended, Run};
 
 /// The most instances of one retrieve. Their list takes 16 bytes each.

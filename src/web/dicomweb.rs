@@ -26,6 +26,10 @@ const READ: HeaderValue = HeaderValue::from_static("Content-Length, Content-Loca
 /// How long a browser need not ask again, in seconds.
 const GOOD_FOR: HeaderValue = HeaderValue::from_static("600");
 
+/// The request comes from a page of another site, one that the configuration names.
+#[derive(Clone, Copy)]
+struct PageOfAnother;
+
 /// The routes, behind the guard of the console.
 pub(super) fn routes(web: &Arc<Web>) -> Router<Arc<Web>> {
     let services = web.dicomweb.clone().routes();
@@ -53,7 +57,8 @@ async fn known(
             return Refused::new(StatusCode::FORBIDDEN, "a page of the console has to show that it sent this", remedy)
                 .into_response();
         }
-        let caller = Caller { operator: signed.operator.clone(), address: address.ip() };
+        let page = signed.csrf.is_some() || request.extensions().get::<PageOfAnother>().is_some();
+        let caller = Caller { operator: signed.operator.clone(), address: address.ip(), page };
         request.extensions_mut().insert(caller);
     }
     next.run(request).await
@@ -76,6 +81,7 @@ async fn others(State(web): State<Arc<Web>>, mut request: Request, next: Next) -
         response
     } else {
         make_program(request.headers_mut());
+        request.extensions_mut().insert(PageOfAnother);
         next.run(request).await
     };
     let headers = response.headers_mut();

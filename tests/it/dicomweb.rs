@@ -31,6 +31,29 @@ fn dicomweb_client_gets_all_sample_files_as_pydicom_reads_them() {
 }
 
 #[test]
+fn what_is_told_in_xml_is_what_dcm2xml_makes_of_the_file() {
+    let ward = Ward::configured(&[], ROLES);
+    let samples = samples();
+    let names =
+        ["CT_small.dcm", "reportsi.dcm", "MR_small.dcm", "chrFren.dcm", "chrRuss.dcm", "chrArab.dcm", "rtplan.dcm"];
+    let wanted: Vec<&Sample> =
+        distinct(&samples).into_iter().filter(|sample| names.contains(&sample.name().as_str())).collect();
+    assert_eq!(wanted.len(), names.len());
+    send(ward.ferry.node, "PACSFERRY", &wanted);
+    let program = Program::new(&ward.ferry, "anna", "readers");
+    let files: Vec<_> = wanted.iter().map(|sample| sample.path.clone()).collect();
+    let seen = program.client("native", &files);
+    let wrong: Vec<&str> = seen["wrong"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen["elements"].as_u64().unwrap() > 300, "{seen}");
+    let found = program.get("/studies", "Accept: multipart/related; type=\"application/dicom+xml\"\r\n");
+    assert_eq!(found.status, 200, "{}", found.head);
+    assert!(found.header("content-type").starts_with("multipart/related; type=\"application/dicom+xml\"; boundary="));
+    let known = found.body.windows(17).filter(|w| *w == b"<NativeDicomModel").count();
+    assert_eq!(known, program.get("/studies", "").json().as_array().unwrap().len());
+}
+
+#[test]
 fn a_query_is_matched_paged_and_told_in_every_character_set() {
     let ward = ward();
     let program = Program::new(&ward.ferry, "anna", "readers");
@@ -75,7 +98,7 @@ fn a_query_is_matched_paged_and_told_in_every_character_set() {
     for bad in ["/studies?limit=-1", "/studies?StudyDate=yesterday"] {
         assert_eq!(program.get(bad, "").status, 400, "{bad}");
     }
-    assert_eq!(program.get("/studies", "Accept: multipart/related; type=\"application/dicom+xml\"\r\n").status, 406);
+    assert_eq!(program.get("/studies", "Accept: image/png\r\n").status, 406);
 }
 
 #[test]
@@ -112,6 +135,7 @@ fn objects_are_answered_in_a_form_that_is_taken_and_only_once() {
     for (path, status) in [
         (format!("{instance}/frames/2"), 404),
         (format!("{instance}/frames/0"), 400),
+        (format!("{instance}/frames/1,1"), 400),
         (format!("/studies/{study}/series/{other}/instances/{same}.1"), 404),
         (format!("/studies/{}/series/{same}", study_uid(2)), 404),
         ("/studies/1.2.3".to_owned(), 404),
@@ -135,13 +159,8 @@ fn objects_are_answered_in_a_form_that_is_taken_and_only_once() {
 
 #[test]
 fn nobody_is_let_in_without_a_token_and_a_privilege_and_pages_of_others_only_by_name() {
-    let ward = ward();
-    let cors = "[web]\ncors = [\"https://viewer.example\"]\n";
-    let config = ward.ferry.folder().join("pacsferry.toml");
-    let text = std::fs::read_to_string(&config).unwrap().replace("[web]\n", cors);
-    std::fs::write(&config, text).unwrap();
-    let mut ward = ward;
-    ward.restart();
+    let mut ward = ward();
+    ward.set_web("cors = [\"https://viewer.example\"]");
     let port = ward.ferry.web;
     let stranger = Told::of(port, "GET", "/studies", "", b"");
     assert_eq!((stranger.status, stranger.header("www-authenticate")), (401, "Bearer"));
@@ -159,6 +178,16 @@ fn nobody_is_let_in_without_a_token_and_a_privilege_and_pages_of_others_only_by_
     assert!(asked.header("access-control-allow-headers").contains("Authorization"));
     let told = reader.get("/studies", viewer);
     assert_eq!((told.status, told.header("access-control-allow-origin")), (200, "https://viewer.example"));
+    // What a page fetches stays with nobody; what a program fetches may.
+    let study = format!("/studies/{}", study_uid(1));
+    assert_eq!(reader.get(&study, &format!("{AS_HELD}{viewer}")).status, 200);
+    let keeper = Program::new(&ward.ferry, "carl", "readers");
+    assert_eq!(keeper.get(&study, AS_HELD).status, 200);
+    let plan = until("the retrieve log", PATIENCE, || {
+        let plan = ward.run(&["reallocate", &series_uid(1, 1), "--to", &study_uid(2), "--dry-run"]);
+        plan.out.contains("web:carl").then_some(plan.out)
+    });
+    assert!(!plan.contains("web:anna"), "{plan}");
     let evil = "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n";
     assert_eq!(Told::of(port, "OPTIONS", "/studies", evil, b"").header("access-control-allow-origin"), "");
     assert_eq!(reader.get("/studies", evil).header("access-control-allow-origin"), "");

@@ -29,15 +29,15 @@ fn slow() -> (Archive, Profile) {
 }
 
 /// The migration in one process and the node in another.
-struct Both {
-    scene: Scene,
+pub(crate) struct Both {
+    pub(crate) scene: Scene,
     _node: Server,
     _migration: Running,
 }
 
 impl Both {
     /// Begun, and everything listed; what is asked for first stands last in the queue.
-    fn under_way(keys: &[(&str, &str)]) -> Both {
+    pub(crate) fn under_way(keys: &[(&str, &str)]) -> Both {
         let (archive, profile) = slow();
         let scene = Scene::keyed(archive, profile, keys);
         let file = scene.ferry.folder().join("pacsferry.toml");
@@ -52,7 +52,7 @@ impl Both {
     }
 
     /// The study that would be pulled last.
-    fn last(&self) -> String {
+    pub(crate) fn last(&self) -> String {
         let report = self.scene.report();
         let studies = report.0["studies"].as_array().unwrap();
         let last = studies.iter().min_by_key(|study| (study["study_date"].to_string(), study["study_uid"].to_string()));

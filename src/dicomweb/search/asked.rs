@@ -36,7 +36,7 @@ impl Asked {
         let mut keys: Vec<(&'static Attribute, String)> = Vec::new();
         let (mut everything, mut fuzzy) = (false, false);
         let (mut limit, mut offset) = (MOST, 0);
-        let mut unknown = Vec::new();
+        let (mut unknown, mut warnings) = (Vec::new(), Vec::new());
         let fixed = [(QueryLevel::Study, &within.study), (QueryLevel::Series, &within.series)];
         for (of, uid) in fixed {
             let Some(uid) = uid else { continue };
@@ -52,6 +52,12 @@ impl Asked {
                 "limit" => limit = number(&name, &value)?.min(MOST),
                 "offset" => offset = number(&name, &value)?,
                 "fuzzymatching" => fuzzy = value.eq_ignore_ascii_case("true"),
+                // These have to be known, and may be refused (PS3.18 §8.3.4.5 and §8.3.4.6).
+                "emptyvaluematching" | "multiplevaluematching" => {
+                    if value.eq_ignore_ascii_case("true") {
+                        warnings.push(format!("the parameter {name} is not supported, and was not heeded"));
+                    }
+                }
                 "includefield" => {
                     for field in value.split(',').map(str::trim).filter(|field| !field.is_empty()) {
                         if field.eq_ignore_ascii_case("all") {
@@ -90,7 +96,6 @@ impl Asked {
             InvalidQuery::Value { keyword, wanted, .. } => Problem::bad(format!("{keyword}: {wanted}")),
             error => Problem::bad(error.to_string()),
         })?;
-        let mut warnings = Vec::new();
         if !unknown.is_empty() {
             unknown.truncate(10);
             warnings.push(format!("these are not matched: {}", unknown.join(", ")));
@@ -162,6 +167,8 @@ mod tests {
         assert_eq!((asked.limit, asked.offset), (7, 3));
         assert_eq!(asked.warnings, ["these are not matched: Foo"]);
         assert!(told(&asked).contains(&"StudyDescription") && told(&asked).contains(&"Modality"));
+        let odd = read("emptyvaluematching=true&multiplevaluematching=false", QueryLevel::Study, None).unwrap();
+        assert_eq!(odd.warnings, ["the parameter emptyvaluematching is not supported, and was not heeded"]);
         assert!(read("limit=x", QueryLevel::Study, None).is_err());
         assert!(read("StudyDate=yesterday", QueryLevel::Study, None).is_err());
         assert!(read("limit=99999999", QueryLevel::Study, None).unwrap().limit == MOST);

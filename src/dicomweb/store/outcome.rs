@@ -1,4 +1,4 @@
-//! What became of each object, as DICOM JSON (PS3.18 annex I), and of all together, as a status.
+//! What became of each object, as DICOM JSON or in XML (PS3.18 annex I), and of all together, as a status.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use crate::dataset::json_attribute;
 use crate::dicom::{Category, Identity, Status, Tag, tags};
 use crate::dicomweb::address::resource;
 use crate::dicomweb::answer::Problem;
-use crate::dicomweb::search::JSON;
+use crate::dicomweb::told::Told;
 use crate::intake::{IntakeError, Stored};
 use crate::scp::answer_of;
 
@@ -74,7 +74,7 @@ impl Report {
     }
 
     /// The answer to the request.
-    pub(super) fn answer(&self, base: &str) -> Result<Response, Problem> {
+    pub(super) fn answer(&self, base: &str, told: &Told) -> Result<Response, Problem> {
         if self.len() == 0 {
             return Err(Problem::bad("the request has no parts"));
         }
@@ -87,7 +87,8 @@ impl Report {
             }
             _ => StatusCode::ACCEPTED,
         };
-        Ok((status, [(header::CONTENT_TYPE, JSON)], self.json(base)).into_response())
+        let body = told.document(self.json(base))?;
+        Ok((status, [(header::CONTENT_TYPE, told.form())], body).into_response())
     }
 
     fn json(&self, base: &str) -> String {

@@ -83,7 +83,7 @@ fn pending(to: &Command, standing: &[Recalled]) -> Command {
 }
 
 /// What keeps a study from coming at all.
-fn hindrance(item: &Recalled) -> Option<String> {
+pub fn hindrance(item: &Recalled) -> Option<String> {
     let job = item.job;
     match (item.job_state, &item.job_message) {
         // The operator, or the source itself: nobody knows for how long.

@@ -63,6 +63,14 @@ impl Ward {
         self.node = Some(self.ferry.serve());
     }
 
+    /// Adds lines to `[web]` of the configuration, and starts the node again.
+    pub(crate) fn set_web(&mut self, lines: &str) {
+        let config = self.ferry.folder().join("pacsferry.toml");
+        let text = std::fs::read_to_string(&config).expect("the configuration");
+        std::fs::write(&config, text.replace("[web]\n", &format!("[web]\n{lines}\n"))).expect("the configuration");
+        self.restart();
+    }
+
     /// Starts the node again, with a worker beside it.
     pub(crate) fn serve_with_worker(&mut self) {
         self.stop();

@@ -6,9 +6,11 @@ output; see dicomweb.rs, which calls this.
 
 import json
 import math
+import subprocess
 import sys
 import warnings
 from io import BytesIO
+from xml.etree import ElementTree
 
 import numpy
 import pydicom
@@ -27,6 +29,8 @@ def main():
     client.host = f"{client.host}:{url.split(':')[2].split('/')[0]}"
     if what == "walk":
         answer = walk(client)
+    elif what == "native":
+        answer = native(client, sys.argv[4:])
     elif what == "store":
         answer = store(client, sys.argv[4:])
     else:
@@ -157,6 +161,79 @@ def frames(client, study, instance, file, seen):
             seen["wrong"].append(f"{instance}: frame {number} of {syntax}: {len(part)} bytes, {len(one)} are held")
         if not part:
             seen["wrong"].append(f"{instance}: frame {number} is empty")
+
+
+MODEL = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
+
+
+def native(client, paths):
+    """What is told of files in XML against what `dcm2xml` makes of them."""
+    seen = {"wrong": [], "elements": 0}
+    for path in paths:
+        file = pydicom.dcmread(path, stop_before_pixels=True)
+        url = f"{client.base_url}/studies/{file.StudyInstanceUID}/series/{file.SeriesInstanceUID}"
+        url += f"/instances/{file.SOPInstanceUID}/metadata"
+        headers = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+        response = client._session.get(url, headers=headers)
+        parts = [part for part in client._decode_multipart_message(response, stream=False)]
+        command = ["dcm2xml", "-q", "--native-format", "+U8", path]
+        made = subprocess.run(command, capture_output=True, check=True).stdout
+        ours, theirs = ElementTree.fromstring(parts[0]), ElementTree.fromstring(made)
+        unlike(f"{file.SOPInstanceUID}", ours, theirs, seen)
+    return seen
+
+
+def unlike(where, ours, theirs, seen):
+    """What differs in two data sets or items; values that are fetched or written otherwise are passed over."""
+
+    def attributes(of, space):
+        found = {}
+        for one in of.findall(f"{space}DicomAttribute"):
+            key = (one.get("tag"), one.get("privateCreator"))
+            # File Meta and group lengths are not told, and nothing behind the pixel data. `dcm2xml` always names the
+            # character set that it makes.
+            passed = key[0].startswith("0002") or key[0].endswith("0000") or key[0] == "00080005"
+            if not passed and key[0] <= "7FE00010":
+                found[key] = one
+        return found
+
+    mine, expected = attributes(ours, MODEL), attributes(theirs, "")
+    if set(mine) != set(expected):
+        seen["wrong"].append(f"{where}: {sorted(set(mine) ^ set(expected), key=str)}")
+    for key in set(mine) & set(expected):
+        one, other = mine[key], expected[key]
+        seen["elements"] += 1
+        named = [(of.get("vr"), of.get("keyword")) for of in (one, other)]
+        # It does not know the keywords of what is retired.
+        retired = named[1][1] is None and int(key[0][3], 16) % 2 == 0
+        same = named[0][0] == named[1][0] and (retired or named[0][1] == named[1][1])
+        if not same and "UN" not in (named[0][0], named[1][0]):
+            seen["wrong"].append(f"{where} {key}: {named}")
+        items = one.findall(f"{MODEL}Item"), other.findall("Item")
+        if len(items[0]) != len(items[1]):
+            seen["wrong"].append(f"{where} {key}: {len(items[0])} items, not {len(items[1])}")
+        for number, pair in enumerate(zip(*items)):
+            unlike(f"{where} {key}[{number}]", *pair, seen)
+        if named[0][0] in ("SQ", "UN", "OB", "OW", "OF", "OD", "OL") or one.find(f"{MODEL}BulkData") is not None:
+            continue
+        values = leaves(one), leaves(other)
+        if values[0] != values[1]:
+            seen["wrong"].append(f"{where} {key}: {values[0]} is not {values[1]}")
+
+
+def leaves(of):
+    """All texts below an element with the way to them; numbers as such."""
+    found = []
+    for one in of.iter():
+        text = (one.text or "").strip()
+        if text and not len(one):
+            number = text
+            try:
+                number = round(float(text), 4)
+            except ValueError:
+                pass
+            found.append((one.tag.replace(MODEL, ""), one.get("number"), number))
+    return found
 
 
 def store(client, paths):
