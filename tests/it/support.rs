@@ -15,4 +15,5 @@ pub(crate) mod running;
 pub(crate) mod scene;
 pub(crate) mod viewer;
 pub(crate) mod ward;
+pub(crate) mod website;
 pub(crate) mod wire;

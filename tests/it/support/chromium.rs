@@ -32,6 +32,8 @@ pub(crate) mod key {
 pub(crate) struct Chromium {
     driver: Driver,
     base: String,
+    /// Whom else its pages may ask.
+    asked: Vec<String>,
     tolerated: Vec<&'static str>,
     _turn: MutexGuard<'static, ()>,
 }
@@ -39,9 +41,19 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Opens one; the console need not run yet.
     pub(crate) fn open(ferry: &Ferry) -> Self {
+        Chromium::open_at(&format!("http://127.0.0.1:{}", ferry.web))
+    }
+
+    /// Opens one that looks at another site.
+    pub(crate) fn open_at(base: &str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let base = format!("http://127.0.0.1:{}", ferry.web);
-        Chromium { driver: Driver::start(), base, tolerated: Vec::new(), _turn: turn }
+        let (base, asked) = (base.to_owned(), Vec::new());
+        Chromium { driver: Driver::start(), base, asked, tolerated: Vec::new(), _turn: turn }
+    }
+
+    /// Lets its pages ask another site.
+    pub(crate) fn lets_ask(&mut self, base: &str) {
+        self.asked.push(base.to_owned());
     }
 
     /// The same, signed in as the first administrator, who has chosen a password of his own.
@@ -188,6 +200,11 @@ impl Chromium {
         file
     }
 
+    /// Keeps a picture of the page as it is now, to be looked at.
+    pub(crate) fn keep(&self, name: &str) -> PathBuf {
+        looks::keep(name, &self.driver.must("GET", "/screenshot", &Value::Null))
+    }
+
     fn act(&self, actions: Value) {
         self.driver.must("POST", "/actions", &json!({ "actions": actions }));
     }
@@ -231,7 +248,8 @@ impl Chromium {
             let url = message["params"]["request"]["url"].as_str().unwrap_or_default();
             // What chromium's own first page is made of is in chromium.
             let inside = ["data:", "about:", "blob:", "chrome:"].iter().any(|start| url.starts_with(start));
-            if !inside && !url.starts_with(&format!("{}/", self.base)) {
+            let mut sites = std::iter::once(&self.base).chain(&self.asked);
+            if !inside && !sites.any(|site| url.starts_with(&format!("{site}/"))) {
                 faults.push(format!("a page asks for {url}"));
             }
         }
