@@ -231,7 +231,10 @@ impl Planner<'_> {
             amendment.uids.insert(UidKind::Instance, (**old).clone(), (**new).clone());
         }
         let age = amended.age();
-        let copies = self.copies().await?;
+        // Who has a version that is replaced has to be told too, where anybody is told.
+        let outdated: HashSet<i64> = rewritten.replaced.iter().filter(|_| mode == Mode::Iocm).copied().collect();
+        let replaced: Vec<_> = staying.iter().chain(&there).filter(|object| outdated.contains(&object.id)).collect();
+        let copies = self.copies(&replaced).await?;
         let mut plan = Plan {
             kind: self.request.kind(),
             mode,

@@ -218,3 +218,29 @@ fn receivers_that_had_copies_get_the_note_and_the_corrected_objects() {
     // Two old ones, two corrected ones, and the note.
     until("Orthanc is told", PATIENCE, || (orthanc.files().len() >= 5).then_some(()));
 }
+
+#[test]
+fn a_receiver_that_has_only_what_is_replaced_is_told_too() {
+    let orthanc = Orthanc::start(&[], 0);
+    let corrected = peer(Orthanc::AE_TITLE, orthanc.port) + "corrections = true\n";
+    let evidence = json!({ "StudyInstanceUID": study_uid(1),
+        "ReferencedSeriesSequence": of_series(1, 1, "ReferencedSOPSequence", &[1]) });
+    let content =
+        json!({ "RelationshipType": "CONTAINS", "ValueType": "IMAGE", "ReferencedSOPSequence": image(1, 1, 1) });
+    let keys = Object::ct(ANNA, 2, 2, 1)
+        .kind(KEY_OBJECTS, "KO")
+        .with("CurrentRequestedProcedureEvidenceSequence", evidence)
+        .with("ContentSequence", content);
+    let mut ward = Ward::configured(&[slices(ANNA, 1, 1, 1), vec![keys]].concat(), &corrected);
+    ward.serve_with_worker();
+    ward.move_to(&study_uid(2), Orthanc::AE_TITLE);
+    assert_eq!(orthanc.files().len(), 1, "the key objects alone");
+    until("the retrieve is remembered", PATIENCE, || {
+        let done =
+            ward.run(&[&["reallocate", &series_uid(1, 1), "--to", &study_uid(2), "--dry-run"][..], &IOCM].concat());
+        done.out.contains("will be told").then_some(())
+    });
+    ward.operation(&[&["reallocate", &series_uid(1, 1), "--to", &study_uid(2)][..], &IOCM].concat());
+    // The old key objects and the new ones, the note, and the image.
+    until("Orthanc is told", PATIENCE, || (orthanc.files().len() >= 4).then_some(()));
+}

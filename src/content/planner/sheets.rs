@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Planner;
-use crate::catalog::{Departure, StudyFacts};
+use crate::catalog::{Departure, ObjectFacts, StudyFacts};
 use crate::content::{ContentError, CopySheet, PatientSheet, SeriesSheet, StudySheet};
 use crate::dataset::Tree;
 use crate::dicom::{SeriesInstanceUid, tags};
@@ -29,9 +29,10 @@ impl Planner<'_> {
         self.source.series.iter().filter_map(of).collect()
     }
 
-    /// Which nodes have copies of what is moved.
-    pub(super) async fn copies(&self) -> Result<Vec<CopySheet>, ContentError> {
-        let mut series: Vec<i64> = self.objects.iter().map(|object| object.series_id).collect();
+    /// Which nodes have copies of what is moved, or of what is replaced because of that.
+    pub(super) async fn copies(&self, replaced: &[&ObjectFacts]) -> Result<Vec<CopySheet>, ContentError> {
+        let mut series: Vec<i64> =
+            self.objects.iter().chain(replaced.iter().copied()).map(|object| object.series_id).collect();
         series.sort_unstable();
         series.dedup();
         Ok(self.copies_of(self.content.catalog.departures(&series).await?))
