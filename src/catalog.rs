@@ -52,7 +52,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::db::{Db, DbError};
 use crate::object::{Disposition, Fault};
 
-pub use accounts::{Session, User};
+pub use accounts::{LONGEST_NAME, Session, User, is_account_name};
 pub use alive::SignOfLife;
 pub use approvals::{Approval, Approved};
 pub use arrivals::Arrival;

@@ -51,7 +51,7 @@ use crate::store::{Store, StoreError};
 pub use commit::Done;
 pub use patient::{Difference, PatientSheet};
 pub use plan::{CopySheet, MeasurementSheet, Plan, ReferenceSheet, SeriesSheet, StudySheet};
-pub use quarantine::{FileAs, HeldElement, HeldSheet};
+pub use quarantine::{Beside, FileAs, HeldElement, HeldSheet};
 pub use refusal::Refusal;
 pub use request::{Kind, Mode, Request, To, What, Why};
 pub use stage::remove_leftovers;

@@ -1,6 +1,6 @@
 //! Accounts of the console, their sessions, and tokens of programs.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::codes::now;
 use super::{Catalog, CatalogError};
@@ -50,6 +50,24 @@ pub struct Session {
 /// The most sessions that one account has in browsers: with a further one the one that was silent longest ends.
 const MOST_SESSIONS: i64 = 20;
 
+/// The most characters of an account's name.
+pub const LONGEST_NAME: usize = 64;
+
+/// Whether an account can be called that: letters, digits and `. _ - @`, 64 at most, and no place in an address.
+pub fn is_account_name(name: &str) -> bool {
+    let good = |c: char| c.is_alphanumeric() || "._-@".contains(c);
+    !name.is_empty() && name.chars().count() <= LONGEST_NAME && name.chars().all(good) && name != "." && name != ".."
+}
+
+/// The number of the account whose name is told from this one by nothing but capitals.
+pub(super) fn alike(tx: &Transaction<'_>, name: &str) -> Result<Option<i64>, DbError> {
+    let folded = name.to_lowercase();
+    let mut statement = tx.prepare_cached("SELECT id, name FROM users")?;
+    let all =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<(i64, String)>, _>>()?;
+    Ok(all.into_iter().find(|(_, other)| other.to_lowercase() == folded).map(|(id, _)| id))
+}
+
 impl Catalog {
     /// All accounts, by name.
     pub async fn users(&self) -> Result<Vec<User>, CatalogError> {
@@ -77,13 +95,14 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let (name, password, roles) = (name.to_owned(), password.to_owned(), roles.join("\n"));
         self.write(move |tx| {
-            let added = tx
-                .prepare_cached(
-                    "INSERT INTO users (name, password, roles, must_change, created) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![name, password, roles, must_change, now()])?;
-            Ok(added == 1)
+            if alike(tx, &name)?.is_some() {
+                return Ok(false);
+            }
+            tx.prepare_cached(
+                "INSERT INTO users (name, password, roles, must_change, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![name, password, roles, must_change, now()])?;
+            Ok(true)
         })
         .await
     }

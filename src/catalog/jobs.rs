@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::codes::{capped, now};
+use super::codes::{capped, now, unsigned};
 use super::spec::StoredSpec;
 use super::{Catalog, CatalogError, JobSpec, source_id};
 use crate::db::DbError;
@@ -231,6 +231,16 @@ impl Catalog {
                 c.prepare_cached("SELECT at, kind, text FROM job_notes WHERE job = ?1 ORDER BY id LIMIT 10000")?;
             let note = |row: &Row<'_>| Ok(Note { at: row.get(0)?, kind: row.get(1)?, text: row.get(2)? });
             Ok(statement.query_map([job], note)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// How many of these are of one of the kinds.
+    pub async fn count_notes(&self, job: i64, kinds: &[&str]) -> Result<u64, CatalogError> {
+        let kinds = serde_json::Value::from(kinds).to_string();
+        self.read(move |c| {
+            let sql = "SELECT count(*) FROM job_notes WHERE job = ?1 AND kind IN (SELECT value FROM json_each(?2))";
+            Ok(unsigned(c.prepare_cached(sql)?.query_row(params![job, kinds], |row| row.get(0))?))
         })
         .await
     }

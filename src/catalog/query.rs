@@ -21,7 +21,7 @@ use rusqlite::types::ValueRef;
 use super::{Catalog, CatalogError};
 use crate::dataset::fold_person_name;
 use crate::db::DbError;
-use crate::dicom::{QueryLevel, Tag, tags};
+use crate::dicom::{QueryLevel, SopInstanceUid, Tag, tags};
 use crate::store::{Digest, Place};
 use matching::Matcher;
 use times::Moments;
@@ -320,6 +320,15 @@ impl Catalog {
             Ok(Page { rows, next })
         })
         .await
+    }
+
+    /// The object that is filed under a UID, as queries show it. What is no UID is that of nothing.
+    pub async fn filed_under(&self, instance: &SopInstanceUid) -> Result<Option<FoundRow>, CatalogError> {
+        if !instance.is_conformant() {
+            return Ok(None);
+        }
+        let keys = [("SOPInstanceUID".to_owned(), instance.as_str().to_owned())];
+        Ok(self.find(QueryLevel::Image, &keys, 1).await?.rows.into_iter().next())
     }
 
     /// The filed patients, studies, series or instances that match all keys, newest first. Values match as in DICOM: `*`

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::accounts::{COLUMNS, user};
+use super::accounts::{COLUMNS, alike, user};
 use super::codes::now;
 use super::{Catalog, CatalogError, User};
 
@@ -29,8 +29,8 @@ pub struct Vouched {
     pub issuer: String,
     /// What it calls him for ever.
     pub subject: String,
-    /// What he is called.
-    pub name: String,
+    /// What he is called; `None` where no account can be called so.
+    pub name: Option<String>,
     /// The names of his roles.
     pub roles: Vec<String>,
 }
@@ -40,8 +40,10 @@ pub struct Vouched {
 pub enum Vouch {
     /// The account.
     Account(User),
-    /// Another account has his name.
+    /// Another account has his name, or one that only capitals tell from it.
     Taken,
+    /// No account can be called what he is called.
+    Nameless,
     /// He has no role, and so no account; if he had one, its sessions have ended.
     Nobody,
 }
@@ -131,23 +133,20 @@ impl Catalog {
     }
 
     /// The account of somebody whom an identity provider vouches for, made if there is none, with the name and the roles
-    /// that he has there now.
+    /// that he has there now. The roles are set whatever is wrong with the name.
     pub async fn vouched(&self, who: Vouched) -> Result<Vouch, CatalogError> {
         self.write(move |tx| {
-            let sql = "SELECT id FROM users WHERE name = ?1 AND NOT coalesce(issuer = ?2 AND subject = ?3, 0)";
-            let taken = tx
+            let sql = "UPDATE users SET roles = ?3 WHERE issuer = ?1 AND subject = ?2 RETURNING id";
+            let known = tx
                 .prepare_cached(sql)?
-                .query_row(params![who.name, who.issuer, who.subject], |row| row.get::<_, i64>(0))
+                .query_row(params![who.issuer, who.subject, who.roles.join("\n")], |row| row.get::<_, i64>(0))
                 .optional()?;
             if who.roles.is_empty() {
-                let sql =
-                    "DELETE FROM sessions WHERE user IN (SELECT id FROM users WHERE issuer = ?1 AND subject = ?2)";
-                tx.prepare_cached(sql)?.execute([&who.issuer, &who.subject])?;
-                let sql = "UPDATE users SET roles = '' WHERE issuer = ?1 AND subject = ?2";
-                tx.prepare_cached(sql)?.execute([&who.issuer, &who.subject])?;
+                tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([known])?;
                 return Ok(Vouch::Nobody);
             }
-            if taken.is_some() {
+            let Some(name) = who.name else { return Ok(Vouch::Nameless) };
+            if alike(tx, &name)?.is_some_and(|other| known != Some(other)) {
                 return Ok(Vouch::Taken);
             }
             tx.prepare_cached(
@@ -156,7 +155,7 @@ impl Catalog {
                  ON CONFLICT (issuer, subject) WHERE subject IS NOT NULL
                  DO UPDATE SET name = excluded.name, roles = excluded.roles",
             )?
-            .execute(params![who.name, who.roles.join("\n"), now(), who.issuer, who.subject])?;
+            .execute(params![name, who.roles.join("\n"), now(), who.issuer, who.subject])?;
             let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.issuer = ?1 AND u.subject = ?2");
             Ok(Vouch::Account(tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?))
         })
@@ -228,7 +227,7 @@ mod tests {
         let who = |subject: &str, name: &str, role: &str| Vouched {
             issuer: "https://id.example".into(),
             subject: subject.into(),
-            name: name.into(),
+            name: Some(name.to_owned()).filter(|name| !name.is_empty()),
             roles: [role].into_iter().filter(|role| !role.is_empty()).map(str::to_owned).collect(),
         };
         let account = async |vouched: Vouched| match catalog.vouched(vouched).await.unwrap() {
@@ -236,6 +235,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(catalog.vouched(who("1", "anna", "clerks")).await.unwrap(), Vouch::Taken, "a local account");
+        assert_eq!(catalog.vouched(who("1", "ANNA", "clerks")).await.unwrap(), Vouch::Taken, "told by capitals alone");
+        assert!(!catalog.add_user("Anna", "x", &[], false).await.unwrap());
         assert_eq!(catalog.vouched(who("1", "ben", "")).await.unwrap(), Vouch::Nobody);
         assert_eq!(catalog.user("ben").await.unwrap(), None);
         let ben = account(who("1", "ben", "clerks")).await;
@@ -244,6 +245,11 @@ mod tests {
         assert_eq!((renamed.id, renamed.name.as_str(), renamed.roles), (ben.id, "benjamin", vec!["chief".to_owned()]));
         assert_eq!(catalog.vouched(who("2", "benjamin", "clerks")).await.unwrap(), Vouch::Taken, "of another");
         assert_eq!(catalog.user("anna").await.unwrap(), Some(local));
+        // Roles that were taken away are gone, whatever the name has become.
+        for (name, refused, role) in [("anna", Vouch::Taken, "clerks"), ("", Vouch::Nameless, "readers")] {
+            assert_eq!(catalog.vouched(who("1", name, role)).await.unwrap(), refused);
+            assert_eq!(catalog.user("benjamin").await.unwrap().unwrap().roles, [role]);
+        }
         // Who is in no group any more has no session either.
         catalog.open_session(ben.id, [7; 32], "x", i64::MAX).await.unwrap();
         assert_eq!(catalog.vouched(who("1", "benjamin", "")).await.unwrap(), Vouch::Nobody);

@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Quarantined};
 use crate::config::Config;
 use crate::config::units::format_bytes;
 use crate::content::{FileAs, Why};
-use crate::dicom::{QueryLevel, SeriesInstanceUid, StudyInstanceUid};
+use crate::dicom::{SeriesInstanceUid, StudyInstanceUid};
 use crate::job::report::{escape, local_time, timestamp};
 use crate::store::Place;
 
@@ -214,11 +214,7 @@ async fn list(global: &Global, which: Option<&Which>) -> Result<Exit, Failure> {
 
 /// Where an object is that is filed under the same UID.
 async fn filed(catalog: &Catalog, config: &Config, object: &Quarantined) -> Result<Option<Value>, Failure> {
-    if !object.collision || object.instance.as_str().contains(['*', '?', '\\']) {
-        return Ok(None);
-    }
-    let keys = [("SOPInstanceUID".to_owned(), object.instance.as_str().to_owned())];
-    let found = catalog.find(QueryLevel::Image, &keys, 1).await?.rows.into_iter().next();
+    let found = if object.collision { catalog.filed_under(&object.instance).await? } else { None };
     Ok(found.map(|row| {
         let file = row.file.as_ref().map(|file| match &file.file {
             Place::Stored(place) => config.storage.folder.join(place.as_str()).display().to_string(),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Global, log, open, output};
 use crate::audit::{Alert, Audit, AuditEvent, Party};
-use crate::catalog::{Catalog, MOST_TOKENS, User};
+use crate::catalog::{Catalog, LONGEST_NAME, MOST_TOKENS, User, is_account_name};
 use crate::config::{ADMINISTRATOR, Config};
 use crate::job::report::{escape, timestamp};
 use crate::web;
@@ -192,11 +192,10 @@ async fn add(
     roles: &[String],
     stdin: bool,
 ) -> Result<Exit, Failure> {
-    let good = |c: char| c.is_alphanumeric() || "._-@".contains(c);
-    if name.is_empty() || name.chars().count() > 64 || !name.chars().all(good) {
+    if !is_account_name(name) {
         return Err(Failure::usage(
             format!("`{}` is no name for an account", escape::terminal(name)),
-            "letters, digits and . _ - @, 64 at most",
+            format!("letters, digits and . _ - @, {LONGEST_NAME} at most"),
         ));
     }
     check_roles(config, roles)?;

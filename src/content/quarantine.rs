@@ -36,6 +36,21 @@ pub struct HeldSheet {
     pub held: Quarantined,
     /// The elements of its header, or why it cannot be read.
     pub header: Result<Vec<HeldElement>, String>,
+    /// The study in which another object is filed under its UID.
+    pub twin: Option<StudyInstanceUid>,
+    /// The study that it would be filed in, if there is one, and its own patient beside that of the study.
+    pub beside: Option<Beside>,
+}
+
+/// An object in quarantine beside the study that it would be filed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// The study.
+    pub study: StudyInstanceUid,
+    /// The patient of the object.
+    pub own: PatientSheet,
+    /// The patient of the study.
+    pub theirs: PatientSheet,
 }
 
 /// An element of a header.
@@ -67,18 +82,47 @@ impl Content {
         self.tell_of_refusal(CorrectionAction::File, studies, &how.why, who, done).await
     }
 
-    /// An object in quarantine with what its header says.
-    pub async fn look_at(&self, number: i64) -> Result<HeldSheet, ContentError> {
+    /// An object in quarantine with what its header says, beside the study `to`, or the one that it names.
+    pub async fn look_at(&self, number: i64, to: Option<&StudyInstanceUid>) -> Result<HeldSheet, ContentError> {
         let held = self.quarantined(number).await?;
-        let header = self.header_of(&held).await.map(|(_, tree)| {
-            let element = |(tag, _): (Tag, _)| HeldElement {
-                tag: tag.to_string(),
-                name: name_of(tag),
-                value: shown(&tree, tag).unwrap_or_default(),
-            };
-            tree.iter().take(SHOWN).map(element).collect()
-        });
-        Ok(HeldSheet { held, header })
+        let twin = match held.collision {
+            true => self
+                .catalog
+                .filed_under(&held.instance)
+                .await?
+                .and_then(|row| row.get("StudyInstanceUID").map(StudyInstanceUid::new)),
+            false => None,
+        };
+        let (header, beside) = match self.header_of(&held).await {
+            Err(why) => (Err(why), None),
+            Ok((_, tree)) => {
+                let element = |(tag, _): (Tag, _)| HeldElement {
+                    tag: tag.to_string(),
+                    name: name_of(tag),
+                    value: shown(&tree, tag).unwrap_or_default(),
+                };
+                let beside = self.beside(&tree, to.unwrap_or(&held.study)).await?;
+                (Ok(tree.iter().take(SHOWN).map(element).collect()), beside)
+            }
+        };
+        Ok(HeldSheet { held, header, twin, beside })
+    }
+
+    async fn beside(&self, own: &Tree, study: &StudyInstanceUid) -> Result<Option<Beside>, ContentError> {
+        let Some(facts) = self.standing(study).await? else { return Ok(None) };
+        let side = self.side_of(&facts).await?;
+        Ok(Some(Beside { study: study.clone(), own: PatientSheet::of(own), theirs: PatientSheet::of(&side.header) }))
+    }
+
+    /// What is known of a study in which something is filed, or that a patient is known of.
+    async fn standing(&self, study: &StudyInstanceUid) -> Result<Option<StudyFacts>, ContentError> {
+        let facts = self.catalog.study_facts(study).await?;
+        Ok(facts.filter(|facts| facts.instances > 0 || facts.patient.is_some()))
+    }
+
+    async fn side_of(&self, facts: &StudyFacts) -> Result<look::Side, ContentError> {
+        let charset = charset_of(&self.config, &facts.sources);
+        look::of_study(&self.catalog, &self.outlet, facts, &charset).await
     }
 
     /// Takes an object in quarantine out of sight. Its bytes are kept, and it can be undone.
@@ -107,8 +151,7 @@ impl Content {
         let study = study.ok_or_else(|| cannot("it names no study; say where it belongs with `--to`"))?;
         let series = how.series.clone().or_else(|| named(&looked.header.series_uid).map(SeriesInstanceUid::from));
         let series = series.ok_or_else(|| cannot("it names no series; say which one with `--series`"))?;
-        let facts = self.catalog.study_facts(&study).await?;
-        let facts = facts.filter(|facts| facts.instances > 0 || facts.patient.is_some());
+        let facts = self.standing(&study).await?;
         let amendment = self.filed_as(&looked, how, &study, facts.as_ref(), who).await?;
         let filed = self.filed(&looked, series, &study).await?;
         let turn = Turn::take(&self.catalog, std::slice::from_ref(&study), who, "file").await?;
@@ -175,8 +218,7 @@ impl Content {
         if !refusals.is_empty() {
             return Err(ContentError::Refused(refusals));
         }
-        let charset = charset_of(&self.config, &facts.sources);
-        let side = look::of_study(&self.catalog, &self.outlet, facts, &charset).await?;
+        let side = self.side_of(facts).await?;
         let same_patient = PatientSheet::of(&looked.tree).is(&PatientSheet::of(&side.header));
         if !same_patient {
             refusal::check(who, Privilege::AcrossPatients, "file an object under another patient")?;

@@ -28,6 +28,7 @@ impl Content {
     /// Takes an operation back: everything it moved is shown as before.
     pub async fn undo(&self, operation: i64, why: &Why, who: &Operator) -> Result<Undone, ContentError> {
         let Some(correction) = self.catalog.correction(operation).await? else {
+            refusal::check(who, Privilege::Undo, "take an operation back")?;
             return Err(Refusal::NoSuchOperation(operation).into());
         };
         match self.try_undo(&correction, why, who).await {

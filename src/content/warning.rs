@@ -190,8 +190,8 @@ impl Warning {
             ),
             Warning::SeveralPatients => "the objects to be moved name different patients themselves".into(),
             Warning::Quarantined { objects } => format!(
-                "{} of the source in quarantine, and {} there",
-                plural(count(*objects), "object is", "objects are"),
+                "{} in quarantine, and {} there",
+                plural(count(*objects), "object of the source study is", "objects of the source study are"),
                 if *objects == 1 { "stays" } else { "stay" }
             ),
             Warning::MeasurementsStay { measurements } => format!(

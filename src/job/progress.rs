@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::report::{items_json, kind_text, objects_json, state_text, timestamp};
+use super::report::{GAPS, items_json, kind_text, objects_json, state_text, timestamp};
 use crate::catalog::{Catalog, CatalogError, Job, JobState, Totals};
 
 /// The time over which a pace is taken.
@@ -19,6 +19,8 @@ pub struct Progress {
     pub rate: u64,
     /// How long it still takes at the pace of the last minute, once everything is listed.
     pub eta: Option<Duration>,
+    /// How often the source would not say what it holds: there may be studies that nobody knows of.
+    pub gaps: u64,
     /// The study date of the newest study that waits, as the source gave it.
     pub newest_pending: Option<String>,
 }
@@ -31,6 +33,7 @@ impl Progress {
         Ok(Progress {
             rate: if is_at_rest(job.state) { 0 } else { bytes / LATELY.as_secs() },
             eta: eta(catalog, job, &totals).await?,
+            gaps: catalog.count_notes(job.id, &GAPS).await?,
             newest_pending: catalog.newest_pending(job.id).await?,
             totals,
         })
@@ -57,6 +60,7 @@ impl Progress {
             "started": job.started.and_then(timestamp),
             "ended": job.ended.and_then(timestamp),
             "enumerated": job.enumerated,
+            "not_listed": self.gaps,
             "items": items_json(&self.totals.items),
             "objects": objects_json(&self.totals.objects),
             "bytes": self.totals.bytes,

@@ -202,9 +202,12 @@ impl Report {
     }
 }
 
-/// Whether notes of this kind tell of studies that the source may hold and that could not be listed.
+/// The kinds of notes that tell of studies that the source may hold and that could not be listed.
+pub const GAPS: [&str; 2] = ["not enumerated", "row without UID"];
+
+/// Whether notes of this kind are of those.
 pub fn is_gap(kind: &str) -> bool {
-    matches!(kind, "not enumerated" | "row without UID")
+    GAPS.contains(&kind)
 }
 
 /// The states of studies that ended without proof.

@@ -22,8 +22,6 @@ const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// The shortest password, and the longest, in characters and bytes.
 const SHORTEST_PASSWORD: usize = 12;
 const LONGEST_PASSWORD: usize = 256;
-/// The longest name of an account, in characters.
-pub(super) const LONGEST_NAME: usize = 64;
 /// Passwords that are hashed at one time: each takes 19 MiB.
 const AT_ONCE: usize = 2;
 /// Why nobody was signed in, or no password was set.

@@ -13,6 +13,7 @@ use super::Web;
 use super::answer::{Frame, Refused, document, page};
 use super::ask::Ask;
 use super::guard::{Posted, Signed, Viewer};
+use super::study;
 use super::texts::{name, shown};
 use crate::config::Privilege;
 use crate::content::{Content, ContentError, Done, Plan, Refusal};
@@ -37,6 +38,8 @@ struct PlanPage<'a> {
     frame: Frame,
     plan: &'a Plan,
     kind: &'static str,
+    source_address: String,
+    destination_address: String,
     source_date: String,
     destination_date: String,
     sheet: String,
@@ -149,6 +152,8 @@ async fn show(web: &Web, signed: &Signed, ask: &Ask, trouble: Option<&'static st
     let status = if trouble.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let shown = page(&PlanPage {
         kind: plan.kind.as_str(),
+        source_address: study::address(&plan.source.uid),
+        destination_address: study::address(&plan.destination.uid),
         source_date: shown("StudyDate", &plan.source.date),
         destination_date: shown("StudyDate", &plan.destination.date),
         sheet: plan.seal(),

@@ -301,6 +301,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Posted<T> {
             let remedy = "send JSON, with `Content-Type: application/json`";
             return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what, remedy).into_response());
         }
+        // Some programs say so also where they send nothing.
+        let is_json = is_json && !bytes.is_empty();
         let shown = match parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()) {
             Some(shown) => Some(shown.to_owned()),
             None if is_json => None,

@@ -28,7 +28,7 @@ use crate::dicom::Date;
 use crate::job::control;
 use crate::job::progress::{Progress, is_at_rest};
 use crate::job::report::local_time;
-use shown::{Row, asked, line};
+use shown::{Row, asked, line, notice};
 
 #[derive(Template)]
 #[template(path = "jobs.html", config = "src/web/templates/askama.toml")]
@@ -265,6 +265,7 @@ pub(super) async fn told(catalog: &Catalog, job: &Job) -> Result<Value, Refused>
     let mut told = progress.json(job);
     if let Value::Object(fields) = &mut told {
         fields.insert("line".into(), json!(line(catalog, job, &progress).await?));
+        fields.insert("notice".into(), json!(notice(job, &progress)));
     }
     Ok(told)
 }

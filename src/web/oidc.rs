@@ -21,12 +21,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Web;
-use super::accounts::{LONGEST_NAME, secret};
+use super::accounts::secret;
 use super::answer::{Refused, page};
 use super::listener::Peer;
 use super::sign_in::{cookie, place, refused};
 use crate::audit::{AuditEvent, AuditOutcome, Party};
-use crate::catalog::{Vouch, Vouched};
+use crate::catalog::{Vouch, Vouched, is_account_name};
 use crate::config::{Config, Oidc};
 
 pub use provider::{Provider, ProviderError};
@@ -190,6 +190,10 @@ pub(super) async fn back(
     let redirect = format!("{}{BACK}", address(&config, oidc, &headers));
     let claims = match web.provider.claims(oidc, &back.code, &secrets.verifier, &redirect, &secrets.nonce).await {
         Ok(claims) => claims,
+        Err(error @ ProviderError::Token(_)) => {
+            failed("", &crate::job::words(&error));
+            return again(&crate::job::words(&error));
+        }
         Err(error) => {
             failed("", &crate::job::words(&error));
             return Err(error.into());
@@ -202,7 +206,7 @@ pub(super) async fn back(
             return again(&why);
         }
     };
-    let name = person.name.clone();
+    let name = person.name.clone().unwrap_or_else(|| person.subject.clone());
     let user = match web.catalog.vouched(person).await? {
         Vouch::Account(user) if !user.disabled => user,
         Vouch::Account(_) => {
@@ -212,6 +216,11 @@ pub(super) async fn back(
         Vouch::Taken => {
             failed(&name, "another account has the name");
             return again(&format!("another account is called {name} here: an administrator can remove it"));
+        }
+        Vouch::Nameless => {
+            let why = format!("the claim `{}` is no name for an account", oidc.name);
+            failed(&name, &why);
+            return again(&why);
         }
         Vouch::Nobody => {
             failed(&name, "no group of theirs has a role");
@@ -233,10 +242,7 @@ fn person(oidc: &Oidc, claims: &Map<String, Value>) -> Result<Vouched, String> {
     let text = |name: &str| claim(claims, name).and_then(Value::as_str);
     let subject = text("sub").filter(|subject| !subject.is_empty() && subject.len() <= 255);
     let subject = subject.ok_or("the identity provider does not say who you are")?;
-    let good = |c: char| c.is_alphanumeric() || "._-@".contains(c);
-    let name = text(&oidc.name)
-        .filter(|name| !name.is_empty() && name.chars().count() <= LONGEST_NAME && name.chars().all(good));
-    let name = name.ok_or_else(|| format!("the claim `{}` is no name for an account", oidc.name))?;
+    let name = text(&oidc.name).filter(|name| is_account_name(name)).map(str::to_owned);
     let groups: Vec<String> = match claim(claims, &oidc.groups) {
         Some(Value::String(group)) => vec![group.clone()],
         Some(Value::Array(groups)) => {
@@ -245,7 +251,7 @@ fn person(oidc: &Oidc, claims: &Map<String, Value>) -> Result<Vouched, String> {
         _ => Vec::new(),
     };
     let (issuer, roles) = (oidc.issuer.clone(), oidc.roles_of(&groups));
-    Ok(Vouched { issuer, subject: subject.to_owned(), name: name.to_owned(), roles })
+    Ok(Vouched { issuer, subject: subject.to_owned(), name, roles })
 }
 
 /// A claim by its name; if there is none of that name, dots lead into objects.
@@ -311,17 +317,15 @@ mod tests {
         let of = |claims: Value| person(&oidc, claims.as_object().unwrap());
         let good = json!({ "sub": "7", "preferred_username": "anna", "realm": { "roles": ["x", "a", 3] } });
         let anna = of(good).unwrap();
-        assert_eq!((anna.name.as_str(), anna.roles), ("anna", vec!["administrator".to_owned()]));
+        assert_eq!((anna.name.as_deref(), anna.roles), (Some("anna"), vec!["administrator".to_owned()]));
         let plain = json!({ "sub": "7", "preferred_username": "anna", "realm.roles": "a", "realm": { "roles": [] } });
         assert_eq!(of(plain).unwrap().roles, ["administrator"]);
         assert!(of(json!({ "sub": "7", "preferred_username": "anna" })).unwrap().roles.is_empty());
-        for bad in [
-            json!({ "preferred_username": "anna" }),
-            json!({ "sub": "7" }),
-            json!({ "sub": "7", "preferred_username": "<b>" }),
-            json!({ "sub": "", "preferred_username": "anna" }),
-        ] {
-            assert!(of(bad.clone()).is_err(), "{bad}");
+        for nobody in [json!({ "preferred_username": "anna" }), json!({ "sub": "", "preferred_username": "anna" })] {
+            assert!(of(nobody.clone()).is_err(), "{nobody}");
+        }
+        for nameless in [json!({ "sub": "7" }), json!({ "sub": "7", "preferred_username": "<b>" })] {
+            assert_eq!(of(nameless.clone()).unwrap().name, None, "{nameless}");
         }
     }
 }

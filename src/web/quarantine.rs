@@ -18,7 +18,7 @@ use super::texts::shown;
 use crate::catalog::Quarantined;
 use crate::config::Privilege;
 use crate::config::units::format_bytes;
-use crate::content::{ContentError, Done, FileAs, HeldElement, Refusal, Why};
+use crate::content::{Beside, ContentError, Done, FileAs, HeldElement, Refusal, Why};
 use crate::dicom::{SeriesInstanceUid, StudyInstanceUid};
 use crate::job::report::{local_time, timestamp};
 
@@ -59,6 +59,11 @@ struct HeldPage {
     collision: bool,
     may: bool,
     trouble: Vec<(String, &'static str)>,
+    /// Where another object is filed under its UID, and what shows that study.
+    twin: Option<(String, String)>,
+    /// The study that it would be filed in, and what shows that.
+    beside: Option<(String, String)>,
+    pairs: Vec<Pair>,
     asks_patient: bool,
     form: Deed,
     header: Vec<HeldElement>,
@@ -71,6 +76,14 @@ pub(super) struct Which {
     uid: String,
     after: i64,
     done: Option<i64>,
+}
+
+/// What the object says of its patient, and what the study says.
+struct Pair {
+    name: &'static str,
+    own: String,
+    theirs: String,
+    differs: bool,
 }
 
 /// What is to be done with an object.
@@ -191,7 +204,8 @@ pub(super) async fn show(
 }
 
 async fn held(web: &Web, signed: &Signed, number: i64, form: Deed, refusals: &[Refusal]) -> Result<Response, Refused> {
-    let sheet = engine(web).look_at(number).await.map_err(missing)?;
+    let to = Some(form.to.trim()).filter(|to| !to.is_empty()).map(StudyInstanceUid::new);
+    let sheet = engine(web).look_at(number, to.as_ref()).await.map_err(missing)?;
     let study = sheet.held.study.as_str();
     let file = web.config.borrow().storage.folder.join(sheet.held.place.as_str());
     let (header, damage) = match sheet.header {
@@ -199,6 +213,11 @@ async fn held(web: &Web, signed: &Signed, number: i64, form: Deed, refusals: &[R
         Err(why) => (Vec::new(), why),
     };
     let header = header.into_iter().map(|element| HeldElement { value: shown("", &element.value), ..element });
+    let of_study = |uid: &StudyInstanceUid| (shown("", uid.as_str()), study::address(uid.as_str()));
+    let remedy = |refusal: &Refusal| match refusal {
+        Refusal::PatientNotConfirmed => "compare both patients below, and tick the box if the study is the right one",
+        refusal => refusal.remedy(),
+    };
     let status = if refusals.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     let shown = page(&HeldPage {
         row: row(&sheet.held),
@@ -207,7 +226,10 @@ async fn held(web: &Web, signed: &Signed, number: i64, form: Deed, refusals: &[R
         address: (!study.is_empty()).then(|| study::address(study)),
         collision: sheet.held.collision,
         may: signed.operator.may(Privilege::Discard),
-        trouble: refusals.iter().map(|refusal| (refusal.to_string(), refusal.remedy())).collect(),
+        trouble: refusals.iter().map(|refusal| (refusal.to_string(), remedy(refusal))).collect(),
+        twin: sheet.twin.as_ref().map(of_study),
+        pairs: sheet.beside.as_ref().map(pairs).unwrap_or_default(),
+        beside: sheet.beside.as_ref().map(|beside| of_study(&beside.study)),
         asks_patient: refusals.iter().any(|refusal| matches!(refusal, Refusal::PatientNotConfirmed)),
         form,
         header: header.collect(),
@@ -215,6 +237,24 @@ async fn held(web: &Web, signed: &Signed, number: i64, form: Deed, refusals: &[R
         frame: Frame::of(signed, "quarantine"),
     });
     Ok((status, shown).into_response())
+}
+
+fn pairs(beside: &Beside) -> Vec<Pair> {
+    let Beside { own, theirs, .. } = beside;
+    let all = [
+        ("Patient name", "PatientName", &own.name, &theirs.name),
+        ("Patient ID", "PatientID", &own.id, &theirs.id),
+        ("Issuer", "", &own.issuer, &theirs.issuer),
+        ("Birth date", "PatientBirthDate", &own.birth_date, &theirs.birth_date),
+        ("Sex", "", &own.sex, &theirs.sex),
+    ];
+    let pair = |(name, keyword, own, theirs): (&'static str, &str, &String, &String)| Pair {
+        name,
+        differs: own != theirs,
+        own: shown(keyword, own),
+        theirs: shown(keyword, theirs),
+    };
+    all.into_iter().map(pair).collect()
 }
 
 fn missing(error: ContentError) -> Refused {
@@ -231,13 +271,17 @@ pub(super) async fn show_json(
     _: Viewer,
     Path(number): Path<i64>,
 ) -> Result<Response, Refused> {
-    let sheet = engine(&web).look_at(number).await.map_err(missing)?;
+    let sheet = engine(&web).look_at(number, None).await.map_err(missing)?;
     let mut object = told(&sheet.held);
     if let Value::Object(fields) = &mut object {
         match sheet.header {
             Ok(header) => fields.insert("header".into(), json!(header)),
             Err(why) => fields.insert("damage".into(), json!(why)),
         };
+        fields.insert("filed_in".into(), json!(sheet.twin.as_ref().map(|study| study.as_str())));
+        let beside = sheet.beside.as_ref();
+        let beside = beside.map(|b| json!({ "study": b.study.as_str(), "own": b.own, "theirs": b.theirs }));
+        fields.insert("beside".into(), json!(beside));
     }
     Ok(document(object))
 }

@@ -11,12 +11,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::Web;
-use super::accounts::{AccountError, LONGEST_NAME};
+use super::accounts::AccountError;
 use super::answer::{Frame, Refused, page};
 use super::guard::{COOKIE, Posted, Signed, Unsigned};
 use super::listener::Peer;
 use super::oidc;
 use crate::audit::{Alert, AuditEvent, AuditOutcome, Party};
+use crate::catalog::LONGEST_NAME;
 use crate::config::Config;
 
 #[derive(Template)]
@@ -43,6 +44,20 @@ struct PasswordPage {
     frame: Frame,
     must: bool,
     trouble: Option<String>,
+    /// Who vouches for the person, where no password does.
+    issuer: Option<String>,
+}
+
+impl PasswordPage {
+    fn of(signed: &Signed, trouble: Option<String>) -> PasswordPage {
+        let user = &signed.session.user;
+        PasswordPage {
+            must: user.must_change,
+            issuer: user.issuer.clone(),
+            frame: Frame::of(signed, "password"),
+            trouble,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -100,7 +115,11 @@ pub(super) async fn sign_in(
             let status = status(&error);
             let name: String = form.name.chars().take(LONGEST_NAME).collect();
             let shown = page(&SignInPage::new(&web.config.borrow(), place(&form.next), &name, Some(error.to_string())));
-            (status, shown).into_response()
+            let wait = match error {
+                AccountError::Wait(wait) => Some([(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())]),
+                _ => None,
+            };
+            (status, wait, shown).into_response()
         }
     }
 }
@@ -121,7 +140,7 @@ pub(super) async fn sign_out(
 }
 
 pub(super) async fn show_password(signed: Signed) -> Response {
-    page(&PasswordPage { must: signed.session.user.must_change, frame: Frame::of(&signed, "password"), trouble: None })
+    page(&PasswordPage::of(&signed, None))
 }
 
 pub(super) async fn set_password(
@@ -145,9 +164,7 @@ pub(super) async fn set_password(
             Err(error) => (status(&error), error.to_string()),
         }
     };
-    let shown =
-        page(&PasswordPage { must: user.must_change, frame: Frame::of(&signed, "password"), trouble: Some(trouble) });
-    (status, shown).into_response()
+    (status, page(&PasswordPage::of(&signed, Some(trouble)))).into_response()
 }
 
 fn status(error: &AccountError) -> StatusCode {

@@ -1,11 +1,16 @@
 //! The console's pages about jobs: the report and who agrees to it, pictures, nodes, stopping and starting again.
 
+use pacsferry::dataset::{Elements, write_part10_head};
+use pacsferry::dicom::{Encoding, tags, uids};
+use pacsferry::sample::{Archive, Cap, Profile};
 use serde_json::json;
 
 use crate::support::console::{first_password, signed_in};
 use crate::support::peers::{Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, samples, until};
 use crate::support::running::started_worker;
+use crate::support::scene::Scene;
 
+const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
 
 /// A study that the source does not have.
@@ -70,7 +75,12 @@ fn what_stays_behind_is_explained_approved_and_tried_again() {
     assert_eq!(told["studies"][0]["approval"]["by"], "anna", "{told}");
     assert!(browser.get("/jobs/2/report/csv").body.contains("\"anna\",\"was deleted <b>years</b> ago\""));
     let sheet = browser.get("/jobs/2/report/sign-off").body;
-    assert!(sheet.contains("Signature") && sheet.contains("1 of 1 study") && sheet.contains("By modality"), "{sheet}");
+    assert!(
+        sheet.contains("Signature")
+            && sheet.contains("1 study stays behind, approved")
+            && sheet.contains("By modality"),
+        "{sheet}"
+    );
     assert!(ferry.run(&["report", "2"]).out.contains("approved by anna"));
     let trail = ferry.run(&["audit"]);
     assert!(trail.out.contains("approved that study 1.2.3.4.5 stays behind"), "{}", trail.out);
@@ -176,4 +186,52 @@ fn nodes_are_shown_and_tested() {
     let gone = browser.send("POST", "/api/v1/nodes/test", &csrf, "{\"source\":\"oldpacs\"}").json();
     assert_eq!((&gone["ok"], &gone["echo"]), (&json!(false), &json!(null)), "{gone}");
     assert!(gone["findings"][0]["message"].as_str().unwrap().contains("C-ECHO"), "{gone}");
+}
+
+#[test]
+fn what_could_not_be_listed_is_said_on_every_page_of_a_job() {
+    let archive = Archive::with(|archive| {
+        archive.studies("20240105", 30, 1);
+        archive.study("").patient("", "X^Y").series("CT").instances(1, 64);
+    });
+    let scene = Scene::new(archive, Profile { cap: Cap::Silent(10), ..Profile::default() });
+    assert_eq!(scene.migrate().code, 3);
+    let _node = scene.ferry.serve();
+    first_password(&scene.ferry);
+    let browser = signed_in(&scene.ferry, "anna", "administrator");
+    for page in ["/jobs", "/jobs/1", "/jobs/1/report"] {
+        let shown = browser.get(page);
+        assert!(shown.body.contains("NOT everything could be listed"), "{page}: {}", shown.body);
+    }
+    assert!(browser.get("/jobs/1/report").body.contains("not enumerated: <bdi>the source caps its answers"));
+    let told = browser.get("/api/v1/jobs/1").json();
+    assert!(told["not_listed"].as_u64().unwrap() > 0, "{told}");
+}
+
+#[test]
+fn a_study_of_an_import_can_be_agreed_to_on_the_page() {
+    let ferry = Ferry::new();
+    ferry.configure(&[]);
+    let folder = ferry.folder().join("in");
+    std::fs::create_dir(&folder).unwrap();
+    for (file, name) in [("one", "Right^Anna"), ("other", "Wrong^Bert")] {
+        let mut elements = Elements::new();
+        elements.put(tags::SOP_CLASS_UID, CT).put(tags::SOP_INSTANCE_UID, "1.2.1.1.1").put(tags::PATIENT_NAME, name);
+        elements.put(tags::STUDY_INSTANCE_UID, "1.2.1").put(tags::SERIES_INSTANCE_UID, "1.2.1.1");
+        elements.put(tags::PIXEL_DATA, name);
+        let mut bytes = write_part10_head(CT, "1.2.1.1.1", uids::EXPLICIT_LE, None);
+        bytes.extend(elements.write(Encoding::ExplicitLe));
+        std::fs::write(folder.join(file), bytes).unwrap();
+    }
+    assert_eq!(ferry.run(&["import", "--copy", folder.to_str().unwrap()]).code, 3);
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let browser = signed_in(&ferry, "anna", "administrator");
+    let report = browser.get("/jobs/1/report").body;
+    assert!(report.contains("Studies that are not proven") && report.contains("value=\"approve\""), "{report}");
+    let deed =
+        [("action", "approve"), ("study", "1.2.1"), ("why", "the other one is the right one"), ("back", "report")];
+    assert_eq!(browser.post("/jobs/1", &deed).status, 303);
+    let report = browser.get("/jobs/1/report").body;
+    assert!(report.contains("the other one is the right one") && report.contains("1 of 1"), "{report}");
 }

@@ -117,7 +117,7 @@ fn what_is_not_the_providers_own_word_for_this_sign_in_is_not_believed() {
     ] {
         provider.says(says.clone());
         let answer = came_back(&ferry, &provider);
-        assert_eq!(answer.status, 502, "{says:?}: {}", answer.body);
+        assert_eq!(answer.status, 403, "{says:?}: {}", answer.body);
         assert!(!answer.head.contains("__Host-pacsferry=ey") && !answer.body.contains("You are signed in"), "{says:?}");
     }
     provider.says(Says::default());

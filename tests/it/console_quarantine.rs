@@ -76,6 +76,10 @@ fn an_object_in_quarantine_is_looked_at_filed_discarded_and_taken_back() {
         "{}",
         other.body
     );
+    // Both patients are there to be compared.
+    for word in ["Right", "P1", "class=\"differs\"", "tick the box", "href=\"/studies/1.2.1\""] {
+        assert!(other.body.contains(word), "{word}: {}", other.body);
+    }
     let filed = browser.post(&page, &[&way[..], &[("confirm_patient", "yes")]].concat());
     assert_eq!((filed.status, filed.header("location")), (303, "/quarantine?done=1"), "{}", filed.body);
     let study = browser.get("/api/v1/studies/1.2.1").json();

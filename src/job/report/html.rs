@@ -180,18 +180,21 @@ fn row(item: &Item, approval: Option<&Approval>, out: &mut (dyn Write + Send)) -
 /// Where whoever answers for the migration puts a name to it.
 fn sign(report: &Report, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
     let Approved { behind, approved } = report.approved;
-    writeln!(
-        out,
-        "<h2>Sign-off</h2>\n<p>{} of {} that stay behind are approved",
-        thousands(approved),
-        studies(behind)
-    )?;
     let open = behind.saturating_sub(approved);
-    writeln!(
-        out,
-        "{}</p>",
-        if open == 0 { ".".to_owned() } else { format!("; {} still to be decided.", thousands(open)) }
-    )?;
+    let said = match (behind, open) {
+        (0, _) => "No study stays behind.".to_owned(),
+        (_, 0) => format!(
+            "{} behind, approved.",
+            if behind == 1 { "1 study stays".to_owned() } else { format!("{} stay", studies(behind)) }
+        ),
+        _ => format!(
+            "Approved to stay behind: {} of {}; still to be decided: {}.",
+            thousands(approved),
+            studies(behind),
+            thousands(open)
+        ),
+    };
+    writeln!(out, "<h2>Sign-off</h2>\n<p>{said}</p>")?;
     writeln!(
         out,
         "<table class=sign><tr><td>Name<td>Function<td>Date<td>Signature</tr><tr><td><td><td><td></tr></table>"

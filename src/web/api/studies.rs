@@ -2,7 +2,7 @@
 
 use super::Kind::{Number, Text, Word};
 use super::{Operation, get, may, must, post};
-use crate::config::Privilege::View;
+use crate::config::Privilege::{Content, View};
 use crate::web::{corrections, previews, studies, study};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -19,8 +19,16 @@ pub(super) fn operations() -> Vec<Operation> {
                 may("ModalitiesInStudy", Text, "`CT`"),
                 may("ReferringPhysicianName", Text, "the end is open"),
                 may("StudyInstanceUID", Text, "exactly"),
-                may("scope", Word(&["studies", "patients", "admin"]), "patients instead, or also what queries do not show"),
-                may("sort", Word(&["newest", "oldest", "name", "id", "accession"]), "by an index; else as it is quickest"),
+                may(
+                    "scope",
+                    Word(&["studies", "patients", "admin"]),
+                    "patients instead, or also what queries do not show",
+                ),
+                may(
+                    "sort",
+                    Word(&["newest", "oldest", "name", "id", "accession"]),
+                    "by an index; else as it is quickest",
+                ),
                 may(
                     "status",
                     Word(&["locked", "quarantined", "rejected", "corrected", "rescan-failed"]),
@@ -31,7 +39,7 @@ pub(super) fn operations() -> Vec<Operation> {
             ])
             .answers(200, "Studies"),
         post("/api/v1/studies", corrections::act_json)
-            .does("Studies", "The same as below, for a study whose UID cannot stand in an address", Some(View))
+            .does("Studies", "The same as below, for a study whose UID cannot stand in an address", Some(Content))
             .takes([
                 must("study", Text, "its UID"),
                 must("action", Word(&["lock", "unlock", "rescan"]), "what is to be done"),
@@ -39,7 +47,11 @@ pub(super) fn operations() -> Vec<Operation> {
             ])
             .answers(200, "StudyActed"),
         get("/api/v1/preview", previews::show)
-            .does("Studies", "A picture (image/jpeg) of an object, or of one that stands for a series or a study", Some(View))
+            .does(
+                "Studies",
+                "A picture (image/jpeg) of an object, or of one that stands for a series or a study",
+                Some(View),
+            )
             .asks([
                 may("instance", Text, "the UID of an object"),
                 may("series", Text, "the UID of a series"),
@@ -61,9 +73,9 @@ pub(super) fn operations() -> Vec<Operation> {
         post("/api/v1/studies/{uid}", corrections::act_on_json)
             .does(
                 "Studies",
-                "Locks or unlocks a study (privilege `content`; somebody else's lock: `unlock`), or asks the AI platform \
+                "Locks or unlocks a study (somebody else's lock: `unlock`), or asks the AI platform \
                  to scan it again (`operate`)",
-                Some(View),
+                Some(Content),
             )
             .takes([
                 must("action", Word(&["lock", "unlock", "rescan"]), "what is to be done"),

@@ -33,7 +33,7 @@ function texts(job) {
     rate: job.rate_bytes_per_second > 0 ? `${bytes(job.rate_bytes_per_second)}/s` : "–",
     eta: job.eta_seconds == null ? "–" : duration(job.eta_seconds),
     line: job.line ?? "",
-    message: job.message ?? "",
+    message: job.notice,
     share: job.items.total > 0 ? `${Math.floor((100 * done) / job.items.total)} %` : "",
   };
 }
@@ -61,6 +61,10 @@ function follow(page) {
   const pictures = document.querySelector("[data-pictures]");
   const draw = pictures ? redraw(pictures) : () => {};
   const events = new EventSource(page.dataset.events);
+  events.addEventListener("error", () => {
+    const message = page.querySelector('[data-show="message"]');
+    if (message) message.textContent = "The server does not answer: this is how far it was. The page goes on by itself.";
+  });
   events.addEventListener("progress", (event) => {
     const job = JSON.parse(event.data);
     const shown = texts(job);

@@ -19,7 +19,8 @@ use crate::catalog::{Approved, DayTotals, ItemState, Job, OrderKey, Reason};
 use crate::config::Privilege;
 use crate::job::progress::is_at_rest;
 use crate::job::report::{
-    FALLOUT, FolderEnd, FolderPage, Format, Report, StudyPage, Style, WantedFolders, WantedStudies, remedy, state_text,
+    FALLOUT, FolderEnd, FolderPage, Format, Report, StudyPage, Style, WantedFolders, WantedStudies, is_gap, remedy,
+    state_text,
 };
 use crate::web::Web;
 use crate::web::answer::{Frame, Refused, document, page};
@@ -28,11 +29,13 @@ use crate::web::guard::Viewer;
 
 /// Studies, or folders, on one page.
 const SHOWN: usize = 50;
+/// Notes on the page.
+const MOST_NOTES: usize = 100;
 /// The longest filter.
 const LONGEST: usize = 128;
 
 /// What is looked for. The form leaves its fields empty where anything will do.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Wanted {
     /// `fallout` (partial, failed, excluded, cancelled), `all`, or a state; of folders how they ended.
@@ -42,6 +45,8 @@ pub(in crate::web) struct Wanted {
     modality: String,
     text: String,
     after: String,
+    /// Of an import: where its list of studies goes on.
+    studies_after: String,
 }
 
 /// A reason, and what is to be done about it.
@@ -79,6 +84,12 @@ struct ReportPage {
     studies: Vec<Study>,
     folders: Vec<Folder>,
     next: Option<String>,
+    /// Of an import: further studies.
+    older: Option<String>,
+    gaps: u64,
+    /// Kinds and texts.
+    notes: Vec<(String, String)>,
+    more_notes: bool,
     back: String,
     may_operate: bool,
     may_retry: bool,
@@ -151,6 +162,7 @@ impl Wanted {
             ("modality", &self.modality),
             ("text", &self.text),
             ("after", after.unwrap_or_default()),
+            ("studies_after", &self.studies_after),
         ] {
             if !value.is_empty() {
                 query.append_pair(name, value);
@@ -230,13 +242,22 @@ pub(super) async fn show(
     let mut year_choices = vec![choice("", "any", &wanted.year)];
     let dated = of_years.keys().rev().filter(|year| !year.is_empty());
     year_choices.extend(dated.map(|year| choice(year, year, &wanted.year)));
-    let (mut page_of_studies, mut page_of_folders) = (StudyPage::default(), FolderPage::default());
-    match import {
-        true => page_of_folders = folders(&web, &job, &wanted).await?,
-        false => page_of_studies = studies(&web, &job, &wanted).await?,
-    }
-    let next = page_of_studies.next.as_ref().map(OrderKey::text);
-    let next = next.or_else(|| page_of_folders.next.as_deref().map(text_of));
+    let (page_of_folders, page_of_studies) = match import {
+        true => {
+            let behind = Wanted { after: wanted.studies_after.clone(), ..Wanted::default() };
+            (folders(&web, &job, &wanted).await?, studies(&web, &job, &behind).await?)
+        }
+        false => (FolderPage::default(), studies(&web, &job, &wanted).await?),
+    };
+    let further = page_of_studies.next.as_ref().map(OrderKey::text);
+    let (next, older) = match import {
+        true => (page_of_folders.next.as_deref().map(text_of), further),
+        false => (further, None),
+    };
+    let mut notes = catalog.notes(job.id).await?;
+    let gaps = notes.iter().filter(|note| is_gap(&note.kind)).count() as u64;
+    let more_notes = notes.len() > MOST_NOTES;
+    notes.truncate(MOST_NOTES);
     let may_operate = signed.operator.may(Privilege::Operate);
     let query = wanted.query(Some(&wanted.after));
     Ok(page(&ReportPage {
@@ -262,6 +283,10 @@ pub(super) async fn show(
             .collect(),
         folders: page_of_folders.folders.into_iter().map(Folder::of).collect(),
         next: next.map(|next| wanted.query(Some(&next))),
+        older: older.map(|older| Wanted { studies_after: older, ..wanted.clone() }.query(Some(&wanted.after))),
+        gaps,
+        notes: notes.into_iter().map(|note| (note.kind, note.text)).collect(),
+        more_notes,
         back: if query.is_empty() { "report".to_owned() } else { format!("report?{query}") },
         modality: wanted.modality,
         text: wanted.text,

@@ -28,6 +28,15 @@ pub(super) struct Row {
     pub(super) message: String,
 }
 
+/// What has to be known of a job: what it says itself, or that some of what the source holds was never listed.
+pub(super) fn notice(job: &Job, progress: &Progress) -> String {
+    match &job.message {
+        Some(message) => message.clone(),
+        None if progress.gaps > 0 => "NOT everything could be listed: see the notes of its report.".to_owned(),
+        None => String::new(),
+    }
+}
+
 /// What is being done now: which study, how much of it has come, how fast.
 pub(super) async fn line(catalog: &Catalog, job: &Job, progress: &Progress) -> Result<String, Refused> {
     if is_at_rest(job.state) {
@@ -89,7 +98,7 @@ impl Row {
             rate: if progress.rate > 0 { format_rate(progress.rate) } else { "–".to_owned() },
             eta: progress.eta.map_or("–".to_owned(), format_duration),
             at: progress.newest_pending.as_deref().map_or("–".to_owned(), day),
-            message: job.message.clone().unwrap_or_default(),
+            message: notice(job, progress),
         })
     }
 }

@@ -1,6 +1,8 @@
 //! ID tokens (RFC 7519, OpenID Connect Core 1.0 §3.1.3.7): `jsonwebtoken` takes them apart and checks their claims, `ring`
 //! their signatures. Only signatures by the private key of the provider count: none, and none by a shared secret.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
@@ -25,11 +27,14 @@ pub enum TokenError {
     #[error("it is signed with a key that the provider does not name")]
     UnknownKey,
     /// Somebody else's, too old, or forged.
-    #[error(transparent)]
+    #[error("it is somebody else's, too old, or forged ({0})")]
     Invalid(#[from] Error),
     /// It was made for another sign-in.
     #[error("it was made for another sign-in")]
     Nonce,
+    /// It asks for something to be understood that nobody here knows (RFC 7515 §4.1.11).
+    #[error("it is of a kind that is not understood")]
+    Critical,
     /// It was made for another program.
     #[error("it was made for another program")]
     Party,
@@ -69,6 +74,9 @@ pub(super) fn claims(
         return Err(TokenError::TooLong);
     }
     let header = decode_header(token)?;
+    if !is_plain(token) {
+        return Err(TokenError::Critical);
+    }
     let key = DecodingKey::from_jwk(key(keys, header.kid.as_deref())?)?;
     // Which algorithms there are is said by `checker`.
     let mut validation = Validation::new(header.alg);
@@ -78,6 +86,9 @@ pub(super) fn claims(
     validation.validate_nbf = true;
     let claims = decode::<Map<String, Value>>(token, &key, &validation)?.claims;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if text("iss").is_none() {
+        return Err(TokenError::Party);
+    }
     if text("nonce") != Some(nonce) {
         return Err(TokenError::Nonce);
     }
@@ -87,6 +98,13 @@ pub(super) fn claims(
         return Err(TokenError::Party);
     }
     Ok(claims)
+}
+
+/// Whether the header of a token asks for nothing to be understood beyond what everybody understands.
+fn is_plain(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
+    header.is_some_and(|header| !header.contains_key("crit"))
 }
 
 /// The key of this name; where the token names none, the only one that there is.

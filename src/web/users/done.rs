@@ -3,12 +3,12 @@
 use axum::http::StatusCode;
 
 use super::super::Web;
-use super::super::accounts::{AccountError, LONGEST_NAME, one_time, program_token};
+use super::super::accounts::{AccountError, one_time, program_token};
 use super::super::answer::Refused;
 use super::super::guard::Signed;
 use super::the_user;
 use crate::audit::Alert;
-use crate::catalog::{MOST_TOKENS, User};
+use crate::catalog::{LONGEST_NAME, MOST_TOKENS, User, is_account_name};
 use crate::config::Privilege;
 
 /// The longest that is said of what a token is for, in characters.
@@ -29,8 +29,7 @@ impl From<AccountError> for Refused {
 /// Makes an account; the password that it signs in with once.
 pub(super) async fn add(web: &Web, signed: &Signed, name: &str, roles: Vec<String>) -> Result<String, Refused> {
     signed.must(Privilege::Administer)?;
-    let good = |c: char| c.is_alphanumeric() || "._-@".contains(c);
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(good) {
+    if !is_account_name(name) {
         let what = format!("`{name}` is no name for an account");
         let remedy = format!("letters, digits and . _ - @, {LONGEST_NAME} at most");
         return Err(Refused::new(StatusCode::BAD_REQUEST, what, remedy));
