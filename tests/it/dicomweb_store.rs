@@ -50,6 +50,12 @@ fn what_is_stored_is_durable_and_can_be_had_where_the_answer_says() {
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/dicom+json"));
     let answer = answer.json();
     assert_eq!(answer["00081190"]["Value"][0], format!("{}/studies/1.2.3", program.base()));
+    let mut again = b"--mark\r\nContent-Type: application/dicom\r\n\r\n".to_vec();
+    again.extend(files[0].iter().chain(b"\r\n--mark--"));
+    let again = program.send("POST", "/studies", &format!("{KIND}Accept: application/dicom+xml\r\n"), &again);
+    assert_eq!((again.status, again.header("content-type")), (200, "application/dicom+xml"));
+    let xml = String::from_utf8(again.body).unwrap();
+    assert!(xml.starts_with("<?xml ") && xml.contains("keyword=\"ReferencedSOPSequence\""), "{xml}");
     // As a machine that loses power would find it.
     drop(node);
     assert_eq!(ferry.filed().len(), 2);

@@ -70,7 +70,16 @@ impl Asked {
                 }
                 "accept" | "charset" | "" => {}
                 _ => match attribute(level, &name) {
-                    Some(attribute) => keys.push((attribute, of_list(attribute, &value))),
+                    Some(attribute) => {
+                        let value = of_list(attribute, &value);
+                        let same = |key: &&mut (&Attribute, String)| key.0.tag == attribute.tag && !key.1.is_empty();
+                        match keys.iter_mut().skip(path).find(same).filter(|_| !value.is_empty()) {
+                            None => keys.push((attribute, value)),
+                            // Only UIDs may be asked for several times (PS3.18 §8.3.4.1).
+                            Some((_, list)) if is_uid(attribute) => *list = format!("{list}\\{value}"),
+                            Some(_) => warnings.push(format!("{} is matched with its first value", attribute.keyword)),
+                        }
+                    }
                     None if tag(&name).is_some_and(|tag| NO_KEYS.contains(&tag)) => {}
                     None => unknown.push(shown(&name)),
                 },
@@ -137,10 +146,11 @@ fn tag(name: &str) -> Option<Tag> {
 
 /// UIDs of a list stand between commas in an address.
 fn of_list(attribute: &Attribute, value: &str) -> String {
-    match attribute.compared {
-        Compared::Uid | Compared::Uids => value.replace(',', "\\"),
-        _ => value.to_owned(),
-    }
+    if is_uid(attribute) { value.replace(',', "\\") } else { value.to_owned() }
+}
+
+fn is_uid(attribute: &Attribute) -> bool {
+    matches!(attribute.compared, Compared::Uid | Compared::Uids)
 }
 
 /// A name that a stranger chose, as it may stand in a header.
@@ -167,6 +177,8 @@ mod tests {
         assert_eq!((asked.limit, asked.offset), (7, 3));
         assert_eq!(asked.warnings, ["these are not matched: Foo"]);
         assert!(told(&asked).contains(&"StudyDescription") && told(&asked).contains(&"Modality"));
+        let twice = read("StudyInstanceUID=1.2&PatientID=1&PatientID=2&StudyInstanceUID=1.3", QueryLevel::Study, None);
+        assert_eq!(twice.unwrap().warnings, ["PatientID is matched with its first value"]);
         let odd = read("emptyvaluematching=true&multiplevaluematching=false", QueryLevel::Study, None).unwrap();
         assert_eq!(odd.warnings, ["the parameter emptyvaluematching is not supported, and was not heeded"]);
         assert!(read("limit=x", QueryLevel::Study, None).is_err());
