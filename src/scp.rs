@@ -32,7 +32,6 @@ pub use listener::Receiver;
 pub use meter::{Meter, Reading};
 pub use node::Services;
 pub use port::{Bound, ListenError};
-pub use retrieve::hindrance;
 pub use sender::Sender;
 pub use store::answer_of;
 

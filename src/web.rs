@@ -9,6 +9,7 @@ mod answer;
 mod api;
 mod ask;
 mod assets;
+mod awaited;
 mod content;
 mod correction;
 mod corrections;

@@ -59,6 +59,7 @@ pub struct Query {
     order: Option<Order>,
     source: Option<String>,
     union: bool,
+    only_listed: bool,
 }
 
 /// What was agreed on beyond the ordinary (PS3.4 §C.5.1.1).
@@ -185,6 +186,7 @@ impl Query {
             wanted: Vec::new(),
             files: options.files,
             union: false,
+            only_listed: false,
             order: None,
             source: None,
         };
@@ -216,6 +218,11 @@ impl Query {
     /// Answers in this order, where the level has it; unless UIDs are asked for, which are few.
     pub fn ordered(self, order: Order) -> Query {
         Query { order: Some(order), ..self }
+    }
+
+    /// Finds studies that are listed and not filed, or not as a whole, as well: behind what is filed. Or nothing else.
+    pub fn united(self, only_listed: bool) -> Query {
+        Query { union: self.level <= QueryLevel::Study, only_listed, ..self }
     }
 
     /// Only studies of which this source has brought something; the one without a name is nobody that is configured.

@@ -60,7 +60,41 @@ impl Recalled {
     }
 }
 
+impl Recalled {
+    /// Whether somebody works on it now.
+    pub fn is_leased(&self) -> bool {
+        self.state.is_leased()
+    }
+
+    /// What keeps it from coming at all, in words.
+    pub fn hindrance(&self) -> Option<String> {
+        let job = self.job;
+        match (self.job_state, &self.job_message) {
+            // The operator, or the source itself: nobody knows for how long.
+            (JobState::Running, Some(message)) if self.arrived == 0 || !self.begun => Some(message.clone()),
+            (JobState::Running, _) => None,
+            (JobState::Paused | JobState::Stopping, _) => Some(format!("job {job} is paused")),
+            (JobState::Halted, Some(message)) => Some(format!("job {job} is halted: {message}")),
+            (JobState::Halted, None) => Some(format!("job {job} is halted")),
+            (JobState::Finished, _) => Some(format!("job {job} is finished, and has not got it")),
+            (JobState::Cancelled, _) => Some(format!("job {job} was cancelled")),
+        }
+    }
+}
+
 impl Catalog {
+    /// How the rest of a study stands that is not filed as a whole, whether or not somebody waits for it.
+    pub async fn awaited_study(&self, study: &StudyInstanceUid) -> Result<Option<Recalled>, CatalogError> {
+        let study = study.clone();
+        self.read(move |c| {
+            let item =
+                c.prepare_cached(OF_STUDY)?.query_row([study.as_str()], |row| row.get::<_, i64>(0)).optional()?;
+            let Some(item) = item else { return Ok(None) };
+            Ok(c.prepare_cached(STANDING)?.query_row([format!("[{item}]")], standing).optional()?)
+        })
+        .await
+    }
+
     /// Moves what a selection means and is not filed as a whole to the head of the queue, for whoever asks. Says which
     /// items these are: one for each study, that of a running job if there is one.
     pub async fn recall(&self, selection: &Selection, asker: &str) -> Result<Vec<i64>, CatalogError> {

@@ -10,7 +10,6 @@ use super::answer::Problem;
 use super::find::Target;
 use super::{Caller, Site};
 use crate::catalog::{ItemState, Recalled, Selection};
-use crate::scp::hindrance;
 
 /// Requests that wait at one time, each for one study: as fast as these are fetched may others be asked for.
 pub(super) const WAITING: usize = 16;
@@ -39,7 +38,7 @@ impl Target {
             let mut standing = site.catalog.recalled(&items).await?;
             standing.retain(|item| item.state != ItemState::Proven);
             let Some(first) = standing.first() else { return Ok(None) };
-            if !standing.iter().any(|item| hindrance(item).is_none() && item.is_coming()) {
+            if !standing.iter().any(|item| item.hindrance().is_none() && item.is_coming()) {
                 return Ok(Some(missing(first)));
             }
             if begun.elapsed() >= WAIT {
@@ -61,7 +60,7 @@ pub(super) fn later(why: impl Into<String>) -> Problem {
 }
 
 fn missing(item: &Recalled) -> String {
-    let why = hindrance(item).unwrap_or_else(|| match item.detail.as_str() {
+    let why = item.hindrance().unwrap_or_else(|| match item.detail.as_str() {
         "" => item.state.as_text().to_owned(),
         detail => detail.to_owned(),
     });

@@ -28,6 +28,8 @@ use crate::store::{Store, StoreError};
 pub(super) const SUPERVISION: Duration = Duration::from_millis(200);
 /// How long a stopped job may take to be quiet at the source before that is said anyway.
 const QUIET: Duration = Duration::from_secs(30);
+/// How often it is looked whether somebody waits.
+const PROMPT: Duration = Duration::from_millis(25);
 /// How long an idle worker keeps its association open.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -260,7 +262,7 @@ async fn worker(work: Arc<Work>, reserved: bool) {
             tokio::select! {
                 () = work.stop.cancelled() => return,
                 () = news => {}
-                () = tokio::time::sleep(IDLE) => {}
+                () = tokio::time::sleep(if reserved { PROMPT } else { IDLE }) => {}
             }
             continue;
         }

@@ -13,6 +13,7 @@ mod recall;
 mod run;
 mod tally;
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use tracing::{debug, info, warn};
@@ -22,7 +23,7 @@ use super::exchange::{self, RESPONSE};
 use super::node::Services;
 use super::refusal::Refusal;
 use crate::audit::Party;
-use crate::catalog::{CatalogError, Selected};
+use crate::catalog::{CatalogError, Selected, Selection};
 use crate::config::Peer;
 use crate::dataset::{Bounds, Identifier};
 use crate::dicom::{Encoding, Status, encoding_of};
@@ -30,8 +31,8 @@ use crate::dimse::{Command, CommandField, DimseError, Session};
 
 pub(super) use held::Held;
 use identifier::Request;
-use recall::Fetched;
-pub use recall::hindrance;
+use moving::Mover;
+use recall::{Awaited, Missing, More};
 use run::{Ended, Run};
 
 /// The most instances of one retrieve. Their list takes 16 bytes each.
@@ -51,8 +52,8 @@ struct Asked<'a> {
 struct Understood {
     request: Request,
     selected: Selected,
-    /// What had to be fetched before, and did not come.
-    fetched: Fetched,
+    /// What is not filed as a whole, and on its way.
+    awaited: Option<Awaited>,
     /// Where a C-MOVE shall go.
     destination: Option<Peer>,
 }
@@ -71,7 +72,7 @@ pub(super) async fn serve(
     let transfer = session.association().context(context);
     let encoding = transfer.map_or(Encoding::ImplicitLe, |transfer| encoding_of(&transfer.transfer_syntax));
     let asked = Asked { services, caller, context, command, encoding };
-    let Understood { request, selected, fetched, destination } = match asked.understand(session, &identifier).await? {
+    let understood = match asked.understand(&identifier).await {
         Ok(understood) => understood,
         Err(refusal) => {
             warn!(
@@ -81,27 +82,23 @@ pub(super) async fn serve(
             return session.send(context, &refusal.response(command), None, RESPONSE).await;
         }
     };
-    debug!(peer.ae = %caller.ae_title, level = %request.level, objects = selected.instances.len(), "{}", asked.service());
+    let (level, objects) = (understood.request.level, understood.selected.instances.len());
+    debug!(peer.ae = %caller.ae_title, %level, objects, "{}", asked.service());
     let party = |peer: &Peer| Party {
         name: peer.ae_title.to_string(),
         address: peer.address.host.parse().ok(),
         ..Party::default()
     };
-    let mut run = Run::new(&asked, selected, destination.as_ref().map(party));
-    // What did not come from the source counts among what was to be sent.
-    run.tally.total += fetched.missing;
-    let ended = match &destination {
-        _ if fetched.cancelled => Ok(Ended::Cancelled),
-        None => get::perform(session, &mut run).await,
-        Some(peer) => moving::perform(session, &mut run, peer).await,
-    };
+    let mut run = Run::new(&asked, understood.destination.as_ref().map(party));
+    let mut missing = Missing::default();
+    let ended = run.deliver(session, understood, &mut missing).await;
     run.end().await;
     let ended = ended?;
     if matches!(ended, Ended::Done) {
         run.tally.close();
     }
     let (status, comment) = match &ended {
-        Ended::Done => (run.tally.status(false), fetched.why.as_deref()),
+        Ended::Done => (run.tally.status(false), missing.why.as_deref()),
         Ended::Cancelled => (Status::CANCEL, None),
         Ended::Refused(refusal) => (refusal.status, Some(refusal.comment.as_str())),
     };
@@ -124,31 +121,28 @@ impl Asked<'_> {
     }
 
     /// What is asked for, and the instances that it means.
-    async fn understand(
-        &self,
-        session: &mut Session,
-        identifier: &[u8],
-    ) -> Result<Result<Understood, Refusal>, DimseError> {
-        let (request, destination) = match self.read(identifier) {
-            Ok(read) => read,
-            Err(refusal) => return Ok(Err(refusal)),
+    async fn understand(&self, identifier: &[u8]) -> Result<Understood, Refusal> {
+        let (request, destination) = self.read(identifier)?;
+        // Before it is looked what is filed, so that nothing falls in between.
+        let union = self.services.config.borrow().node.union;
+        let awaited = match union {
+            true => Awaited::of(self, &request.selection).await.map_err(|error| Refusal::catalog(&error))?,
+            false => None,
         };
-        let mut fetched = Fetched::default();
-        if self.services.config.borrow().node.union {
-            fetched = match recall::fetch(session, self, &request.selection).await? {
-                Ok(fetched) => fetched,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-        }
-        let selected = self.services.catalog.select(&request.selection, MOST_INSTANCES).await;
-        Ok(match selected {
+        let selected = self.select(&request.selection).await?;
+        Ok(Understood { request, selected, awaited, destination })
+    }
+
+    /// What is filed of a selection.
+    async fn select(&self, selection: &Selection) -> Result<Selected, Refusal> {
+        match self.services.catalog.select(selection, MOST_INSTANCES).await {
             Err(error) => Err(Refusal::catalog(&error)),
             Ok(selected) if selected.more => {
                 let what = format!("more than {MOST_INSTANCES} instances at once");
                 Err(Refusal::new(Status::TOO_MANY_MATCHES, &what))
             }
-            Ok(selected) => Ok(Understood { request, selected, fetched, destination }),
-        })
+            Ok(selected) => Ok(selected),
+        }
     }
 
     /// The request, and where a C-MOVE shall go.
@@ -161,6 +155,58 @@ impl Asked<'_> {
         let moves = self.command.field == CommandField::CMoveRq;
         let destination = moves.then(|| moving::destination(self)).transpose()?;
         Ok((request, destination))
+    }
+}
+
+impl Run<'_> {
+    /// Sends what is filed, and then what comes while it comes, each object once; until nothing more does.
+    async fn deliver(
+        &mut self,
+        session: &mut Session,
+        understood: Understood,
+        missing: &mut Missing,
+    ) -> Result<Ended, DimseError> {
+        let Understood { request, selected, mut awaited, destination } = understood;
+        let mut mover = destination.map(|peer| Mover::new(self.asked, &peer));
+        let (mut next, mut to_come) = (selected, usize::from(awaited.is_some()));
+        let mut tried: HashSet<i64> = HashSet::new();
+        let ended = loop {
+            next.instances.retain(|(id, _)| tried.insert(*id));
+            self.selected = next;
+            self.tally.total = tried.len().saturating_add(to_come);
+            if !self.selected.instances.is_empty() {
+                let ended = match &mut mover {
+                    None => get::perform(session, self).await?,
+                    Some(mover) => mover.perform(session, self).await?,
+                };
+                let given_up = mover.as_ref().is_some_and(Mover::has_given_up);
+                if !matches!(ended, Ended::Done) || given_up {
+                    break ended;
+                }
+            }
+            let Some(waiting) = &mut awaited else { break Ended::Done };
+            match waiting.more(session, self).await? {
+                More::Ended(ended) => break ended,
+                More::Arrived(more) => to_come = more,
+                More::Over(rest) => {
+                    to_come = rest.objects;
+                    *missing = rest;
+                    awaited = None;
+                }
+            }
+            let began = Instant::now();
+            next = match self.asked.select(&request.selection).await {
+                Ok(selected) => selected,
+                Err(refusal) => break Ended::Refused(refusal),
+            };
+            if let Some(waiting) = &mut awaited {
+                waiting.took(began.elapsed());
+            }
+        };
+        if let Some(mover) = mover {
+            mover.close().await;
+        }
+        Ok(ended)
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
+use super::awaited;
 use super::content::engine;
 use super::guard::{Posted, Signed, Viewer};
 use super::study::{self, Named};
@@ -91,6 +92,7 @@ enum StudyAction {
     Lock,
     Unlock,
     Rescan,
+    Fetch,
 }
 
 const KINDS: [CorrectionKind; 6] = [
@@ -281,6 +283,7 @@ async fn with_study(web: &Web, signed: &Signed, uid: &str, form: &OfStudy) -> Re
             content.unlock(&study, &form.reason, who).await?;
             json!({ "study": uid, "locked_by": Value::Null })
         }
+        StudyAction::Fetch => awaited::fetch(web, signed, uid).await?,
         StudyAction::Rescan => {
             let asked = outbox::ask_rescan(&web.catalog, &content.config, who, &study, &form.reason).await;
             let entry = asked.map_err(|error| {

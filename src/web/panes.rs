@@ -96,7 +96,7 @@ pub(super) async fn studies(
     Viewer(signed): Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    let (found, next, trouble) = match studies::look(&web, &filter).await {
+    let (found, next, trouble) = match studies::look(&web, &filter, false).await {
         Ok(found) => (found.rows, found.next, String::new()),
         Err(CatalogError::Query(error)) => (Vec::new(), None, error.to_string()),
         Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@
 mod list;
 mod standing;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 use super::Web;
 use super::answer::Refused;
 use super::texts::days;
-use crate::catalog::{Attribute, CatalogError, Cursor, Options, Order, Query};
+use crate::catalog::{Attribute, CatalogError, Cursor, Match, Options, Order, Query};
 use crate::dicom::QueryLevel;
 use axum::http::StatusCode;
 
@@ -50,6 +51,9 @@ const OF_PATIENT: &[(&str, &str)] = &[
 ];
 /// The source of what nobody brought that is configured.
 const NOBODY: &str = "-";
+
+/// The status of what a source lists and is not filed.
+const NOT_FILED: &str = "not-filed";
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -105,6 +109,8 @@ pub(super) struct Found {
     pub(super) rows: Vec<Vec<String>>,
     /// Where the next page begins.
     pub(super) next: Option<String>,
+    /// Those of which a source lists what is not filed.
+    nearline: HashSet<String>,
     /// It looked long and in vain.
     later: bool,
 }
@@ -162,9 +168,9 @@ impl Filter {
     /// What studies are to be, if anything was asked.
     fn state(&self) -> Result<Option<State>, Refused> {
         match self.status.as_str() {
-            "" => Ok(None),
+            "" | NOT_FILED => Ok(None),
             word => State::parse(word).map(Some).ok_or_else(|| {
-                wrong("the status is `locked`, `quarantined`, `rejected`, `corrected` or `rescan-failed`")
+                wrong("the status is `locked`, `quarantined`, `rejected`, `corrected`, `rescan-failed` or `not-filed`")
             }),
         }
     }
@@ -178,6 +184,11 @@ impl Filter {
             return Ok(());
         }
         Err(wrong("`after` is not what an answer gave: begin without it"))
+    }
+
+    /// Whether what is listed and not filed is shown: nobody has brought that yet.
+    fn shows_listed(&self, web: &Web) -> bool {
+        web.config.borrow().node.union && self.source.is_empty()
     }
 
     /// The address of a page that goes on from a place.
@@ -249,12 +260,25 @@ fn asking<'v>(
     Ok(Query::new(level, Options::default(), keys)?)
 }
 
-/// A page of studies.
-pub(super) async fn look(web: &Web, filter: &Filter) -> Result<Found, CatalogError> {
+/// A query of studies of which nothing is filed.
+pub(super) fn united<'v>(keys: impl IntoIterator<Item = (&'static str, &'v str)>) -> Result<Arc<Query>, CatalogError> {
+    Ok(Arc::new(asking(QueryLevel::Study, keys)?.united(true)))
+}
+
+/// A page of studies; with what is not filed yet, where the archive shows that and whoever asks can do with it.
+pub(super) async fn look(web: &Web, filter: &Filter, union: bool) -> Result<Found, CatalogError> {
     match filter.state() {
         Ok(Some(state)) => standing::look(web, filter, state).await,
         _ => {
-            let mut found = walk(web, Arc::new(filter.query(None)?), &filter.after).await?;
+            let union = union && filter.shows_listed(web);
+            let only = filter.status == NOT_FILED;
+            let query = filter.query(None)?;
+            let query = match (union, only) {
+                (true, only) => query.united(only),
+                (false, true) => return Ok(Found::default()),
+                (false, false) => query,
+            };
+            let mut found = walk(web, Arc::new(query), &filter.after).await?;
             if filter.scope == Scope::Admin && filter.after.is_empty() {
                 let unshown = standing::unshown(web, filter).await?;
                 found.rows.splice(0..0, unshown);
@@ -279,6 +303,9 @@ async fn look_for_patients(web: &Web, filter: &Filter) -> Result<Found, CatalogE
     if let Ok(Some(order)) = filter.order() {
         query = query.ordered(order);
     }
+    if filter.shows_listed(web) {
+        query = query.united(false);
+    }
     walk(web, Arc::new(query), &filter.after).await
 }
 
@@ -286,15 +313,20 @@ async fn look_for_patients(web: &Web, filter: &Filter) -> Result<Found, CatalogE
 async fn walk(web: &Web, query: Arc<Query>, after: &str) -> Result<Found, CatalogError> {
     let begun = Instant::now();
     let mut from = Cursor::parse(after);
-    let mut rows = Vec::new();
+    let (mut rows, mut nearline) = (Vec::new(), HashSet::new());
     loop {
         let page = web.catalog.search(&query, from, PAGE - rows.len()).await?;
-        rows.extend(page.rows.into_iter().map(|found| found.values));
+        for Match { values, nearline: more, .. } in page.rows {
+            if more {
+                nearline.insert(standing::uid_of(&values).to_owned());
+            }
+            rows.push(values);
+        }
         from = page.next;
         let later = begun.elapsed() > PATIENCE;
         if from.is_none() || rows.len() >= PAGE || later {
             let later = later && from.is_some() && rows.len() < PAGE;
-            return Ok(Found { rows, next: from.map(|from| from.to_text()), later });
+            return Ok(Found { rows, nearline, next: from.map(|from| from.to_text()), later });
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Web;
 use super::answer::{Frame, Refused, document, page};
+use super::awaited::{self, Awaited};
 use super::guard::{Signed, Viewer};
 use super::studies::{COLUMNS, MORE, bad, keywords, object, query, words};
 use super::texts::shown;
@@ -75,6 +76,8 @@ struct StudyPage {
     series: Vec<Series>,
     more: bool,
     lock: Option<Lock>,
+    /// What is not filed of it.
+    awaited: Option<Awaited>,
     /// What came too late for a move.
     late: Vec<String>,
     words: Vec<(&'static str, String)>,
@@ -255,7 +258,10 @@ pub(super) async fn show_named(
 }
 
 async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, Refused> {
-    let (study, series, more) = read(web, &uid).await?;
+    let (study, series, more) = match read(web, &uid).await {
+        Ok(read) => read,
+        Err(refused) => return awaited::show(web, signed, &uid).await?.ok_or(refused),
+    };
     web.looked(signed, &uid);
     let facts = COLUMNS.iter().zip(&study).map(|((keyword, title), value)| (*title, shown(keyword, value)));
     let locks = web.catalog.study_locks().await?;
@@ -267,6 +273,7 @@ async fn show_any(web: &Web, signed: &Signed, uid: String) -> Result<Response, R
         late: late.into_iter().map(|late| Warning::from(late).message()).collect(),
         facts: facts.collect(),
         series: series_rows(&uid, series),
+        awaited: awaited::of(web, signed, &uid).await?,
         uid,
         more,
         may_unlock: may_correct && (own || signed.operator.may(Privilege::Unlock)),
@@ -283,12 +290,20 @@ pub(super) async fn show_json(
     Viewer(signed): Viewer,
     Path(uid): Path<String>,
 ) -> Result<Response, Refused> {
-    let (study, series, _) = read(&web, &uid).await?;
+    let (study, series, _) = match read(&web, &uid).await {
+        Ok(read) => read,
+        Err(refused) => {
+            let awaited = if literal(&uid) { awaited::told(&web, &uid).await? } else { None };
+            let awaited = awaited.ok_or(refused)?;
+            return Ok(document(json!({ "StudyInstanceUID": uid, "series": [], "awaited": awaited })));
+        }
+    };
     web.looked(&signed, &uid);
     let mut told = object(keywords(), study);
     if let Value::Object(fields) = &mut told {
         let series = series.into_iter().map(|values| object(OF_SERIES.iter().copied(), values));
         fields.insert("series".into(), series.collect());
+        fields.insert("awaited".into(), awaited::told(&web, &uid).await?.into());
     }
     Ok(document(told))
 }

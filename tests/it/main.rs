@@ -75,4 +75,6 @@ mod support;
 mod tidy;
 mod tls;
 mod union;
+mod union_soak;
+mod union_stream;
 mod unwritable;

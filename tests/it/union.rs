@@ -8,6 +8,7 @@ use pacsferry::dicom::{SopClassUid, Status, TransferSyntaxUid, uids};
 use pacsferry::sample::{Archive, Event, Profile};
 use serde_json::json;
 
+use crate::support::console::{first_password, signed_in};
 use crate::support::peers::{Ferry, Question, Server, until};
 use crate::support::running::Running;
 use crate::support::scene::{SOURCE, Scene};
@@ -17,7 +18,7 @@ const LONG: Duration = Duration::from_secs(90);
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 
 /// A new study that takes its time, and some behind it.
-fn slow() -> (Archive, Profile) {
+pub(crate) fn slow() -> (Archive, Profile) {
     let archive = Archive::with(|b| {
         let study = b.study("20240105");
         for _ in 0..10 {
@@ -32,23 +33,28 @@ fn slow() -> (Archive, Profile) {
 pub(crate) struct Both {
     pub(crate) scene: Scene,
     _node: Server,
-    _migration: Running,
+    pub(crate) migration: Running,
 }
 
 impl Both {
     /// Begun, and everything listed; what is asked for first stands last in the queue.
     pub(crate) fn under_way(keys: &[(&str, &str)]) -> Both {
-        let (archive, profile) = slow();
+        Both::with(slow(), keys, "")
+    }
+
+    /// The same of another archive, with more in its configuration.
+    pub(crate) fn with((archive, profile): (Archive, Profile), keys: &[(&str, &str)], more: &str) -> Both {
+        let studies = archive.studies().len();
         let scene = Scene::keyed(archive, profile, keys);
         let file = scene.ferry.folder().join("pacsferry.toml");
-        let text = std::fs::read_to_string(&file).unwrap().replace("[node]\n", "[node]\nunion = true\n");
+        let text = std::fs::read_to_string(&file).unwrap().replace("[node]\n", "[node]\nunion = true\n") + more;
         #[expect(clippy::disallowed_methods, reason = "the configuration of the test")]
         std::fs::write(&file, text).unwrap();
         let migration = Running::start(&scene.ferry, &["migrate", SOURCE]);
         until("objects", LONG, || (scene.pacs.objects_sent() >= 5).then_some(()));
-        until("the whole list", LONG, || (scene.report().0["studies"].as_array()?.len() == 6).then_some(()));
+        until("the whole list", LONG, || (scene.report().0["studies"].as_array()?.len() == studies).then_some(()));
         let node = scene.ferry.serve();
-        Both { scene, _node: node, _migration: migration }
+        Both { scene, _node: node, migration }
     }
 
     /// The study that would be pulled last.
@@ -59,13 +65,13 @@ impl Both {
         last.unwrap()["study_uid"].as_str().unwrap().to_owned()
     }
 
-    fn retrieves_of(&self, study: &str) -> usize {
+    pub(crate) fn retrieves_of(&self, study: &str) -> usize {
         let is_of = |event: &Event| matches!(event, Event::Retrieve(request) if request.studies == [study]);
         self.scene.pacs.log().iter().filter(|entry| is_of(&entry.event)).count()
     }
 }
 
-fn kinds() -> Kinds {
+pub(crate) fn kinds() -> Kinds {
     vec![(SopClassUid::new(CT), vec![TransferSyntaxUid::new(uids::EXPLICIT_LE)])]
 }
 
@@ -141,4 +147,48 @@ fn a_study_that_cannot_be_had_is_a_clear_failure() {
     let seen = viewer::get(ferry.node, &kinds(), &viewer::study(&newest));
     assert_eq!(seen.end.status, Status::SUB_OPERATIONS_WITH_FAILURES, "{:?}", seen.end);
     assert!(!seen.received.is_empty() && seen.received.len() < 200, "{}", seen.received.len());
+}
+
+#[test]
+fn the_console_shows_what_is_not_filed_and_fetches_it() {
+    let both = Both::under_way(&[("associations", "2")]);
+    let ferry = &both.scene.ferry;
+    let last = both.last();
+    first_password(ferry);
+    let browser = signed_in(ferry, "anna", "administrator");
+    let listed = |query: &str| {
+        let answer = browser.get(&format!("/api/v1/studies?{query}"));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let studies = answer.json()["studies"].as_array().unwrap().clone();
+        let text = |study: &serde_json::Value, key: &str| study[key].as_str().unwrap().to_owned();
+        studies.iter().map(|s| (text(s, "StudyInstanceUID"), text(s, "availability"))).collect::<Vec<_>>()
+    };
+    let all = listed("");
+    assert!(all.len() == 6 && all.iter().all(|(_, availability)| availability == "NEARLINE"), "{all:?}");
+    let unfiled = listed("status=not-filed");
+    assert!(unfiled.len() == 5 && unfiled.iter().any(|(uid, _)| *uid == last), "{unfiled:?}");
+    assert!(listed("source=-").is_empty());
+    assert_eq!(listed(&format!("status=not-filed&StudyInstanceUID={last}")).len(), 1);
+    let page = browser.get("/studies?status=not-filed").body;
+    assert!(page.contains(&format!("/studies/{last}")) && page.contains("status wait\">not filed"), "{page}");
+    assert!(browser.get("/studies").body.contains("filed in part"));
+    assert_eq!(browser.get("/api/v1/studies?scope=patients").json()["patients"].as_array().unwrap().len(), 6);
+    let page = browser.get(&format!("/studies/{last}"));
+    assert!(
+        page.status == 200 && page.body.contains("0 of 3 objects") && page.body.contains("Fetch now"),
+        "{}",
+        page.body
+    );
+    assert_eq!(browser.get("/studies/1.2.3.4").status, 404);
+    let gone = browser.post("/studies/1.2.3.4", &[("action", "fetch")]);
+    assert_eq!(gone.status, 409, "{}", gone.body);
+    let fetched = browser.post(&format!("/studies/{last}"), &[("action", "fetch")]);
+    assert_eq!(fetched.status, 303, "{}", fetched.body);
+    until("the study", LONG, || {
+        let study = browser.get(&format!("/api/v1/studies/{last}")).json();
+        (study["awaited"].is_null() && study["series"].as_array()?.len() == 1).then_some(())
+    });
+    assert_eq!(both.retrieves_of(&last), 1);
+    assert!(!browser.get(&format!("/studies/{last}")).body.contains("Fetch now"));
+    assert!(ferry.run(&["audit"]).out.contains("fetches study"));
 }

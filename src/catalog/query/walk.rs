@@ -170,6 +170,7 @@ impl<'q> Walk<'q> {
     ) -> Result<(Vec<Match>, Option<Cursor>), DbError> {
         let at = match from {
             Some(cursor) => cursor,
+            None if query.only_listed => listed::begin(query),
             None => {
                 let entry = Entry::choose(c, query)?;
                 Cursor { key: entry.start.clone(), entry, done: false, from: [0; 4] }

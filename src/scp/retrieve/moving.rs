@@ -1,7 +1,7 @@
 //! C-MOVE: the objects go to a configured peer, over an association that is opened for them, or several where they are of
 //! more kinds than one has presentation contexts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -10,9 +10,9 @@ use super::feed::{Feed, How, Next, spread};
 use super::run::{Ended, REPORT, Run};
 use crate::assoc::Proposed;
 use crate::audit::{Alert, AuditEvent};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Selected};
 use crate::config::Peer;
-use crate::dicom::Status;
+use crate::dicom::{SopClassUid, Status, TransferSyntaxUid};
 use crate::dimse::{DimseError, Session};
 use crate::scp::refusal::Refusal;
 use crate::scu::store::{self, SendError};
@@ -22,6 +22,8 @@ use crate::scu::{ScuError, Target};
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a destination may take to answer in the negotiation, and to let us go.
 const RESPOND: Duration = Duration::from_secs(30);
+/// How long an association is kept for what comes next.
+const KEPT: Duration = Duration::from_secs(10);
 /// Associations that may break one after the other without a single object having been answered.
 const FRUITLESS: u32 = 2;
 
@@ -45,28 +47,80 @@ pub(super) fn destination(asked: &Asked<'_>) -> Result<Peer, Refusal> {
     Err(Refusal::new(Status::MOVE_DESTINATION_UNKNOWN, &comment))
 }
 
-pub(super) async fn perform(session: &mut Session, run: &mut Run<'_>, peer: &Peer) -> Result<Ended, DimseError> {
-    let plans = store::plan(&run.selected.kinds);
-    let kinds: Vec<Vec<usize>> = plans.iter().map(|plan| plan.kinds.clone()).collect();
-    let lists = spread(&run.selected.instances, &kinds);
-    for (plan, ids) in plans.into_iter().zip(lists) {
-        let feed = run.feed(ids);
-        let target = target(run.asked, peer);
-        let mut delivery = Delivery { run, target, contexts: plan.contexts, feed, link: None, fruitless: 0 };
-        let ended = delivery.perform(session).await?;
-        if let Some(link) = delivery.link.take() {
-            link.release(RESPOND).await;
-        }
-        if !matches!(ended, Ended::Done) {
-            return Ok(ended);
-        }
-    }
-    Ok(Ended::Done)
+/// The way to the destination of a C-MOVE: what comes after a while goes over the same association, as long as that has
+/// presentation contexts for it.
+pub(super) struct Mover {
+    target: Target,
+    /// What associations are opened for.
+    kinds: Vec<(SopClassUid, TransferSyntaxUid)>,
+    link: Option<(Session, Instant)>,
+    given_up: bool,
 }
 
-fn target(asked: &Asked<'_>, peer: &Peer) -> Target {
-    let calling = asked.services.config.borrow().node.ae_title.clone();
-    Target::of_peer(peer, calling, CONNECT, RESPOND)
+impl Mover {
+    pub(super) fn new(asked: &Asked<'_>, peer: &Peer) -> Mover {
+        let calling = asked.services.config.borrow().node.ae_title.clone();
+        let target = Target::of_peer(peer, calling, CONNECT, RESPOND);
+        Mover { target, kinds: Vec::new(), link: None, given_up: false }
+    }
+
+    /// Whether nothing can be sent there any more.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    /// Sends what is selected.
+    pub(super) async fn perform(&mut self, session: &mut Session, run: &mut Run<'_>) -> Result<Ended, DimseError> {
+        let instances = self.known(&run.selected).await;
+        let plans = store::plan(&self.kinds);
+        let kinds: Vec<Vec<usize>> = plans.iter().map(|plan| plan.kinds.clone()).collect();
+        let keep = plans.len() == 1;
+        for (plan, ids) in plans.into_iter().zip(spread(&instances, &kinds)) {
+            let (feed, target) = (run.feed(ids), self.target.clone());
+            let link = self.link.take().map(|(link, _)| link);
+            let mut delivery =
+                Delivery { run, target, contexts: plan.contexts, feed, link, fruitless: 0, given_up: false };
+            let ended = delivery.perform(session).await?;
+            self.given_up = delivery.given_up;
+            self.link = delivery.link.take().map(|link| (link, Instant::now()));
+            if !keep {
+                self.hang_up().await;
+            }
+            if !matches!(ended, Ended::Done) {
+                return Ok(ended);
+            }
+        }
+        Ok(Ended::Done)
+    }
+
+    /// The instances by what associations are opened for; an association that has no context for them is ended, and one
+    /// that the destination may have ended too.
+    async fn known(&mut self, selected: &Selected) -> Vec<(i64, usize)> {
+        let before = self.kinds.len();
+        let mut places = Vec::new();
+        for kind in &selected.kinds {
+            let place = self.kinds.iter().position(|known| known == kind).unwrap_or_else(|| {
+                self.kinds.push(kind.clone());
+                self.kinds.len() - 1
+            });
+            places.push(place);
+        }
+        if self.kinds.len() > before || self.link.as_ref().is_some_and(|(_, since)| since.elapsed() > KEPT) {
+            self.hang_up().await;
+        }
+        selected.instances.iter().filter_map(|(id, kind)| Some((*id, *places.get(*kind)?))).collect()
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some((link, _)) = self.link.take() {
+            link.release(RESPOND).await;
+        }
+    }
+
+    /// Nothing more is sent.
+    pub(super) async fn close(mut self) {
+        self.hang_up().await;
+    }
 }
 
 /// Objects on their way to the destination, as many as share an association.
@@ -78,6 +132,8 @@ struct Delivery<'a, 'b> {
     link: Option<Session>,
     /// Associations that broke since an object was last answered.
     fruitless: u32,
+    /// The rest was counted as failed.
+    given_up: bool,
 }
 
 /// What may happen next while an object is sent.
@@ -189,6 +245,7 @@ impl Delivery<'_, '_> {
 
     /// Counts everything that is left as failed.
     async fn fail_rest(&mut self) -> Option<Ended> {
+        self.given_up = true;
         loop {
             let instance: Result<_, CatalogError> = self.feed.skip().await;
             match instance {

@@ -35,6 +35,7 @@ pub(super) enum Ended {
 
 pub(super) struct Run<'a> {
     pub(super) asked: &'a Asked<'a>,
+    /// What is sent now.
     pub(super) selected: Selected,
     pub(super) tally: Tally,
     audit: Transfers,
@@ -46,8 +47,8 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// `destination` is where the objects go, when that is not the one who asked.
-    pub(super) fn new(asked: &'a Asked<'a>, selected: Selected, destination: Option<Party>) -> Run<'a> {
-        let tally = Tally::new(selected.instances.len());
+    pub(super) fn new(asked: &'a Asked<'a>, destination: Option<Party>) -> Run<'a> {
+        let (tally, selected) = (Tally::new(0), Selected::default());
         let known = asked.caller.peer.as_ref().map(|peer| peer.ae_title.as_str());
         let (peer, requestor) = match destination {
             Some(destination) => (destination, Some(asked.caller.party())),

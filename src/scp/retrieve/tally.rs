@@ -21,6 +21,11 @@ impl Tally {
         Tally { total, ..Tally::default() }
     }
 
+    /// So many more are to come than have been tried.
+    pub(super) fn expect(&mut self, more: usize) {
+        self.total = self.done().saturating_add(more);
+    }
+
     /// Counts one that brought its object over, with a warning or without.
     pub(super) fn stored(&mut self, outcome: Category) {
         match outcome {

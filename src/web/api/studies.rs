@@ -42,7 +42,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .does("Studies", "The same as below, for a study whose UID cannot stand in an address", Some(Content))
             .takes([
                 must("study", Text, "its UID"),
-                must("action", Word(&["lock", "unlock", "rescan"]), "what is to be done"),
+                must("action", Word(&["lock", "unlock", "rescan", "fetch"]), "what is to be done"),
                 may("reason", Text, "why"),
             ])
             .answers(200, "StudyActed"),
@@ -78,7 +78,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 Some(Content),
             )
             .takes([
-                must("action", Word(&["lock", "unlock", "rescan"]), "what is to be done"),
+                must("action", Word(&["lock", "unlock", "rescan", "fetch"]), "what is to be done"),
                 may("reason", Text, "why"),
             ])
             .answers(200, "StudyActed"),

@@ -117,6 +117,10 @@ if (notify && window.Notification && Notification.permission === "default") {
   });
 }
 
+// What is being fetched is looked at again.
+const again = document.querySelector("[data-again]");
+if (again) setTimeout(() => location.reload(), Number(again.dataset.again));
+
 for (const form of document.querySelectorAll("form[data-ask]")) {
   form.addEventListener("submit", (event) => {
     if (!confirm(form.dataset.ask)) event.preventDefault();

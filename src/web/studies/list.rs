@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::standing::{self, Beside, STATES, uid_of};
-use super::{COLUMNS, Filter, Found, NOBODY, OF_PATIENT, Scope, bad, keywords, look, look_for_patients, object};
+use super::{
+    COLUMNS, Filter, Found, NOBODY, NOT_FILED, OF_PATIENT, Scope, bad, keywords, look, look_for_patients, object,
+};
 use crate::catalog::CatalogError;
 use crate::web::Web;
 use crate::web::answer::{Frame, Refused, document, page};
@@ -84,7 +86,7 @@ pub(in crate::web) async fn list(
 ) -> Result<Response, Refused> {
     filter.check()?;
     let patients = filter.scope == Scope::Patients;
-    let found = if patients { look_for_patients(&web, &filter).await } else { look(&web, &filter).await };
+    let found = if patients { look_for_patients(&web, &filter).await } else { look(&web, &filter, true).await };
     let (found, trouble) = match found {
         Ok(found) => (found, None),
         Err(CatalogError::Query(error)) => (Found::default(), Some(error.to_string())),
@@ -95,7 +97,7 @@ pub(in crate::web) async fn list(
         false => {
             let mut beside = standing::beside(&web, &found.rows).await?;
             let row = |values: Vec<String>| {
-                let beside = beside.remove(uid_of(&values)).unwrap_or_default();
+                let beside = beside.remove(uid_of(&values)).unwrap_or_default().with_rest(&found.nearline, &values);
                 study_row(values, &beside)
             };
             found.rows.into_iter().map(row).collect()
@@ -108,7 +110,7 @@ pub(in crate::web) async fn list(
         tabs: tabs(&filter),
         heads: columns.iter().map(|column| head(&filter, *column)).collect(),
         numbers: if patients { &[] } else { &["Series", "Objects"] },
-        states: states(&filter),
+        states: states(&filter, web.config.borrow().node.union),
         sources: sources(&web, &filter),
         patients,
         hidden: hidden(&filter),
@@ -145,7 +147,7 @@ fn study_row(values: Vec<String>, beside: &Beside) -> Row {
         words: beside.words(),
         sources: beside.sources(),
         holder: beside.holder().map(str::to_owned),
-        uid: if beside.is_shown() { uid } else { String::new() },
+        uid: if beside.is_shown() && beside.is_filed() { uid } else { String::new() },
     }
 }
 
@@ -216,7 +218,7 @@ fn head(filter: &Filter, (keyword, title): (&'static str, &'static str)) -> Head
     }
 }
 
-fn states(filter: &Filter) -> Vec<Choice> {
+fn states(filter: &Filter, union: bool) -> Vec<Choice> {
     let any = ("", "any");
     let known = STATES.iter().map(|(word, title, _)| (*word, *title));
     let choice = |(value, title): (&str, &str)| Choice {
@@ -224,7 +226,8 @@ fn states(filter: &Filter) -> Vec<Choice> {
         title: title.to_owned(),
         chosen: value == filter.status,
     };
-    std::iter::once(any).chain(known).map(choice).collect()
+    let listed = union.then_some((NOT_FILED, "not filed"));
+    std::iter::once(any).chain(known).chain(listed).map(choice).collect()
 }
 
 fn sources(web: &Web, filter: &Filter) -> Vec<Choice> {
@@ -263,10 +266,10 @@ pub(in crate::web) async fn list_json(
         let patients: Vec<Value> = found.rows.into_iter().map(|values| object(keywords(), values)).collect();
         return Ok(document(json!({ "patients": patients, "after": found.next })));
     }
-    let found = look(&web, &filter).await.map_err(bad)?;
+    let found = look(&web, &filter, true).await.map_err(bad)?;
     let mut beside = standing::beside(&web, &found.rows).await?;
     let told = |values: Vec<String>| {
-        let beside = beside.remove(uid_of(&values)).unwrap_or_default();
+        let beside = beside.remove(uid_of(&values)).unwrap_or_default().with_rest(&found.nearline, &values);
         let mut study = object(keywords(), values);
         if let Value::Object(fields) = &mut study {
             fields.extend(beside.told().into_iter().map(|(name, value)| (name.to_owned(), value)));

@@ -1,6 +1,6 @@
 //! What studies are beside what their objects say: locked, in quarantine, rejected, corrected; in words, and to look for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -34,6 +34,15 @@ pub(super) const STATES: [(&str, &str, Standing); 5] = [
 pub(super) struct Beside {
     state: Option<StudyState>,
     lock: Option<StudyLock>,
+    /// A source lists more of it than is filed, or all of it.
+    awaited: Option<Awaited>,
+}
+
+/// How much of a study is not filed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    All,
+    Rest,
 }
 
 impl State {
@@ -133,6 +142,21 @@ pub(super) async fn beside(web: &Web, rows: &[Vec<String>]) -> Result<HashMap<St
 }
 
 impl Beside {
+    /// The same of a row that a page has.
+    pub(super) fn with_rest(mut self, found: &HashSet<String>, row: &[String]) -> Beside {
+        if found.contains(uid_of(row)) {
+            // Of what is only listed nobody knows the series.
+            let filed = row.get(COLUMNS.len() + 1).is_some_and(|series| !series.is_empty());
+            self.awaited = Some(if filed { Awaited::Rest } else { Awaited::All });
+        }
+        self
+    }
+
+    /// Whether something of it is filed.
+    pub(super) fn is_filed(&self) -> bool {
+        self.awaited != Some(Awaited::All)
+    }
+
     /// Who holds the study.
     pub(super) fn holder(&self) -> Option<&str> {
         self.lock.as_ref().map(|lock| lock.owner.as_str())
@@ -159,6 +183,11 @@ impl Beside {
         let mut words = Vec::new();
         if let Some(lock) = &self.lock {
             words.push(("wait", format!("locked by {} since {}", lock.owner, local_time(lock.since))));
+        }
+        match self.awaited {
+            Some(Awaited::All) => words.push(("wait", "not filed".to_owned())),
+            Some(Awaited::Rest) => words.push(("wait", "filed in part".to_owned())),
+            None => {}
         }
         words.extend(self.state_words());
         words
@@ -199,6 +228,8 @@ impl Beside {
     /// For programs.
     pub(super) fn told(&self) -> Vec<(&'static str, Value)> {
         let mut told = Vec::new();
+        let availability = if self.awaited.is_some() { "NEARLINE" } else { "ONLINE" };
+        told.push(("availability", json!(availability)));
         if let Some(lock) = &self.lock {
             told.push(("locked", json!({ "by": lock.owner, "since": timestamp(lock.since), "reason": lock.reason })));
         }
