@@ -19,16 +19,25 @@ const WAIT: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Target {
-    /// Has the study fetched that this is in, if it is not here as a whole. Why something of it is missing and will not
-    /// come for now; `None` where all is here that there is.
-    pub(super) async fn fetch(&self, site: &Site, caller: &Caller) -> Result<Option<String>, Problem> {
+    /// The study, if something of it is listed and not filed.
+    async fn unfiled(&self, site: &Site) -> Result<Option<Selection>, Problem> {
         let union = site.config.borrow().node.union;
         let Some(selection) = self.selection().filter(|_| union) else { return Ok(None) };
         // Only the study counts: a source is asked for studies.
         let selection = Selection { studies: selection.studies, ..Selection::default() };
-        if site.catalog.unfiled(&selection).await?.is_empty() {
-            return Ok(None);
-        }
+        let items = site.catalog.unfiled(&selection).await?;
+        Ok((!items.is_empty()).then_some(selection))
+    }
+
+    /// Whether something of the study is still to come.
+    pub(super) async fn is_partly_here(&self, site: &Site) -> Result<bool, Problem> {
+        Ok(self.unfiled(site).await?.is_some())
+    }
+
+    /// Has the study fetched that this is in, if it is not here as a whole. Why something of it is missing and will not
+    /// come for now; `None` where all is here that there is.
+    pub(super) async fn fetch(&self, site: &Site, caller: &Caller) -> Result<Option<String>, Problem> {
+        let Some(selection) = self.unfiled(site).await? else { return Ok(None) };
         let Ok(_waiting) = Arc::clone(&site.waiting).try_acquire_owned() else {
             return Err(later("a study is not here yet, and others are being fetched"));
         };

@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 use super::address::{base, resource};
 use super::answer::{self, Problem};
+use super::fetch::later;
+use super::find::Target;
 use super::told::Told;
 use super::{Caller, Site, turn};
 use crate::audit::{AuditEvent, AuditOutcome};
@@ -79,9 +81,20 @@ async fn answer(
     let text = uri.path_and_query().map_or("", |asked| asked.as_str());
     site.audit.record(AuditEvent::query(caller.party(), uids::STUDY_ROOT_FIND, text.as_bytes(), "", outcome));
     let asked = asked?;
-    let _turn = turn(&site.answers).await?;
-    let (rows, more) = page(site, text, &asked).await?;
+    let (mut rows, mut more) = page(site, text, &asked).await?;
     let mut warnings = asked.warnings.clone();
+    if let Some(study) = within.study.clone() {
+        let study = Target { study, series: None, instance: None };
+        if rows.is_empty() {
+            // Nothing may be all that there is, or a study that is not here yet.
+            if let Some(why) = study.fetch(site, caller).await? {
+                return Err(later(why));
+            }
+            (rows, more) = page(site, text, &asked).await?;
+        } else if study.is_partly_here(site).await? {
+            warnings.push("the study is not here as a whole yet".to_owned());
+        }
+    }
     if more {
         warnings.push("there may be further results: ask with a larger `offset`".to_owned());
     }
@@ -107,6 +120,7 @@ async fn answer(
 
 /// The rows that are asked for, and whether there may be more of them.
 async fn page(site: &Site, text: &str, asked: &Asked) -> Result<(Vec<Match>, bool), Problem> {
+    let _turn = turn(&site.answers).await?;
     let key = cursors::key(text);
     let (mut at, mut from) = site.cursors.before(&key, asked.offset);
     let mut first = at == 0;
