@@ -7,6 +7,7 @@
 mod against_files;
 mod against_source;
 pub mod backoff;
+mod beyond;
 pub mod control;
 pub mod engine;
 pub mod folders;
@@ -36,6 +37,7 @@ mod work;
 
 pub use against_files::against_files;
 pub use against_source::against_source;
+pub use beyond::asking;
 pub use engine::{Engine, JobError};
 pub use keeper::Keeper;
 

@@ -5,6 +5,7 @@
 //! in every storage SOP class and transfer syntax. The node takes nothing from anybody who is not configured. Both know
 //! nothing of jobs: what a pull and its arrivals have to do with each other is settled in the catalog.
 
+mod beyond;
 mod caller;
 mod commitment;
 mod complaints;
@@ -24,6 +25,7 @@ mod service;
 mod session;
 mod store;
 
+pub use beyond::{Answers, Ask, Beyond, BeyondError, Wanted};
 pub use caller::Caller;
 pub use commitment::{Commitments, deliver};
 pub use departures::{Departures, Leaving};

@@ -5,6 +5,7 @@
 //! as in a small one, and no text of the asker becomes SQL (I8). Nothing is held between two pages.
 
 mod attributes;
+mod elsewhere;
 mod entry;
 mod listed;
 mod matching;
@@ -19,7 +20,6 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::{Catalog, CatalogError};
-use crate::dataset::fold_person_name;
 use crate::db::DbError;
 use crate::dicom::{QueryLevel, SopInstanceUid, Tag, tags};
 use crate::store::{Digest, Place};
@@ -228,16 +228,6 @@ impl Query {
     /// Only studies of which this source has brought something; the one without a name is nobody that is configured.
     pub fn brought_by(self, source: &str) -> Query {
         Query { source: Some(source.to_owned()), ..self }
-    }
-
-    /// Whether values, by their keywords, are what the query asks for, wherever they come from.
-    pub fn admits(&self, value: impl Fn(&str) -> String) -> bool {
-        self.wanted.iter().all(|wanted| {
-            let What::Value(matcher) = &wanted.what else { return true };
-            let known = ATTRIBUTES.iter().find(|known| known.tag == wanted.tag && known.level == wanted.level);
-            let value = value(known.map_or("", |known| known.keyword));
-            matcher.matches(&if matches!(matcher, Matcher::Names(_)) { fold_person_name(&value) } else { value })
-        })
     }
 
     /// The attributes that matches tell.

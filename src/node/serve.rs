@@ -18,11 +18,11 @@ use crate::catalog::Catalog;
 use crate::config::{Config, Pictures as Drawing};
 use crate::dicomweb::{DicomWeb, Parts};
 use crate::intake::Intake;
-use crate::job::Keeper;
+use crate::job::{self, Keeper};
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
 use crate::picture::{Limits, Pictures};
-use crate::scp::{Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
+use crate::scp::{Beyond, Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
 use crate::store::Cache;
 use crate::web::{Accounts, Followers, Looks, Port, Provider, Web, first_account};
 
@@ -52,12 +52,14 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let stop_background = CancellationToken::new();
     let (departures, recording) = Departures::new(node.catalog.clone(), stop_background.clone());
     background.spawn(recording);
+    let beyond = Beyond::new(node.catalog.clone(), job::asking(node.catalog.clone(), config.clone()));
     let services = Services {
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
         outlet: Outlet::new(node.store.clone()),
         audit: auditing.audit.clone(),
+        beyond,
         departures,
         commitments: Commitments::new(node.catalog.clone(), node.store.clone()),
         gates: Gates::default(),

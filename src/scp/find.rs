@@ -157,8 +157,33 @@ impl Find<'_> {
             }
             (from, room) = (page.next, PAGE);
             if from.is_none() {
-                return end(Status::SUCCESS, None, answers);
+                break;
             }
+        }
+        if !self.config.node.union {
+            return end(Status::SUCCESS, None, answers);
+        }
+        // What is only on a source is asked of it.
+        let rows = match self.services.beyond.answers(&query).await {
+            Ok(rows) => rows,
+            Err(failure) => {
+                warn!(
+                    peer.ae = %self.caller.ae_title, error = &failure as &dyn std::error::Error,
+                    "a query of a study that is not filed could not be answered"
+                );
+                return end(Status::UNABLE_TO_PROCESS, Some(failure.to_string()), answers);
+            }
+        };
+        let left = self.config.node.find_limit.map_or(usize::MAX, |limit| limit - answers);
+        for row in rows.iter().take(left) {
+            let data = template.write(row);
+            let message = std::iter::once((pending.as_slice(), data.as_slice()));
+            session.association_mut().send_all(self.context, message, RESPONSE).await?;
+            answers += 1;
+        }
+        match rows.len() > left {
+            true => end(Status::OUT_OF_RESOURCES, Some(format!("more than {answers} match; narrow the keys")), answers),
+            false => end(Status::SUCCESS, None, answers),
         }
     }
 }

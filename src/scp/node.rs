@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::beyond::Beyond;
 use super::caller::{self, Caller};
 use super::commitment::Commitments;
 use super::departures::Departures;
@@ -52,6 +53,8 @@ pub struct Services {
     pub audit: Audit,
     /// What peers want to be sure of.
     pub commitments: Commitments,
+    /// What sources know of studies that are not filed.
+    pub beyond: Beyond,
     /// The retrieve log.
     pub departures: Departures,
     /// What holds for each source in this process.

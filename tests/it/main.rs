@@ -75,6 +75,7 @@ mod support;
 mod tidy;
 mod tls;
 mod union;
+mod union_series;
 mod union_soak;
 mod union_stream;
 mod unwritable;
