@@ -104,6 +104,8 @@ pub struct Node {
     pub union: bool,
     /// How long a retrieve waits for a study of which nothing more comes.
     pub union_wait: Duration,
+    /// Whether coded pixel data are decoded for receivers that take nothing else.
+    pub decompress: bool,
     /// The most answers to a query; more end with a failure. `None` is no limit.
     pub find_limit: Option<usize>,
     /// How much may be asked of it at one time.

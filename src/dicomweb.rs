@@ -15,12 +15,14 @@ mod media;
 mod metadata;
 mod multipart;
 mod part10;
+mod rendered;
 mod retrieve;
 mod search;
 mod seen;
 mod store;
 mod told;
 mod uri;
+mod wanted;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use crate::catalog::Catalog;
 use crate::config::{Config, Operator, Privilege};
 use crate::intake::Intake;
 use crate::outlet::Outlet;
+use crate::picture::Pictures;
 use crate::scp::{Departures, Meter};
 use answer::Problem;
 pub use multipart::{Event, Malformed, Splitter};
@@ -59,6 +62,7 @@ struct Site {
     catalog: Catalog,
     intake: Intake,
     outlet: Outlet,
+    pictures: Pictures,
     audit: Audit,
     departures: Departures,
     meter: Meter,
@@ -81,6 +85,8 @@ pub struct Parts {
     pub intake: Intake,
     /// The door out.
     pub outlet: Outlet,
+    /// Draws what is held.
+    pub pictures: Pictures,
     /// Who saw and brought what.
     pub audit: Audit,
     /// The retrieve log.
@@ -119,12 +125,13 @@ impl Caller {
 impl DicomWeb {
     /// The services on these parts.
     pub fn new(parts: Parts) -> DicomWeb {
-        let Parts { config, catalog, intake, outlet, audit, departures, meter } = parts;
+        let Parts { config, catalog, intake, outlet, pictures, audit, departures, meter } = parts;
         DicomWeb(Arc::new(Site {
             config,
             catalog,
             intake,
             outlet,
+            pictures,
             audit,
             departures,
             meter,
@@ -157,6 +164,10 @@ impl DicomWeb {
             .route(&format!("{instance}/bulkdata/{{*path}}"), get(bulk::value))
             .route("/studies/{study}/instances/{instance}/bulkdata/{*path}", get(bulk::value))
             .route(&format!("{instance}/frames/{{list}}"), get(frames::frames))
+            .route("/studies/{study}/rendered", get(rendered::objects))
+            .route(&format!("{series}/rendered"), get(rendered::objects))
+            .route(&format!("{instance}/rendered"), get(rendered::objects))
+            .route(&format!("{instance}/frames/{{list}}/rendered"), get(rendered::frames))
             .route("/wado", get(uri::wado))
             .fallback(async || Problem::missing("there is no such resource"))
             .with_state(self.0)

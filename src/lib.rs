@@ -36,7 +36,7 @@
 //! | [`outlet`] | the order instance → corrections → encoding → stream | who asks |
 //! | [`audit`] | what the audit trail says, and to whom it is sent | services, sockets to peers |
 //! | [`guide`] | the texts of the manual | who shows them, and how |
-//! | [`picture`] | frames as PNG or JPEG, decoded by processes of their own | who asks |
+//! | [`picture`] | frames as PNG or JPEG, and objects with decoded frames, by processes of their own | who asks |
 //! | [`scu`], [`scp`] | one service each, as protocol | jobs |
 //! | [`content`] | corrections as intent: plan, commit, undo | SQL, protocols, HTML |
 //! | [`job`] | intent, attempts, verdicts | PDUs, paths, HTML |

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod audit;
+mod door;
 mod dry_run;
 mod held;
 mod priors;

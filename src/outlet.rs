@@ -2,23 +2,27 @@
 //! of bytes. Whoever sends an object, by whichever protocol, gets it from here.
 //!
 //! A thread reads ahead of the sender by a few buffers, which are used again, so that an object of any size costs the
-//! same memory, and the disk works while the network does.
+//! same memory, and the disk works while the network does. Coded pixel data are decoded elsewhere, by whom this is told.
 
 mod buffers;
+mod decoding;
 mod look;
 mod pump;
 mod watch;
 
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::HeldInstance;
-use crate::dataset::{ReadError, is_native};
-use crate::dicom::{SopInstanceUid, TransferSyntaxUid, uids};
+use crate::dataset::ReadError;
+use crate::dicom::{SopInstanceUid, TransferSyntaxUid};
 use crate::store::{Store, StoreError};
 
 use buffers::Buffers;
 
 pub use buffers::Piece;
+pub use decoding::{Decodes, Pieces, can_convert};
 pub use look::{Frame, HeldFrames, unreadable};
 
 /// Pieces that may wait for the sender.
@@ -29,6 +33,8 @@ const PIECES_AHEAD: usize = 1;
 pub struct Outlet {
     store: Store,
     buffers: Buffers,
+    /// Where coded pixel data are decoded, if they are.
+    decoder: Option<Arc<dyn Decodes>>,
 }
 
 /// Why an instance cannot be sent, or not to its end. The others can.
@@ -64,6 +70,18 @@ pub enum OutletError {
         /// What is wrong with it; nothing where compressed pixel data would have to be decoded.
         source: Option<ReadError>,
     },
+    /// Its pixel data cannot be decoded for a receiver that takes them no other way.
+    #[error("instance {instance} cannot be decoded from transfer syntax {from} into {to}")]
+    Decode {
+        /// The instance.
+        instance: SopInstanceUid,
+        /// How it is held.
+        from: TransferSyntaxUid,
+        /// How it was to be sent.
+        to: TransferSyntaxUid,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// What it says of itself cannot be read.
     #[error("instance {instance} cannot be looked into")]
     Header {
@@ -93,7 +111,9 @@ impl OutletError {
                 "have `pacsferry verify` look for what else is damaged, and the disk be checked"
             }
             OutletError::Header { .. } | OutletError::Frames { .. } => "fetch the instance as a whole",
-            OutletError::Convert { .. } => "have the receiver accept the transfer syntax that it is held in",
+            OutletError::Convert { .. } | OutletError::Decode { .. } => {
+                "have the receiver accept the transfer syntax that it is held in"
+            }
         }
     }
 }
@@ -103,21 +123,46 @@ impl OutletError {
 pub struct Departing {
     ready: Option<Piece>,
     pieces: mpsc::Receiver<Result<Piece, OutletError>>,
+    /// Lets it begin, where that waits until it is asked for.
+    go: Option<oneshot::Sender<()>>,
 }
 
 impl Outlet {
     /// The door out of a storage folder.
     pub fn new(store: Store) -> Outlet {
-        Outlet { store, buffers: Buffers::default() }
+        Outlet { store, buffers: Buffers::default(), decoder: None }
+    }
+
+    /// The same door, at which coded pixel data are decoded for who takes nothing else.
+    pub fn decoding(self, decoder: impl Decodes + 'static) -> Outlet {
+        Outlet { decoder: Some(Arc::new(decoder)), ..self }
+    }
+
+    /// Whether coded pixel data are decoded.
+    pub fn decodes(&self) -> bool {
+        self.decoder.is_some()
     }
 
     /// Begins to read an instance, to be sent in this transfer syntax. Has to be called within a runtime.
     pub fn open(&self, instance: HeldInstance, to: &TransferSyntaxUid) -> Departing {
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+        if let Some(decoder) = self.decoder.as_ref().filter(|_| decoding::decodes(&instance.transfer_syntax, to)) {
+            let pieces_out = Pieces::new(self.buffers.clone(), sender);
+            let decoded = decoder.decode(self.clone(), instance, to.clone(), pieces_out);
+            let (go, asked) = oneshot::channel();
+            // An object that waits for its turn holds no worker: the one before it may need that. Ends by itself when
+            // the receiving end is dropped.
+            drop(tokio::spawn(async move {
+                if asked.await.is_ok() {
+                    decoded.await;
+                }
+            }));
+            return Departing { ready: None, pieces, go: Some(go) };
+        }
         let (store, buffers, to) = (self.store.clone(), self.buffers.clone(), to.clone());
         // Ends by itself when the receiving end is dropped.
         drop(tokio::task::spawn_blocking(move || pump::run(&store, &buffers, &instance, &to, &sender)));
-        Departing { ready: None, pieces }
+        Departing { ready: None, pieces, go: None }
     }
 }
 
@@ -126,7 +171,7 @@ impl Departing {
     /// the middle.
     pub async fn begin(&mut self) -> Result<(), OutletError> {
         if self.ready.is_none() {
-            self.ready = self.pieces.recv().await.transpose()?;
+            self.ready = self.receive().await?;
         }
         Ok(())
     }
@@ -135,14 +180,17 @@ impl Departing {
     pub async fn piece(&mut self) -> Result<Option<Piece>, OutletError> {
         match self.ready.take() {
             Some(piece) => Ok(Some(piece)),
-            None => self.pieces.recv().await.transpose(),
+            None => self.receive().await,
         }
     }
-}
 
-/// Whether what is held in the one transfer syntax can be sent in the other.
-pub fn can_convert(from: &TransferSyntaxUid, to: &TransferSyntaxUid) -> bool {
-    from == to || (is_native(from) && is_native(to) && to.as_str() != uids::DEFLATED_LE)
+    async fn receive(&mut self) -> Result<Option<Piece>, OutletError> {
+        if let Some(go) = self.go.take() {
+            // Whoever waits for it has ended only where the runtime is ending; then nothing comes.
+            let _ended = go.send(());
+        }
+        self.pieces.recv().await.transpose()
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! in one of them costs one picture.
 
 mod codec;
+mod decode;
+mod decoder;
 mod draw;
 mod frames;
 mod grey;
@@ -20,6 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::HeldInstance;
 use crate::outlet::{Outlet, OutletError};
+#[doc(hidden)]
+pub use codec::decode_anything;
+pub use decoder::Decoder;
 pub use pool::Limits;
 use pool::Pool;
 pub use worker::{WorkerError, work};
@@ -31,6 +36,8 @@ pub struct Ask {
     pub frame: u64,
     /// The window, instead of that which the object names.
     pub window: Option<Window>,
+    /// The part of the frame that is drawn: its first column and row, from 0 on, and how many of each.
+    pub region: Option<[u32; 4]>,
     /// Columns and rows that the picture fits into; never larger than the frame.
     pub size: Option<(u16, u16)>,
     /// As what.
@@ -44,8 +51,21 @@ pub struct Ask {
 pub struct Window {
     /// Its middle.
     pub centre: f64,
-    /// Its width, 1 or more.
+    /// Its width: 1 or more where it is linear, and more than nothing in any case.
     pub width: f64,
+    /// How values in it become shades.
+    pub function: Function,
+}
+
+/// How values become shades (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Function {
+    /// In a line.
+    Linear,
+    /// In a line, without the half of a value that this one leaves at either end.
+    LinearExact,
+    /// In a curve.
+    Sigmoid,
 }
 
 /// What a picture is written as.

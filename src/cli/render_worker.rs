@@ -8,6 +8,9 @@ use crate::picture;
 /// `serve` starts it when pictures are asked for, since what strangers sent is best decoded by a process that may fail
 /// alone. Nobody else needs it.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pacsferry render-worker --memory 1073741824 --seconds 10     as `serve` starts it"
+)]
 pub(super) struct Args {
     /// The most memory that it may take, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]

@@ -77,6 +77,7 @@ fn node(s: Section<'_>, root: &Section<'_>, receiver: &Receiver) -> Node {
         listen: s.text("listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
         union: s.flag("union").unwrap_or(false),
         union_wait: s.text("union_wait", positive).unwrap_or(Duration::from_secs(10 * 60)),
+        decompress: s.flag("decompress").unwrap_or(true),
         find_limit: count(s.number("find_limit", 1..=100_000_000)),
         limits: NodeLimits::read(&s.section("limits")),
         tls: tls::server(&s),

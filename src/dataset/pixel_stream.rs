@@ -1,12 +1,12 @@
 //! A data set whose header is read and whose pixel data are come upon: whole where they are native, by fragments where
 //! they are encapsulated (PS3.5 annex A.4). What nobody asks for is passed over, and never held.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use super::input::Input;
 use super::tree::read_header;
 use super::wire::{self, Head, ITEM, SEQUENCE_END, Syntax};
-use super::{CharacterSet, ReadError, Tree, convert, is_native};
+use super::{CharacterSet, ReadError, Tree, convert, is_native, vr};
 use crate::dicom::{Tag, TransferSyntaxUid, encoding_of, tags, uids};
 
 /// A data set that stands at its pixel data.
@@ -49,6 +49,29 @@ impl PixelStream {
     /// Whether native pixel data came as words of 16 bits.
     pub fn has_words(&self) -> bool {
         self.found.is_some_and(|head| head.vr == Some(*b"OW"))
+    }
+
+    /// Where its header begins.
+    pub fn begin(&self) -> u64 {
+        let long = self.syntax.explicit && self.found.and_then(|head| head.vr).is_some_and(vr::is_long);
+        self.input.offset() - self.found.map_or(0, |_| if long { 12 } else { 8 })
+    }
+
+    /// The header that native pixel data of so many bytes have in its place.
+    pub fn native_head(&self, vr: [u8; 2], length: u32) -> Vec<u8> {
+        let mut head = Vec::new();
+        wire::write_head(&mut head, &Head { tag: tags::PIXEL_DATA, vr: Some(vr), length: Some(length) }, self.syntax);
+        head
+    }
+
+    /// Whether elements say their VR.
+    pub fn is_explicit(&self) -> bool {
+        self.syntax.explicit
+    }
+
+    /// What stands behind the pixel data.
+    pub fn rest(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.input.read(into)
     }
 
     /// How many bytes native pixel data have; `None` where they are encapsulated, or not there.

@@ -74,7 +74,9 @@ impl From<OutletError> for Problem {
     fn from(error: OutletError) -> Problem {
         tracing::warn!(error = &error as &dyn std::error::Error, "an instance is not answered with");
         let status = match &error {
-            OutletError::Convert { source: None, .. } | OutletError::Frames { .. } => StatusCode::NOT_ACCEPTABLE,
+            OutletError::Convert { source: None, .. } | OutletError::Decode { .. } | OutletError::Frames { .. } => {
+                StatusCode::NOT_ACCEPTABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem::new(status, error.to_string(), error.remedy())

@@ -28,7 +28,7 @@ const MOST: usize = 100_000;
 /// The numbers of frames, from 1 on, between commas.
 #[derive(Debug, Deserialize)]
 pub(super) struct List {
-    list: String,
+    pub(super) list: String,
 }
 
 pub(super) async fn frames(

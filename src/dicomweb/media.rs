@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     syntaxes: Vec<TransferSyntaxUid>,
     /// Whichever they are held in, where they cannot be had in one of these.
     lenient: bool,
+    /// Coded pixel data are decoded, for who takes nothing else.
+    decoding: bool,
 }
 
 /// How objects are answered with.
@@ -29,6 +31,11 @@ pub(super) struct Form {
 }
 
 impl Wanted {
+    /// Nothing yet; whether pixel data are decoded for who takes nothing else.
+    pub(super) fn new(decoding: bool) -> Wanted {
+        Wanted { decoding, ..Wanted::default() }
+    }
+
     /// One that was asked for by name; `*` is as held. Where nothing is said it is the default of the standard, or as held
     /// where that cannot be made: most programs say nothing, and mean that.
     pub(super) fn add(&mut self, syntax: Option<&str>) {
@@ -47,8 +54,8 @@ impl Wanted {
         if self.any || self.syntaxes.contains(held) {
             return Some(held.clone());
         }
-        let made = self.syntaxes.iter().find(|syntax| can_convert(held, syntax));
-        made.or(self.lenient.then_some(held)).cloned()
+        let made = |decoding| self.syntaxes.iter().find(|syntax| can_convert(held, syntax, decoding));
+        made(false).or(self.lenient.then_some(held)).or_else(|| made(self.decoding)).cloned()
     }
 
     /// Whether all of these can be had.
@@ -59,8 +66,8 @@ impl Wanted {
 
 impl Form {
     /// What an asker takes of objects.
-    pub(super) fn of(taken: &[Range]) -> Form {
-        let mut form = Form::default();
+    pub(super) fn of(taken: &[Range], decoding: bool) -> Form {
+        let mut form = Form { parts: Wanted::new(decoding), whole: Wanted::new(decoding) };
         for range in taken {
             let syntax = range.parameter("transfer-syntax");
             // Who takes anything takes it as it is held.
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn objects_come_as_held_or_converted_or_not_at_all() {
         let chosen = |text: &str, held: &str| {
-            let form = Form::of(&taken(text));
+            let form = Form::of(&taken(text), false);
             form.parts.choose(&TransferSyntaxUid::new(held)).map(|syntax| syntax.to_string()).unwrap_or_default()
         };
         let dicom = "multipart/related; type=\"application/dicom\"";
@@ -158,7 +165,14 @@ mod tests {
         assert_eq!(chosen(&format!("{dicom}; transfer-syntax={JPEG}, {dicom}"), JPEG), JPEG);
         assert_eq!(chosen(&format!("{dicom}; transfer-syntax={JPEG}, {dicom}"), uids::EXPLICIT_BE), uids::EXPLICIT_LE);
         assert_eq!(chosen("application/dicom", JPEG), "", "that is one alone");
-        assert_eq!(Form::of(&taken("text/html")), Form::default());
+        let decoded = |text: &str| {
+            let chosen = Form::of(&taken(text), true).parts.choose(&TransferSyntaxUid::new(JPEG));
+            chosen.map(|syntax| syntax.to_string()).unwrap_or_default()
+        };
+        assert_eq!(decoded(&format!("{dicom}; transfer-syntax={explicit}")), explicit, "where it is asked for by name");
+        assert_eq!(decoded(dicom), JPEG);
+        assert_eq!(decoded(&format!("{dicom}; transfer-syntax=1.2.840.10008.1.2.4.90")), "");
+        assert_eq!(Form::of(&taken("text/html"), false), Form::default());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) async fn objects(
     uri: Uri,
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
-    let form = Form::of(&accepted(&headers, &uri));
+    let form = Form::of(&accepted(&headers, &uri), site.outlet.decodes());
     let (selected, missing) = target.find(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
     let held = || selected.kinds.iter().map(|(_, syntax)| syntax);

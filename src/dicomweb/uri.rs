@@ -1,4 +1,4 @@
-//! WADO-URI: one instance by a query (PS3.18 §9). It comes as a DICOM file; pictures are not made here.
+//! WADO-URI: one instance by a query (PS3.18 §9). It comes as a DICOM file, or as a picture.
 
 use std::sync::Arc;
 
@@ -7,14 +7,15 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::accept::{accepted, range};
+use super::accept::{Range, accepted, range};
 use super::answer::Problem;
 use super::find::Target;
 use super::media::{DICOM, Wanted};
-use super::{Caller, Site, retrieve};
+use super::wanted::Drawn;
+use super::{Caller, Site, rendered, retrieve};
 use crate::config::Privilege;
 
-/// What the query names. Others of its parameters are about pictures.
+/// What the query names. Others of its parameters say how a picture is drawn.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Asked {
@@ -49,12 +50,12 @@ pub(super) async fn wado(
         Some(kinds) => kinds.split(',').filter_map(range).collect(),
         None => accepted(&headers, &uri),
     };
-    if !taken.iter().any(|range| range.takes(DICOM)) {
-        let remedy = format!("ask for `contentType={DICOM}`");
-        return Err(Problem::not_acceptable("an instance is told as a DICOM file", remedy));
-    }
-    let mut wanted = Wanted::default();
-    wanted.add(Some(asked.transfer_syntax.as_deref().unwrap_or("*")));
+    let taken: Vec<Range> = taken;
     let target = Target { study: asked.study, series: Some(asked.series), instance: Some(asked.object) };
+    if !taken.iter().any(|range| range.takes(DICOM)) {
+        return rendered::alone(&site, &caller, &target, Drawn::read(&uri)?, &taken, &headers).await;
+    }
+    let mut wanted = Wanted::new(site.outlet.decodes());
+    wanted.add(Some(asked.transfer_syntax.as_deref().unwrap_or("*")));
     retrieve::alone(&site, &caller, &target, wanted).await
 }

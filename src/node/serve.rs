@@ -13,15 +13,14 @@ use super::audit::{self, Auditing};
 use super::held::while_held;
 use super::priors::PRIORS_LEASE;
 use super::worker::announce as announce_process;
-use super::{NODE_LEASE, NodeError, OUTBOX_LEASE, WORKER_LEASE, process_name, reload};
+use super::{NODE_LEASE, NodeError, OUTBOX_LEASE, WORKER_LEASE, door, process_name, reload};
 use crate::catalog::Catalog;
-use crate::config::{Config, Pictures as Drawing};
+use crate::config::Config;
 use crate::dicomweb::{DicomWeb, Parts};
 use crate::intake::Intake;
 use crate::job::{self, Keeper};
 use crate::outbox::Outbox;
-use crate::outlet::Outlet;
-use crate::picture::{Limits, Pictures};
+use crate::picture::Pictures;
 use crate::scp::{Beyond, Bound, Commitments, Departures, Gates, Meter, Services, charset_of, deliver};
 use crate::store::Cache;
 use crate::web::{Accounts, Followers, Looks, Port, Provider, Web, first_account};
@@ -53,11 +52,12 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let (departures, recording) = Departures::new(node.catalog.clone(), stop_background.clone());
     background.spawn(recording);
     let beyond = Beyond::new(node.catalog.clone(), job::asking(node.catalog.clone(), config.clone()));
+    let (outlet, decoder) = door::outlet(&node);
     let services = Services {
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
-        outlet: Outlet::new(node.store.clone()),
+        outlet,
         audit: auditing.audit.clone(),
         beyond,
         departures,
@@ -68,16 +68,17 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     let listener = services.bind().await.map_err(NodeError::Port)?;
     announce(&listener, &config.borrow());
     auditing.begin();
+    let pictures = Pictures::new(services.outlet.clone(), door::limits(&node.config));
     let dicomweb = DicomWeb::new(Parts {
         config: config.clone(),
         catalog: node.catalog.clone(),
         intake: intake.clone(),
         outlet: services.outlet.clone(),
+        pictures: pictures.clone(),
         audit: auditing.audit.clone(),
         departures: services.departures.clone(),
         meter: services.meter.clone(),
     });
-    let pictures = Pictures::new(services.outlet.clone(), limits(&node.config));
     let console = Web {
         dicomweb,
         config: config.clone(),
@@ -98,6 +99,9 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     };
     background.spawn(hold_console(console, stop_background.clone()));
     background.spawn(stop_background.clone().run_until_cancelled_owned(async move { pictures.tidy().await }));
+    if let Some(decoder) = decoder {
+        background.spawn(stop_background.clone().run_until_cancelled_owned(async move { decoder.tidy().await }));
+    }
     background.spawn(deliver(services.clone(), shutdown.clone()));
     let outbox = Outbox::new(&services.catalog, &services.outlet, &config, &services.audit);
     let serving = tokio::spawn(services.serve(listener, shutdown.clone()));
@@ -134,14 +138,6 @@ pub async fn serve<B: Future<Output = ()> + Send + 'static>(
     node.catalog.release_owner(&owner).await?;
     auditing.end().await;
     Ok(closed?)
-}
-
-/// What drawing may take; by this very program.
-fn limits(config: &Config) -> Limits {
-    let Drawing { workers, memory, time, .. } = config.pictures;
-    // Where it cannot be told what this program is, starting it fails, and says so to whoever wants a picture.
-    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-    Limits { program, workers, memory, time }
 }
 
 /// Where previews are kept.

@@ -13,14 +13,13 @@ use tracing::{error, info, warn};
 use super::audit::{self, Auditing};
 use super::held::while_held;
 use super::priors::PRIORS_LEASE;
-use super::{Node, NodeError, OUTBOX_LEASE, RECEIVER_LEASE, WORKER_LEASE, process_name, reload};
+use super::{Node, NodeError, OUTBOX_LEASE, RECEIVER_LEASE, WORKER_LEASE, door, process_name, reload};
 use crate::audit::Audit;
 use crate::catalog::{JobKind, JobState};
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::job::{Engine, Keeper, control};
 use crate::outbox::Outbox;
-use crate::outlet::Outlet;
 use crate::scp::{Gates, Receiver, charset_of};
 
 /// How often to look for new jobs, and whether the receiver has become free.
@@ -65,7 +64,11 @@ pub async fn run_worker(mut config: Config, scope: WorkerScope, shutdown: Cancel
         async move { keeper.run(stop).await }
     });
     background.spawn(audit::deliver(node.catalog.clone(), config.clone(), keeper.clone(), stop_background.clone()));
-    let outbox = Outbox::new(&node.catalog, &Outlet::new(node.store.clone()), &config, &auditing.audit);
+    let (outlet, decoder) = door::outlet(&node);
+    if let Some(decoder) = decoder {
+        background.spawn(stop_background.clone().run_until_cancelled_owned(async move { decoder.tidy().await }));
+    }
+    let outbox = Outbox::new(&node.catalog, &outlet, &config, &auditing.audit);
     let send = move |ended| outbox.clone().deliver(ended);
     background.spawn(while_held(keeper.clone(), OUTBOX_LEASE, stop_background.clone(), send));
     let (catalog, watched, audit) = (node.catalog.clone(), config.clone(), auditing.audit.clone());

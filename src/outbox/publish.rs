@@ -147,7 +147,7 @@ impl<'a> Delivery<'a> {
         }
         let mut taken: BTreeMap<ShownAs, (u64, i64, i64)> = BTreeMap::new();
         let mut refused = Vec::new();
-        for plan in store::plan(&kinds) {
+        for plan in store::plan(&kinds, self.outbox.outlet.decodes()) {
             let mut link = None;
             for (instance, _) in held.iter().zip(&of_kind).filter(|(_, kind)| plan.kinds.contains(kind)) {
                 let mut open = match link.take() {
@@ -213,7 +213,8 @@ impl<'a> Delivery<'a> {
 
     /// One object: whether it was taken.
     async fn object(&mut self, link: &mut Session, instance: &HeldInstance) -> Result<bool, SendError> {
-        let chosen = store::choose(link.association().contexts(), &instance.class, &instance.transfer_syntax);
+        let (contexts, decoding) = (link.association().contexts(), self.outbox.outlet.decodes());
+        let chosen = store::choose(contexts, &instance.class, &instance.transfer_syntax, decoding);
         let Some((context, syntax)) = chosen else {
             let what = format!("it does not accept SOP class {} in {}", instance.class, instance.transfer_syntax);
             self.not_taken(instance, what);

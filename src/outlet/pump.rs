@@ -39,7 +39,7 @@ impl Pump<'_> {
     fn run(&self) -> Result<(), OutletError> {
         let converts = self.instance.transfer_syntax != *self.to;
         if converts {
-            if !can_convert(&self.instance.transfer_syntax, self.to) {
+            if !can_convert(&self.instance.transfer_syntax, self.to, false) {
                 return Err(self.unconvertible(None));
             }
             // What cannot be converted is known before the first byte of it is sent: in the middle of a message the

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::catalog::ShownAs;
 use crate::dataset::{Amendment, Elements, UidKind, write_part10_head};
-use crate::dicom::{Encoding, SopClassUid, StudyInstanceUid, Uid, tags};
+use crate::dicom::{Encoding, SopClassUid, StudyInstanceUid, Uid, tags, uids};
 use crate::store::{Link, Place, RelativePath};
 
 const CLASS: &str = "1.2.840.10008.5.1.4.1.1.2";

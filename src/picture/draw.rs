@@ -1,6 +1,7 @@
 //! From samples to a picture: bits, colours, size, file.
 
 use super::codec::{Coded, Colour, MOST_SAMPLES};
+use super::frames::object;
 use super::grey::Grey;
 use super::palette::Palette;
 use super::shape::{Photometric, Shape};
@@ -40,6 +41,10 @@ pub(super) fn draw(coded: Coded, shape: &Shape, header: &Tree, ask: &Ask) -> Res
         _ => colours(&coded, shape),
     };
     drop(coded);
+    let canvas = match ask.region {
+        Some(region) => canvas.cut(region)?,
+        None => canvas,
+    };
     let canvas = match ask.size {
         Some((columns, rows)) => canvas.fitted(usize::from(columns), usize::from(rows)),
         None => canvas,
@@ -108,23 +113,46 @@ fn colours(coded: &Coded, shape: &Shape) -> Canvas {
     for pixel in coded.values.chunks_exact(3) {
         let &[a, b, c] = pixel.first_chunk().unwrap_or(&[0; 3]);
         let (a, b, c) = (scaled(a), scaled(b), scaled(c));
-        let (red, green, blue) = match (ybr, shape.photometric) {
-            (false, _) => (a, b, c),
-            (true, Photometric::YbrPartial) => {
-                let (y, b, r) = (1.1644 * (a - 16.0), b - 128.0, c - 128.0);
-                (y + 1.5960 * r, y - 0.3917 * b - 0.8130 * r, y + 2.0173 * b)
-            }
-            (true, _) => {
-                let (b, r) = (b - 128.0, c - 128.0);
-                (a + 1.402 * r, a - 0.344_136 * b - 0.714_136 * r, a + 1.772 * b)
-            }
+        let colours = match (ybr, shape.photometric) {
+            (false, _) => [a, b, c],
+            (true, photometric) => rgb([a, b, c], 128.0, photometric == Photometric::YbrPartial),
         };
-        bytes.extend([red, green, blue].map(|colour| byte(colour / 255.0)));
+        bytes.extend(colours.map(|colour| byte(colour / 255.0)));
     }
     Canvas { columns: coded.columns, rows: coded.rows, samples: 3, bytes }
 }
 
+/// Red, green and blue of luminance and chrominance, of which `middle` is none (PS3.3 C.7.6.3.1.2).
+pub(super) fn rgb([y, b, r]: [f64; 3], middle: f64, partial: bool) -> [f64; 3] {
+    let (b, r) = (b - middle, r - middle);
+    if partial {
+        let y = 1.1644 * (y - middle / 8.0);
+        [y + 1.5960 * r, y - 0.3917 * b - 0.8130 * r, y + 2.0173 * b]
+    } else {
+        [y + 1.402 * r, y - 0.344_136 * b - 0.714_136 * r, y + 1.772 * b]
+    }
+}
+
 impl Canvas {
+    /// A part of it, as far as it goes.
+    fn cut(self, [left, top, wide, high]: [u32; 4]) -> Result<Canvas, PictureError> {
+        let within = |from: u32, length: u32, edge: usize| {
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(edge);
+            from..from.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(edge)
+        };
+        let (columns, rows) = (within(left, wide, self.columns), within(top, high, self.rows));
+        if columns.is_empty() || rows.is_empty() {
+            let Canvas { columns, rows, .. } = self;
+            return Err(object(format!("the region lies beyond its {columns} columns and {rows} rows")));
+        }
+        let line = |row: usize| {
+            let at = |column: usize| (row * self.columns + column) * self.samples;
+            self.bytes.get(at(columns.start)..at(columns.end)).unwrap_or_default()
+        };
+        let bytes = rows.clone().flat_map(line).copied().collect();
+        Ok(Canvas { columns: columns.len(), rows: rows.len(), samples: self.samples, bytes })
+    }
+
     /// Within so many pixels, never larger than it is; each pixel the mean of those that it stands for.
     fn fitted(self, columns: usize, rows: usize) -> Canvas {
         let (columns, rows) = (columns.max(1), rows.max(1));

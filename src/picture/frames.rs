@@ -7,6 +7,8 @@ use crate::dicom::{TransferSyntaxUid, is_by_reference, tags};
 
 /// The most bytes that a frame may have.
 const LONGEST: u64 = 512 * 1024 * 1024;
+/// The most bytes that a Basic Offset Table may have.
+const LONGEST_TABLE: u64 = 64 * 1024 * 1024;
 
 /// The bytes of a frame, which is counted from 1.
 pub(super) fn read(pixels: &mut PixelStream, shape: &Shape, frame: u64) -> Result<Vec<u8>, PictureError> {
@@ -28,11 +30,11 @@ pub(super) fn check_here(syntax: &TransferSyntaxUid) -> Result<(), PictureError>
     if is_by_reference(syntax) { Err(object("its pixel data lie on another server")) } else { Ok(()) }
 }
 
-fn object(what: impl Into<String>) -> PictureError {
+pub(super) fn object(what: impl Into<String>) -> PictureError {
     PictureError::Object { what: what.into() }
 }
 
-fn unreadable(error: ReadError) -> PictureError {
+pub(super) fn unreadable(error: ReadError) -> PictureError {
     object(format!("its data set cannot be read: {error}"))
 }
 
@@ -55,45 +57,100 @@ fn native(pixels: &mut PixelStream, shape: &Shape, frame: u64, length: u32) -> R
     Ok(bytes)
 }
 
-/// Fragments are gathered to frames by the Basic Offset Table where there is one; otherwise a frame begins with a
-/// fragment that begins as one.
 fn encapsulated(pixels: &mut PixelStream, shape: &Shape, frame: u64) -> Result<Vec<u8>, PictureError> {
-    let missing = || object(format!("frame {frame} is not among its fragments"));
-    let table = pixels.fragment().map_err(unreadable)?.ok_or_else(missing)?;
-    let wanted = usize::try_from(frame - 1).map_err(|_| missing())?;
-    let offsets = offsets(pixels, table, wanted, shape.frames)?;
-    let mut at = 0_u64;
-    let (mut begun, mut bytes) = (0_u64, Vec::new());
-    while let Some(length) = pixels.fragment().map_err(unreadable)? {
-        let place = at;
-        at += 8 + u64::from(length);
-        let within = match &offsets {
-            _ if shape.frames == 1 => true,
-            Some((from, to)) => {
-                if to.is_some_and(|to| place >= to) {
-                    break;
-                }
-                place >= *from
-            }
-            None => {
-                let start = pixels.read(length.min(4)).map_err(unreadable)?;
-                if begun == 0 || begins_frame(&start) {
-                    begun += 1;
-                }
-                if begun > frame {
-                    break;
-                }
-                if begun == frame {
-                    bytes.extend_from_slice(&start);
-                }
-                let rest = length - length.min(4);
-                gather(pixels, rest, begun == frame, &mut bytes)?;
-                continue;
-            }
-        };
-        gather(pixels, length, within, &mut bytes)?;
+    let mut fragments = Fragments::begin(pixels, shape.frames)?;
+    for _ in 1..frame {
+        if fragments.next(pixels, false)?.is_none() {
+            return Err(missing(frame));
+        }
     }
-    if bytes.is_empty() { Err(missing()) } else { Ok(bytes) }
+    fragments.next(pixels, true)?.filter(|bytes| !bytes.is_empty()).ok_or_else(|| missing(frame))
+}
+
+/// What to say of a frame that is not there.
+pub(super) fn missing(frame: u64) -> PictureError {
+    object(format!("frame {frame} is not among its fragments"))
+}
+
+/// Encapsulated pixel data, frame by frame. Fragments are gathered by the Basic Offset Table where there is one; otherwise a
+/// frame begins with a fragment that begins as one.
+pub(super) struct Fragments {
+    /// Where frames begin; empty where that is not said.
+    table: Vec<u32>,
+    /// There is one frame, whatever its fragments begin with.
+    single: bool,
+    /// The number of the frame that is gathered next, from 0 on.
+    next: usize,
+    /// Where the next fragment begins.
+    at: u64,
+    /// One that belongs to the next frame: where it began, what is left of it, and how it begins.
+    ahead: Option<(u64, u32, Vec<u8>)>,
+    ended: bool,
+}
+
+impl Fragments {
+    pub(super) fn begin(pixels: &mut PixelStream, frames: u64) -> Result<Fragments, PictureError> {
+        let length = pixels.fragment().map_err(unreadable)?.ok_or_else(|| missing(1))?;
+        let single = frames == 1;
+        let mut table = Vec::new();
+        if length == 0 || single {
+            pixels.skip(length).map_err(unreadable)?;
+        } else if u64::from(length) < frames.saturating_mul(4) {
+            return Err(object("its Basic Offset Table has fewer frames than it"));
+        } else if u64::from(length) > LONGEST_TABLE {
+            return Err(object(format!("its Basic Offset Table has more than {LONGEST_TABLE} bytes")));
+        } else {
+            let bytes = pixels.read(length).map_err(unreadable)?;
+            table = bytes
+                .chunks_exact(4)
+                .filter_map(|four| four.first_chunk())
+                .map(|&four| u32::from_le_bytes(four))
+                .collect();
+        }
+        Ok(Fragments { table, single, next: 0, at: 0, ahead: None, ended: false })
+    }
+
+    /// The bytes of the next frame, none where it is not wanted; `None` behind the last.
+    pub(super) fn next(&mut self, pixels: &mut PixelStream, wanted: bool) -> Result<Option<Vec<u8>>, PictureError> {
+        let begins_at = |table: &[u32], frame: usize| table.get(frame).map(|&at| u64::from(at));
+        let (mut bytes, mut any) = (Vec::new(), false);
+        while let Some((place, length, start)) = self.fragment(pixels)? {
+            let later = match begins_at(&self.table, self.next + 1) {
+                Some(next) => place >= next,
+                None => !self.single && self.table.is_empty() && any && begins_frame(&start),
+            };
+            if later {
+                self.ahead = Some((place, length, start));
+                break;
+            }
+            any = true;
+            let within = wanted && begins_at(&self.table, self.next).is_none_or(|from| place >= from);
+            if within {
+                bytes.extend_from_slice(&start);
+            }
+            gather(pixels, length, within, &mut bytes)?;
+        }
+        self.next += 1;
+        Ok(any.then_some(bytes))
+    }
+
+    fn fragment(&mut self, pixels: &mut PixelStream) -> Result<Option<(u64, u32, Vec<u8>)>, PictureError> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let Some(length) = pixels.fragment().map_err(unreadable)? else {
+            self.ended = true;
+            return Ok(None);
+        };
+        let place = self.at;
+        self.at += 8 + u64::from(length);
+        let looks = !self.single && self.table.is_empty();
+        let start = if looks { pixels.read(length.min(4)).map_err(unreadable)? } else { Vec::new() };
+        Ok(Some((place, if looks { length - length.min(4) } else { length }, start)))
+    }
 }
 
 /// Takes a fragment, or passes over it.
@@ -111,25 +168,6 @@ fn gather(pixels: &mut PixelStream, length: u32, wanted: bool, into: &mut Vec<u8
         into.extend_from_slice(&bytes);
     }
     Ok(())
-}
-
-/// Where a frame begins and where the next one does, by the Basic Offset Table; nothing where that is empty.
-type Range = Option<(u64, Option<u64>)>;
-
-fn offsets(pixels: &mut PixelStream, length: u32, wanted: usize, frames: u64) -> Result<Range, PictureError> {
-    if length == 0 || frames == 1 {
-        return pixels.skip(length).map(|()| None).map_err(unreadable);
-    }
-    if u64::from(length) < frames.saturating_mul(4) {
-        return Err(object("its Basic Offset Table has fewer frames than it"));
-    }
-    let before = u32::try_from(wanted * 4).unwrap_or(u32::MAX);
-    pixels.skip(before).map_err(unreadable)?;
-    let here = pixels.read((length - before).min(8)).map_err(unreadable)?;
-    pixels.skip(length - before - (length - before).min(8)).map_err(unreadable)?;
-    let number = |bytes: &[u8]| bytes.first_chunk().map(|&four| u64::from(u32::from_le_bytes(four)));
-    let from = number(&here).ok_or_else(|| object("its Basic Offset Table is damaged"))?;
-    Ok(Some((from, here.get(4..).and_then(number))))
 }
 
 /// Whether a codestream begins here, of JPEG, JPEG-LS or JPEG 2000. Each fragment of RLE is a frame of its own.

@@ -1,17 +1,9 @@
 //! From stored values to what is shown of them: modality and VOI transformations, linear ones and tables (PS3.3 C.11.1,
 //! C.11.2).
 
-use super::Window;
+use super::{Function, Window};
 use crate::dataset::Tree;
 use crate::dicom::{Tag, tags};
-
-/// How values become shades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Function {
-    Linear,
-    LinearExact,
-    Sigmoid,
-}
 
 /// A table (PS3.3 C.11.1.1.1).
 #[derive(Debug, Clone)]
@@ -27,7 +19,7 @@ pub(super) struct Grey {
     slope: f64,
     intercept: f64,
     modality: Option<Table>,
-    window: Option<(Window, Function)>,
+    window: Option<Window>,
     voi: Option<Table>,
     padding: Option<(i64, i64)>,
 }
@@ -46,11 +38,11 @@ impl Grey {
         };
         let own = voi.and_then(|item| {
             let (centre, width) = (number(item, tags::WINDOW_CENTER)?, number(item, tags::WINDOW_WIDTH)?);
-            Some(Window { centre, width })
+            Some(Window { centre, width, function })
         });
         // By definition a linear one has a width of one at least.
         let own = own.filter(|own| own.width >= if function == Function::Linear { 1.0 } else { f64::MIN_POSITIVE });
-        let window = asked.map(|asked| (asked, Function::Linear)).or(own.map(|own| (own, function)));
+        let window = asked.or(own);
         let table = header.item(tags::VOILUT_SEQUENCE).and_then(|item| Table::read(item, signed));
         Grey {
             slope: rescale
@@ -84,8 +76,8 @@ impl Grey {
         }
         let (a, b) = (self.modality(least), self.modality(most));
         let (a, b) = (a.min(b), a.max(b));
-        let window = Window { centre: (a + b) / 2.0, width: (b - a).max(f64::MIN_POSITIVE) };
-        self.window = Some((window, Function::LinearExact));
+        let (centre, width) = ((a + b) / 2.0, (b - a).max(f64::MIN_POSITIVE));
+        self.window = Some(Window { centre, width, function: Function::LinearExact });
     }
 
     fn modality(&self, value: i64) -> f64 {
@@ -101,7 +93,7 @@ impl Grey {
         if let Some(table) = &self.voi {
             return f64::from(table.at(nearest(x))) / f64::from((1_u32 << table.bits) - 1);
         }
-        let Some((Window { centre, width }, function)) = self.window else { return 0.0 };
+        let Some(Window { centre, width, function }) = self.window else { return 0.0 };
         let shade = match function {
             Function::Linear if width <= 1.0 => f64::from(x > centre - 0.5),
             Function::Linear => (x - (centre - 0.5)) / (width - 1.0) + 0.5,

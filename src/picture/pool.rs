@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::protocol::{LONGEST_ANSWER, NO_FRAME, PICTURE, REASON, Request};
+use super::protocol::{ALIVE, Decode, END, LONGEST_ANSWER, MEASURED, NO_FRAME, PICTURE, PIECE, REASON, Request, Task};
 use super::{Ask, PictureError};
 use crate::dicom::TransferSyntaxUid;
-use crate::outlet::{Departing, OutletError};
+use crate::outlet::{Departing, OutletError, Pieces};
 
 /// Pictures that may wait for a worker.
 const WAITING: usize = 128;
@@ -109,6 +109,14 @@ impl Pool {
         self.start()
     }
 
+    /// Keeps a worker for the next who needs one, if it is good for that.
+    fn keep(&self, mut worker: Worker, fed: Fed) {
+        if fed == Fed::Whole {
+            worker.since = Instant::now();
+            self.idle().push(worker);
+        }
+    }
+
     fn start(&self) -> Result<Worker, PictureError> {
         let Limits { program, memory, time, .. } = &self.0.limits;
         let mut command = Command::new(program);
@@ -144,10 +152,7 @@ impl Place {
         let time = self.pool.0.limits.time;
         let drawing = tokio::time::timeout(time, worker.draw(syntax, ask, data_set));
         let ((kind, answer), fed) = drawing.await.map_err(|_| PictureError::Silent { seconds: time.as_secs() })??;
-        if fed == Fed::Whole {
-            worker.since = Instant::now();
-            self.pool.idle().push(worker);
-        }
+        self.pool.keep(worker, fed);
         match kind {
             PICTURE => Ok(answer),
             NO_FRAME => {
@@ -157,32 +162,97 @@ impl Place {
             _ => Err(PictureError::Object { what: String::from_utf8_lossy(&answer).into_owned() }),
         }
     }
+
+    /// Has a worker decode a whole data set. How long that takes depends on who takes it; but no frame may take longer than
+    /// a picture may.
+    pub(super) async fn decode(
+        &self,
+        syntax: &TransferSyntaxUid,
+        how: Decode,
+        data_set: &mut Departing,
+        pieces: &mut Pieces,
+    ) -> Result<Decoded, PictureError> {
+        let mut worker = self.pool.worker()?;
+        let time = self.pool.0.limits.time;
+        let (decoded, fed) = worker.decode(syntax, how, data_set, pieces, time).await?;
+        self.pool.keep(worker, fed);
+        decoded
+    }
+}
+
+/// What became of a data set.
+pub(super) enum Decoded {
+    /// All of it has come.
+    Whole,
+    /// It can be decoded, and its coded frames have so many bytes.
+    Measured(u64),
 }
 
 impl Worker {
+    /// What the worker says of it, or does not; the inner error is what it said.
+    async fn decode(
+        &mut self,
+        syntax: &TransferSyntaxUid,
+        how: Decode,
+        data_set: &mut Departing,
+        pieces: &mut Pieces,
+        time: Duration,
+    ) -> Result<(Result<Decoded, PictureError>, Fed), PictureError> {
+        let request = Request { syntax: syntax.as_str().to_owned(), task: Task::Decode(how) };
+        let answered = AtomicBool::new(false);
+        let Worker { input, output, .. } = self;
+        let answer = async {
+            let ended = loop {
+                let silent = |_| PictureError::Silent { seconds: time.as_secs() };
+                let (kind, bytes) = tokio::time::timeout(time, answer(output)).await.map_err(silent)??;
+                match kind {
+                    ALIVE => {}
+                    PIECE => pieces.push(&bytes).await.map_err(|_| PictureError::Died)?,
+                    END => break Ok(Decoded::Whole),
+                    MEASURED => {
+                        let number = bytes.first_chunk().map(|&eight| u64::from_be_bytes(eight));
+                        break Ok(Decoded::Measured(number.unwrap_or_default()));
+                    }
+                    REASON => break Err(PictureError::Object { what: String::from_utf8_lossy(&bytes).into_owned() }),
+                    _ => return Err(PictureError::Nonsense { what: "a picture, unasked" }),
+                }
+            };
+            answered.store(true, Ordering::Relaxed);
+            Ok(ended)
+        };
+        tokio::try_join!(answer, fed(input, &request, data_set, &answered))
+    }
+
     async fn draw(
         &mut self,
         syntax: &TransferSyntaxUid,
         ask: &Ask,
         data_set: &mut Departing,
     ) -> Result<((u8, Vec<u8>), Fed), PictureError> {
-        let request = Request { syntax: syntax.as_str().to_owned(), ask: *ask };
-        let request = serde_json::to_vec(&request).map_err(|error| PictureError::Start(error.into()))?;
+        let request = Request { syntax: syntax.as_str().to_owned(), task: Task::Draw(*ask) };
         let answered = AtomicBool::new(false);
         let answer = async {
             let answer = answer(&mut self.output).await;
             answered.store(true, Ordering::Relaxed);
             answer
         };
-        let fed = async {
-            match feed(&mut self.input, &request, data_set, &answered).await {
-                Ok(()) => Ok(Fed::Whole),
-                Err(Broken::Source(error)) => Err(PictureError::Source(error)),
-                // It has ended, or is about to: what it said before counts, and that it said nothing.
-                Err(Broken::Pipe) => Ok(Fed::InPart),
-            }
-        };
-        tokio::try_join!(answer, fed)
+        tokio::try_join!(answer, fed(&mut self.input, &request, data_set, &answered))
+    }
+}
+
+/// Gives the worker what it works on.
+async fn fed(
+    input: &mut ChildStdin,
+    request: &Request,
+    data_set: &mut Departing,
+    answered: &AtomicBool,
+) -> Result<Fed, PictureError> {
+    let request = serde_json::to_vec(request).map_err(|error| PictureError::Start(error.into()))?;
+    match feed(input, &request, data_set, answered).await {
+        Ok(()) => Ok(Fed::Whole),
+        Err(Broken::Source(error)) => Err(PictureError::Source(error)),
+        // It has ended, or is about to: what it said before counts, and that it said nothing.
+        Err(Broken::Pipe) => Ok(Fed::InPart),
     }
 }
 
@@ -213,7 +283,7 @@ async fn answer(output: &mut ChildStdout) -> Result<(u8, Vec<u8>), PictureError>
     let died = |_: io::Error| PictureError::Died;
     let kind = output.read_u8().await.map_err(died)?;
     let length = output.read_u32().await.map_err(died)?;
-    if !matches!(kind, PICTURE | REASON | NO_FRAME) {
+    if !matches!(kind, PICTURE | REASON | NO_FRAME | PIECE | ALIVE | MEASURED | END) {
         return Err(PictureError::Nonsense { what: "what is no answer" });
     }
     if length > LONGEST_ANSWER {

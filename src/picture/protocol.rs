@@ -3,9 +3,9 @@
 //! To it: the length of the request as a 32-bit number, Big Endian, the request as JSON, and the data set in pieces, each
 //! with its length before it; a piece of no length ends it. From it: a byte that says what it is, its length, and the
 //! picture or the reason why there is none. It may answer before the data set has come to its end; what comes after that
-//! is read and thrown away.
+//! is read and thrown away. What is decoded comes in pieces, with signs of life between them, and an end.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -21,14 +21,39 @@ pub(super) const LONGEST_ANSWER: u32 = 272 * 1024 * 1024;
 pub(super) const PICTURE: u8 = 0;
 pub(super) const REASON: u8 = 1;
 pub(super) const NO_FRAME: u8 = 2;
+/// Of what is decoded: a piece, that it goes on, that all of it can be decoded and how many bytes the coded frames have,
+/// and that it has ended.
+pub(super) const PIECE: u8 = 3;
+pub(super) const ALIVE: u8 = 4;
+pub(super) const MEASURED: u8 = 5;
+pub(super) const END: u8 = 6;
 
 /// What a worker is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Request {
     /// The transfer syntax of the data set.
     pub(super) syntax: String,
-    /// What of it.
-    pub(super) ask: Ask,
+    /// What is made of it.
+    pub(super) task: Task,
+}
+
+/// What a worker makes of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Task {
+    /// A picture of a frame.
+    Draw(Ask),
+    /// The same with native pixel data.
+    Decode(Decode),
+}
+
+/// How a data set is decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Decode {
+    /// The transfer syntax that it gets.
+    pub(super) to: String,
+    /// How many bytes its coded frames have. One of several frames is only measured while that is not known, so that
+    /// what cannot be decoded is known before the first byte of it comes.
+    pub(super) coded: Option<u64>,
 }
 
 /// Reads a length; `None` where the input has ended.
@@ -40,6 +65,15 @@ pub(super) fn length(input: &mut impl Read) -> io::Result<Option<u32>> {
         None if four.is_empty() => Ok(None),
         None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
+}
+
+/// Writes an answer, or a part of one.
+pub(super) fn say(output: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    output.write_all(&[kind])?;
+    output.write_all(&length.to_be_bytes())?;
+    output.write_all(bytes)?;
+    output.flush()
 }
 
 /// A data set as its pieces come.

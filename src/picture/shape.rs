@@ -87,6 +87,11 @@ impl Shape {
         })
     }
 
+    /// Samples of a frame.
+    pub(super) fn frame_samples(&self) -> u64 {
+        self.columns as u64 * self.rows as u64 * self.samples as u64
+    }
+
     /// Bits that a native frame takes.
     pub(super) fn frame_bits(&self) -> u64 {
         let samples =

@@ -15,7 +15,7 @@ use crate::dicom::{Encoding, SopClassUid, SopInstanceUid, StudyInstanceUid, Tag,
 use crate::store::{RelativePath, Store};
 
 const PLACE: &str = "images/2020/01/01/1.2/1.3/1.4.dcm";
-const ASK: Ask = Ask { frame: 1, window: None, size: None, form: Form::Values, quality: 90 };
+const ASK: Ask = Ask { frame: 1, window: None, region: None, size: None, form: Form::Values, quality: 90 };
 
 /// Four pixels of sixteen bits, and what else.
 fn elements(more: &[(Tag, &str)]) -> Elements {
@@ -54,13 +54,15 @@ fn values_become_shades_by_windows_and_tables() {
     assert_eq!(shades(&exact, &ASK), [0, 0, 127, 255]);
     let sigmoid = [window[0], window[1], (tags::VOILUT_FUNCTION, "SIGMOID")];
     assert_eq!(shades(&sigmoid, &ASK), [5, 30, 127, 250]);
-    let asked = Ask { window: Some(Window { centre: 0.0, width: 2048.0 }), ..ASK };
+    let asked = Ask { window: Some(Window { centre: 0.0, width: 2048.0, function: Function::Linear }), ..ASK };
     assert_eq!(shades(&window, &asked)[0], 128, "what was asked for goes before");
     let rescaled = [(tags::RESCALE_SLOPE, "-1"), (tags::RESCALE_INTERCEPT, "1024")];
     assert_eq!(shades(&rescaled, &ASK), [255, 191, 128, 0]);
     let inverted = [(tags::PHOTOMETRIC_INTERPRETATION, "MONOCHROME1")];
     assert_eq!(shades(&inverted, &ASK), [255, 191, 128, 0]);
     assert_eq!(shades(&[], &Ask { size: Some((1, 1)), ..ASK }), [112], "the mean");
+    assert_eq!(shades(&[], &Ask { region: Some([1, 0, 1, 9]), ..ASK }), [64, 255], "a column, as far as it goes");
+    assert!(drawn(&[], &Ask { region: Some([2, 0, 1, 1]), form: Form::Png, ..ASK }).is_err(), "beyond it");
 }
 
 #[test]

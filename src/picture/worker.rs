@@ -1,18 +1,18 @@
 //! The process that draws: bound first, then one picture after the other until its input ends.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::protocol::{Body, LONGEST_REQUEST, NO_FRAME, PICTURE, REASON, Request, length};
+use super::protocol::{Body, LONGEST_REQUEST, NO_FRAME, PICTURE, REASON, Request, Task, length, say};
 use super::shape::Shape;
-use super::{Ask, Form, PictureError, codec, draw, frames};
+use super::{Ask, Form, PictureError, codec, decode, draw, frames};
 use crate::dataset::PixelStream;
 use crate::dicom::{TransferSyntaxUid, uids};
 
 /// What the header of an object may take in memory.
-const HEADER: u64 = 64 * 1024 * 1024;
+pub(super) const HEADER: u64 = 64 * 1024 * 1024;
 /// Files that it may have open: input, output, errors, and what the runtime has.
 const FILES: u64 = 16;
 
@@ -39,17 +39,22 @@ pub fn work(memory: u64, seconds: u64) -> Result<(), WorkerError> {
         let request: Request = serde_json::from_slice(&request).map_err(io::Error::from)?;
         allow(seconds).map_err(WorkerError::Limits)?;
         let mut body = Body::new(io::stdin());
-        let (kind, answer) = match render(body.handle(), &request.syntax, &request.ask) {
+        let ask = match &request.task {
+            Task::Draw(ask) => ask,
+            Task::Decode(how) => {
+                let alive = || allow(seconds);
+                decode::answer(body.handle(), &request.syntax, how, &mut output, &alive)?;
+                body.drain()?;
+                continue;
+            }
+        };
+        let (kind, answer) = match render(body.handle(), &request.syntax, ask) {
             Ok(picture) => (PICTURE, picture),
             Err(PictureError::NoFrame { frames, .. }) => (NO_FRAME, frames.to_be_bytes().to_vec()),
             Err(PictureError::Object { what }) => (REASON, what.into_bytes()),
             Err(other) => (REASON, other.to_string().into_bytes()),
         };
-        let length = u32::try_from(answer.len()).map_err(io::Error::other)?;
-        output.write_all(&[kind])?;
-        output.write_all(&length.to_be_bytes())?;
-        output.write_all(&answer)?;
-        output.flush()?;
+        say(&mut output, kind, &answer)?;
         body.drain()?;
     }
     Ok(())

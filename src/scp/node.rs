@@ -218,11 +218,11 @@ impl Hospital {
         }
         let rights = caller.clone();
         admitted.put(caller, place);
-        let held = self.held.clone();
+        let (held, decoding) = (self.held.clone(), self.services.outlet.decodes());
         let choice: Choice = Box::new(move |offered| match Service::of_class(offered.abstract_syntax.as_str()) {
             None => Answer::AbstractSyntaxNotSupported,
             Some(_) if needs(offered).is_some_and(|right| !rights.may(right)) => Answer::UserRejection,
-            Some(Service::Storage) if is_for_get(offered) => held.accept(offered),
+            Some(Service::Storage) if is_for_get(offered) => held.accept(offered, decoding),
             Some(_) => offered.accept(),
         });
         Decision::AcceptExtended(choice, Box::new(find::negotiate))

@@ -43,14 +43,15 @@ pub fn choose(
     transfers: &[Transfer],
     class: &SopClassUid,
     held: &TransferSyntaxUid,
+    decoding: bool,
 ) -> Option<(u8, TransferSyntaxUid)> {
     let ours = || transfers.iter().filter(|t| t.scu_role && t.abstract_syntax.as_str() == class.as_str());
     let as_held = ours().find(|transfer| transfer.transfer_syntax == *held);
     // An explicit one before Implicit, which does not say what private elements are.
     let explicit = || ours().find(|t| t.transfer_syntax.as_str() == crate::dicom::uids::EXPLICIT_LE);
-    let any = || ours().find(|transfer| can_convert(held, &transfer.transfer_syntax));
+    let any = || ours().find(|transfer| can_convert(held, &transfer.transfer_syntax, decoding));
     as_held
-        .or_else(|| explicit().filter(|transfer| can_convert(held, &transfer.transfer_syntax)))
+        .or_else(|| explicit().filter(|transfer| can_convert(held, &transfer.transfer_syntax, decoding)))
         .or_else(any)
         .map(|transfer| (transfer.id, transfer.transfer_syntax.clone()))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Query as Parameters, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -36,7 +36,27 @@ pub(super) struct Wanted {
     size: Option<u16>,
 }
 
+/// What stands in a page where there is no picture.
+const NONE: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>\
+    <path fill='#555' d='M0 0h16v16H0z'/><path stroke='#ccc' d='M5 8h6'/></svg>";
+
 pub(super) async fn show(
+    web: State<Arc<Web>>,
+    viewer: Viewer,
+    wanted: Parameters<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let in_a_page = headers.get("sec-fetch-dest").is_some_and(|place| place == "image");
+    match picture(web, viewer, wanted).await {
+        Err(_) if in_a_page => {
+            let kind = HeaderValue::from_static("image/svg+xml");
+            Ok(([(header::CONTENT_TYPE, kind)], NONE).into_response())
+        }
+        other => other,
+    }
+}
+
+async fn picture(
     State(web): State<Arc<Web>>,
     Viewer(signed): Viewer,
     Parameters(wanted): Parameters<Wanted>,
@@ -47,6 +67,7 @@ pub(super) async fn show(
     let ask = Ask {
         frame: wanted.frame.unwrap_or(1).max(1),
         window: None,
+        region: None,
         size: Some((edge, edge)),
         form: Form::Jpeg,
         quality: 85,

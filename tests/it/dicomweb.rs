@@ -126,7 +126,7 @@ fn objects_are_answered_in_a_form_that_is_taken_and_only_once() {
         ("multipart/related; type=\"application/dicom\"", 200),
         ("multipart/related; type=\"application/dicom\"; transfer-syntax=1.2.840.10008.1.2", 200),
         ("multipart/related; type=\"application/dicom\"; transfer-syntax=1.2.840.10008.1.2.4.90", 406),
-        ("image/png", 406),
+        ("text/plain", 406),
     ] {
         assert_eq!(program.get(&instance, &format!("Accept: {accept}\r\n")).status, status, "{accept}");
     }
@@ -149,7 +149,7 @@ fn objects_are_answered_in_a_form_that_is_taken_and_only_once() {
     let wado = format!("/wado?requestType=WADO&studyUID={study}&seriesUID={series}&objectUID={series}.1");
     let told = program.get(&format!("{wado}&contentType=application%2Fdicom"), "");
     assert_eq!((told.status, told.body == alone.body), (200, true));
-    assert_eq!(program.get(&format!("{wado}&contentType=image%2Fjpeg"), "").status, 406);
+    assert_eq!(program.get(&format!("{wado}&contentType=text%2Fhtml"), "").status, 406);
     assert_eq!(program.get("/wado?requestType=WADO", "").status, 400);
     // The retrieve log knows who took what, whole objects that is; the audit trail who looked.
     until("the retrieve log", PATIENCE, || {

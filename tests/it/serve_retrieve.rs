@@ -21,10 +21,15 @@ struct Site {
 
 impl Site {
     fn of(samples: &[&Sample]) -> Site {
+        Site::with(samples, "")
+    }
+
+    /// With more keys of `[node]`.
+    fn with(samples: &[&Sample], keys: &str) -> Site {
         let (ferry, witness) = (Ferry::new(), free_port());
         let peers = [("SAMPLES", 104), (Storescp::AE_TITLE, witness), (viewer::AE_TITLE, 104)];
         let peers: String = peers.iter().map(|(ae, port)| peer(ae, *port)).collect();
-        ferry.configure_with(&[], &peers);
+        ferry.configure_with(&[], &format!("{keys}{peers}"));
         let node = ferry.serve();
         assert_eq!(send(ferry.node, Ferry::NODE, samples), vec![0; samples.len()]);
         Site { ferry, witness, _node: node }
@@ -112,7 +117,7 @@ fn every_sample_is_got_byte_for_byte_on_a_context_of_its_own_syntax() {
 fn where_only_one_encoding_is_taken_native_objects_are_converted_and_others_are_listed() {
     let samples = samples();
     let sent = distinct(&samples);
-    let site = Site::of(&sent);
+    let site = Site::with(&sent, "decompress = false\n");
     for to in [uids::IMPLICIT_LE, uids::EXPLICIT_LE, uids::EXPLICIT_BE] {
         let kinds = kinds_in(&sent, &[to]);
         for uid in studies(&sent) {

@@ -51,3 +51,18 @@ fn size(bytes: &[u8]) -> Result<(usize, usize, usize), CodecError> {
         _ => damaged("its SIZ marker segment contradicts itself"),
     }
 }
+
+/// Whether the wavelets of a codestream are those that cannot be undone exactly (ISO/IEC 15444-1 A.6.1).
+pub(super) fn is_lossy(frame: &[u8]) -> bool {
+    let begin = frame.windows(4).position(|four| four == [0xFF, 0x4F, 0xFF, 0x51]);
+    let mut at = begin.map_or(frame.len(), |begin| begin + 2);
+    // Segments of the main header, up to the first tile.
+    while let Some(&[0xFF, marker, high, low]) = frame.get(at..at + 4) {
+        match marker {
+            0x52 => return frame.get(at + 13) == Some(&0),
+            0x90 => return false,
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
+    false
+}

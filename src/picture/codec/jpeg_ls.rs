@@ -180,3 +180,16 @@ fn scan_header(body: &[u8], frame: &Frame) -> Result<ScanHeader, CodecError> {
     };
     Ok((components, i32::from(near), interleave, point & 15))
 }
+
+/// Whether the first scan may be off by something (T.87 C.2.3).
+pub(super) fn is_lossy(frame: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xFF, marker, high, low]) = frame.get(at..at + 4) {
+        if marker == 0xDA {
+            let components = frame.get(at + 4).map_or(0, |&count| usize::from(count));
+            return frame.get(at + 5 + 2 * components).is_some_and(|&near| near > 0);
+        }
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+    }
+    false
+}

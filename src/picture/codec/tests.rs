@@ -1,7 +1,6 @@
 //! What no sample file has; the sample files themselves are compared in `tests/it/pictures.rs`.
 
 use super::*;
-use crate::picture::shape::Photometric;
 
 fn shape(edge: usize) -> Shape {
     Shape {

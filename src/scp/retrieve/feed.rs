@@ -50,7 +50,7 @@ impl Feed {
     pub(super) async fn next(&mut self, transfers: &[Transfer]) -> Result<Option<Next>, CatalogError> {
         while self.opened.len() <= AHEAD {
             let Some(instance) = self.instance().await? else { break };
-            let chosen = choose(transfers, &instance.class, &instance.transfer_syntax);
+            let chosen = choose(transfers, &instance.class, &instance.transfer_syntax, self.outlet.decodes());
             let how = match chosen {
                 Some((context, syntax)) => How::On(context, self.open(&instance, &syntax)),
                 None => How::NotAccepted,

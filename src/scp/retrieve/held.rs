@@ -41,9 +41,9 @@ impl Held {
     }
 
     /// Accepts a context in the transfer syntax in which most of what is held of its class can be sent.
-    pub(in crate::scp) fn accept(&self, offered: &Offered) -> Answer {
+    pub(in crate::scp) fn accept(&self, offered: &Offered, decoding: bool) -> Answer {
         let held = Arc::clone(&self.sample().kinds);
-        choose(&held, offered).map_or(Answer::TransferSyntaxesNotSupported, Answer::Accept)
+        choose(&held, offered, decoding).map_or(Answer::TransferSyntaxesNotSupported, Answer::Accept)
     }
 
     fn sample(&self) -> MutexGuard<'_, Sample> {
@@ -53,7 +53,7 @@ impl Held {
 
 /// The one that most objects can be sent in; of several, that which most need no conversion for; then a native one, the
 /// most telling first; then the first that was offered.
-fn choose(held: &[HeldKind], offered: &Offered) -> Option<TransferSyntaxUid> {
+fn choose(held: &[HeldKind], offered: &Offered, decoding: bool) -> Option<TransferSyntaxUid> {
     let of_class = || held.iter().filter(|kind| kind.class.as_str() == offered.abstract_syntax.as_str());
     let count = |fits: &dyn Fn(&TransferSyntaxUid) -> bool| -> u64 {
         of_class().filter(|kind| fits(&kind.transfer_syntax)).map(|kind| kind.instances).sum()
@@ -65,7 +65,7 @@ fn choose(held: &[HeldKind], offered: &Offered) -> Option<TransferSyntaxUid> {
         _ => 0,
     };
     let worth = |syntax: &TransferSyntaxUid| {
-        (count(&|held| can_convert(held, syntax)), count(&|held| held == syntax), rank(syntax))
+        (count(&|held| can_convert(held, syntax, decoding)), count(&|held| held == syntax), rank(syntax))
     };
     // `max_by_key` takes the last of equals.
     offered
@@ -97,7 +97,7 @@ mod tests {
             let held: Vec<_> = held.iter().map(kind).collect();
             let transfer_syntaxes = offered.iter().map(|syntax| TransferSyntaxUid::new(syntax)).collect();
             let offered = Offered { id: 1, abstract_syntax: Uid::new(CT), transfer_syntaxes, roles: None };
-            choose(&held, &offered).map(|syntax| syntax.to_string()).unwrap_or_default()
+            choose(&held, &offered, false).map(|syntax| syntax.to_string()).unwrap_or_default()
         };
         let (i, e, b) = (uids::IMPLICIT_LE, uids::EXPLICIT_LE, uids::EXPLICIT_BE);
         let all = [J2K, JPEG, i, b, e];

@@ -72,7 +72,7 @@ impl Mover {
     /// Sends what is selected.
     pub(super) async fn perform(&mut self, session: &mut Session, run: &mut Run<'_>) -> Result<Ended, DimseError> {
         let instances = self.known(&run.selected).await;
-        let plans = store::plan(&self.kinds);
+        let plans = store::plan(&self.kinds, run.asked.services.outlet.decodes());
         let kinds: Vec<Vec<usize>> = plans.iter().map(|plan| plan.kinds.clone()).collect();
         let keep = plans.len() == 1;
         for (plan, ids) in plans.into_iter().zip(spread(&instances, &kinds)) {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::assoc::{MOST_CONTEXTS, Proposed};
-use crate::dataset::is_native;
 use crate::dicom::{SopClassUid, TransferSyntaxUid, uids};
+use crate::outlet::can_convert;
 
-/// What is offered to who does not take a native object as it is held: the best known first.
+/// What is offered to who does not take an object as it is held: the best known first.
 const NATIVE: [&str; 3] = [uids::EXPLICIT_LE, uids::IMPLICIT_LE, uids::EXPLICIT_BE];
 
 /// An association to be opened.
@@ -20,12 +20,13 @@ pub struct Plan {
 
 /// Spreads kinds of objects, each a SOP class and the transfer syntax that they are held in, over as few associations as
 /// will do. Each kind has a context of its own, since an acceptor chooses one transfer syntax for a context; a class with
-/// native objects has another, on which these can be sent converted.
-pub fn plan(kinds: &[(SopClassUid, TransferSyntaxUid)]) -> Vec<Plan> {
+/// objects that can be had native has another, on which these can be sent converted.
+pub fn plan(kinds: &[(SopClassUid, TransferSyntaxUid)], decoding: bool) -> Vec<Plan> {
     let mut classes: BTreeMap<&SopClassUid, Vec<(usize, &TransferSyntaxUid)>> = BTreeMap::new();
     for (kind, (class, syntax)) in kinds.iter().enumerate() {
         classes.entry(class).or_default().push((kind, syntax));
     }
+    let native = TransferSyntaxUid::new(uids::EXPLICIT_LE);
     let mut plans = Vec::new();
     let mut current = Plan::default();
     for (class, held) in classes {
@@ -33,7 +34,7 @@ pub fn plan(kinds: &[(SopClassUid, TransferSyntaxUid)]) -> Vec<Plan> {
         for held in held.chunks(MOST_CONTEXTS - 1) {
             let mut contexts: Vec<Proposed> =
                 held.iter().map(|(_, syntax)| proposed(class, &[syntax.as_str()])).collect();
-            if held.iter().any(|(_, syntax)| is_native(syntax)) {
+            if held.iter().any(|(_, syntax)| can_convert(syntax, &native, decoding)) {
                 contexts.push(proposed(class, &NATIVE));
             }
             if current.contexts.len() + contexts.len() > MOST_CONTEXTS {

@@ -14,14 +14,14 @@ fn kind(class: &str, syntax: &str) -> (SopClassUid, TransferSyntaxUid) {
 #[test]
 fn each_kind_has_a_context_and_native_ones_another_to_be_converted_on() {
     let kinds = [kind(CT, JPEG), kind(CT, uids::EXPLICIT_LE), kind("1.2.3", JPEG), kind(CT, uids::IMPLICIT_LE)];
-    let [plan] = plan(&kinds).try_into().unwrap();
+    let [plan] = plan(&kinds, false).try_into().unwrap();
     let contexts: Vec<_> =
         plan.contexts.iter().map(|c| (c.abstract_syntax.as_str(), c.transfer_syntaxes.len())).collect();
     assert_eq!(contexts, [("1.2.3", 1), (CT, 1), (CT, 1), (CT, 1), (CT, 3)]);
     let mut planned = plan.kinds;
     planned.sort_unstable();
     assert_eq!(planned, [0, 1, 2, 3]);
-    assert!(super::plan(&[]).is_empty());
+    assert!(super::plan(&[], false).is_empty());
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn more_kinds_than_an_association_has_contexts_are_spread() {
     let kinds: Vec<_> = (0..200).map(|n| kind(&format!("1.2.{n}"), uids::EXPLICIT_LE)).collect();
     let one_class: Vec<_> = (0..300).map(|n| kind(CT, &format!("1.2.{n}"))).collect();
     for kinds in [kinds, one_class] {
-        let plans = plan(&kinds);
+        let plans = plan(&kinds, false);
         assert!(plans.len() >= 3 && plans.iter().all(|plan| plan.contexts.len() <= MOST_CONTEXTS));
         let mut all: Vec<_> = plans.into_iter().flat_map(|plan| plan.kinds).collect();
         all.sort_unstable();
@@ -50,7 +50,7 @@ fn an_object_goes_as_it_is_held_or_else_converted_or_not_at_all() {
         syntaxes.iter().enumerate().map(transfer).collect()
     };
     let chosen = |syntaxes: &[&str], held: &str| {
-        let found = choose(&accepted(syntaxes), &SopClassUid::new(CT), &TransferSyntaxUid::new(held));
+        let found = choose(&accepted(syntaxes), &SopClassUid::new(CT), &TransferSyntaxUid::new(held), false);
         found.map(|(id, syntax)| (id, syntax.to_string()))
     };
     let (i, e, b) = (uids::IMPLICIT_LE, uids::EXPLICIT_LE, uids::EXPLICIT_BE);
@@ -65,8 +65,8 @@ fn an_object_goes_as_it_is_held_or_else_converted_or_not_at_all() {
     // A context on which the other side is not the SCP, and one of another class.
     let mut others = accepted(&[e]);
     others[0].scu_role = false;
-    assert_eq!(choose(&others, &SopClassUid::new(CT), &TransferSyntaxUid::new(e)), None);
-    assert_eq!(choose(&accepted(&[e]), &SopClassUid::new("1.2"), &TransferSyntaxUid::new(e)), None);
+    assert_eq!(choose(&others, &SopClassUid::new(CT), &TransferSyntaxUid::new(e), false), None);
+    assert_eq!(choose(&accepted(&[e]), &SopClassUid::new("1.2"), &TransferSyntaxUid::new(e), false), None);
 }
 
 #[test]

@@ -30,10 +30,14 @@ impl Worker {
         Worker { input: child.stdin.take().unwrap(), output: child.stdout.take().unwrap(), child }
     }
 
-    /// Its answer. One that died is not asked again.
+    /// Its answer: a picture, or as `Native` the whole data set decoded. One that died is not asked again.
     pub(super) fn ask(&mut self, syntax: &str, data_set: &[u8], frame: u64, form: &str) -> Answer {
-        let ask = json!({ "frame": frame, "window": null, "size": null, "form": form, "quality": 90 });
-        let request = json!({ "syntax": syntax, "ask": ask }).to_string();
+        let ask = json!({ "frame": frame, "window": null, "region": null, "size": null, "form": form, "quality": 90 });
+        let task = match form {
+            "Native" => json!({ "Decode": { "to": "1.2.840.10008.1.2", "coded": null } }),
+            _ => json!({ "Draw": ask }),
+        };
+        let request = json!({ "syntax": syntax, "task": task }).to_string();
         let Worker { input, output, .. } = self;
         std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -46,20 +50,24 @@ impl Worker {
                     }
                 }
             });
-            let mut head = [0; 5];
-            if output.read_exact(&mut head).is_err() {
-                return Answer::Died;
-            }
-            let length = u32::from_be_bytes(head[1..].try_into().unwrap());
             let mut bytes = Vec::new();
-            if output.take(length.into()).read_to_end(&mut bytes).unwrap() < length as usize {
-                return Answer::Died;
-            }
-            match head[0] {
-                0 => Answer::Picture(bytes),
-                1 => Answer::Reason(String::from_utf8(bytes).unwrap()),
-                2 => Answer::NoFrame,
-                other => panic!("{other} is no answer"),
+            loop {
+                let mut head = [0; 5];
+                if output.read_exact(&mut head).is_err() {
+                    return Answer::Died;
+                }
+                let length = u32::from_be_bytes(head[1..].try_into().unwrap());
+                if output.take(length.into()).read_to_end(&mut bytes).unwrap() < length as usize {
+                    return Answer::Died;
+                }
+                match head[0] {
+                    // All of it, all pieces, or the number of bytes that all frames have.
+                    0 | 5 | 6 => return Answer::Picture(bytes),
+                    1 => return Answer::Reason(String::from_utf8(bytes).unwrap()),
+                    2 => return Answer::NoFrame,
+                    3 | 4 => {}
+                    other => panic!("{other} is no answer"),
+                }
             }
         })
     }

@@ -1,6 +1,6 @@
 """A DICOMweb client that looks at everything: by dicomweb-client, judged by pydicom.
 
-`dicomweb.py URL TOKEN walk` goes through all that is held, `store FILE...` brings files in. Both speak JSON on standard
+`dicomweb.py URL TOKEN walk` goes through all that is held, `render` looks at pictures of it, `store FILE...` brings files in. Both speak JSON on standard
 output; see dicomweb.rs, which calls this.
 """
 
@@ -31,6 +31,8 @@ def main():
         answer = walk(client)
     elif what == "native":
         answer = native(client, sys.argv[4:])
+    elif what == "render":
+        answer = render(client)
     elif what == "store":
         answer = store(client, sys.argv[4:])
     else:
@@ -234,6 +236,18 @@ def leaves(of):
                 pass
             found.append((one.tag.replace(MODEL, ""), one.get("number"), number))
     return found
+
+
+def render(client):
+    """The first bytes of pictures of every image, by who is asked and what for."""
+    seen = []
+    for one in client.search_for_instances():
+        study, series, instance = (one[tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018"))
+        for kind in ("image/png", "image/jpeg"):
+            whole = client.retrieve_instance_rendered(study, series, instance, media_types=(kind,), params={"viewport": "16,16"})
+            frames = client.retrieve_instance_frames_rendered(study, series, instance, [1], media_types=(kind,))
+            seen.append([kind, whole[:26].hex(), frames[:26].hex()])
+    return seen
 
 
 def store(client, paths):
