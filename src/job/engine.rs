@@ -28,8 +28,6 @@ use crate::store::{Store, StoreError};
 pub(super) const SUPERVISION: Duration = Duration::from_millis(200);
 /// How long a stopped job may take to be quiet at the source before that is said anyway.
 const QUIET: Duration = Duration::from_secs(30);
-/// How often it is looked whether somebody waits.
-const PROMPT: Duration = Duration::from_millis(25);
 /// How long an idle worker keeps its association open.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -262,11 +260,12 @@ async fn worker(work: Arc<Work>, reserved: bool) {
             tokio::select! {
                 () = work.stop.cancelled() => return,
                 () = news => {}
-                () = tokio::time::sleep(if reserved { PROMPT } else { IDLE }) => {}
+                () = tokio::time::sleep(if reserved { work::PROMPT } else { IDLE }) => {}
             }
             continue;
         }
-        let Some(mut link) = work.link(false).await else { return };
+        let link = if reserved { work.link_for_people().await } else { work.link(false).await };
+        let Some(mut link) = link else { return };
         let began = Instant::now();
         let result = turn(&work, &mut link, reserved).await;
         link.close().await;

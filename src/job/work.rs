@@ -19,6 +19,8 @@ use crate::scu::{Purpose, ScuError, SourceSession, Target};
 
 /// How often a free slot of the source is looked for.
 pub(super) const SLOT_POLL: Duration = Duration::from_millis(100);
+/// The same where somebody waits, and how often it is looked whether somebody does.
+pub(super) const PROMPT: Duration = Duration::from_millis(25);
 /// A link is given back after this long when somebody else waits for a slot.
 pub(super) const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// How long the planner keeps the only slot of a source before a worker has it.
@@ -48,6 +50,8 @@ pub(super) struct Work {
     pulls: Mutex<CancellationToken>,
     suspended: AtomicBool,
     planner_waits: AtomicBool,
+    /// Somebody waits for a study, and there is no slot for it yet.
+    people_wait: AtomicBool,
     /// Studies that are known not to have the modalities that the job is about.
     pub(super) unwanted: Mutex<HashSet<StudyInstanceUid>>,
     /// Turns that workers have had.
@@ -85,6 +89,7 @@ impl Work {
             patient: true,
             suspended: AtomicBool::new(false),
             planner_waits: AtomicBool::new(false),
+            people_wait: AtomicBool::new(false),
             unwanted: Mutex::default(),
             turns: AtomicU64::new(0),
             halted: Mutex::new(None),
@@ -195,7 +200,8 @@ impl Work {
                 self.planner_waits.store(true, Ordering::SeqCst);
             }
             let limit = self.associations();
-            if (planner || !self.planner_waits.load(Ordering::SeqCst)) && limit > 0 {
+            let people_wait = self.people_wait.load(Ordering::SeqCst);
+            if (planner || people_wait || !self.planner_waits.load(Ordering::SeqCst)) && limit > 0 {
                 match self.engine.keeper.slot(&self.source_name, limit).await {
                     Ok(Some(slot)) => {
                         if planner {
@@ -209,14 +215,23 @@ impl Work {
                     Err(error) => tracing::warn!(%error, "cannot take an association slot"),
                 }
             }
-            self.sleep(SLOT_POLL).await;
+            self.sleep(if people_wait { PROMPT } else { SLOT_POLL }).await;
         }
     }
 
-    /// Whether the planner may keep its link for one more window: always, where workers have slots of their own.
+    /// The same for a study that somebody waits for: the planner lets go of its own.
+    pub(super) async fn link_for_people(&self) -> Option<Link> {
+        self.people_wait.store(true, Ordering::SeqCst);
+        let link = self.link(false).await;
+        self.people_wait.store(false, Ordering::SeqCst);
+        link
+    }
+
+    /// Whether the planner may keep its link for one more window: where workers have slots of their own, and nobody waits.
     pub(super) fn planner_may_keep(&self, link: &Link) -> bool {
         let associations = self.associations();
-        let enough = associations > 1 || link.since.elapsed() < PLANNER_TURN;
+        let people_wait = self.people_wait.load(Ordering::SeqCst);
+        let enough = if associations > 1 { !people_wait } else { link.since.elapsed() < PLANNER_TURN };
         enough && !link.slot.lost().is_cancelled() && link.slot.slot() < associations && self.health.pause().is_none()
     }
 
