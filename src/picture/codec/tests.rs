@@ -50,3 +50,29 @@ fn what_is_not_known_is_said() {
     assert_eq!(decode(&native, &[0; 100], &shape(8)), Err(CodecError::Truncated));
     assert!(matches!(decode(&native, &[], &shape(65_535)), Err(CodecError::Damaged(_))), "larger than any picture");
 }
+
+#[test]
+fn damaged_frames_are_refused_or_flawed_and_never_more() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let seeds: [&[u8]; 5] = [
+        include_bytes!("../../../tests/fuzz/seeds/pixels/lossless-1"),
+        include_bytes!("../../../tests/fuzz/seeds/pixels/lossless-7"),
+        include_bytes!("../../../tests/fuzz/seeds/pixels/ls"),
+        include_bytes!("../../../tests/fuzz/seeds/pixels/near"),
+        include_bytes!("../../../tests/fuzz/seeds/pixels/rle"),
+    ];
+    for seed in seeds {
+        let (which, frame) = seed.split_first().unwrap();
+        assert_eq!(decode_anything(*which, frame), Some(256));
+        for _ in 0..400 {
+            let mut damaged = frame.to_vec();
+            for _ in 0..random.usize(1..4) {
+                // Behind the sizes, which would only be refused.
+                let at = random.usize(frame.len() / 5..frame.len());
+                damaged[at] = random.u8(..);
+            }
+            damaged.truncate(random.usize(frame.len() / 2..=frame.len()));
+            assert!(matches!(decode_anything(*which, &damaged), None | Some(256)));
+        }
+    }
+}
