@@ -29,6 +29,7 @@ pub mod reports;
 mod request;
 mod rewrite;
 mod stage;
+mod survey;
 #[cfg(test)]
 mod testing;
 mod told;

@@ -38,37 +38,55 @@ impl Target<'_> {
         age(self.header.text(tags::PATIENT_BIRTH_DATE), self.header.text(tags::STUDY_DATE))
     }
 
+    /// What is different, besides, in an object of another patient among those of this one.
+    pub(super) fn estrange(&self, patch: &mut Amendment, stamp: &Stamp) {
+        let mut change = Change::default();
+        self.other_patient(&mut change);
+        for (tag, node) in change.put.iter() {
+            patch.put.put(tag, node.clone());
+        }
+        patch.remove.extend(change.remove);
+        patch.original.get_or_insert_with(|| original(stamp));
+    }
+
+    /// What belongs to a patient on a day is removed, but for the age, which is computed anew.
+    fn other_patient(&self, change: &mut Change) {
+        change.take(PATIENT_STUDY, None);
+        if let Some(age) = self.age() {
+            change.put.put_text(tags::PATIENT_AGE, &age);
+            change.remove.retain(|tag| *tag != tags::PATIENT_AGE);
+        }
+    }
+
     /// What is different in objects that are moved here.
     pub(super) fn amendment(&self, stamp: &Stamp) -> Amendment {
-        let mut change = Change { put: Tree::new(), remove: Vec::new() };
+        let mut change = Change::default();
         change.take(PATIENT, Some(self.header));
         change.take(STUDY, Some(self.header));
         change.take(ORDER, self.order);
         change.take(GONE, None);
         if !self.same_patient {
-            change.take(PATIENT_STUDY, None);
-            if let Some(age) = self.age() {
-                change.put.put_text(tags::PATIENT_AGE, &age);
-                change.remove.retain(|tag| *tag != tags::PATIENT_AGE);
-            }
+            self.other_patient(&mut change);
         }
         change.put.put_uid(tags::STUDY_INSTANCE_UID, self.study);
         Amendment {
             put: change.put,
             remove: change.remove,
             uids: UidMap::default(),
-            original: Some(Original {
-                source: String::new(),
-                system: stamp.system.clone(),
-                reason: "CORRECT".into(),
-                at: date_time(stamp.at),
-            }),
+            original: Some(original(stamp)),
             equipment: Some(equipment(stamp)),
             default_charset: stamp.default_charset.clone(),
         }
     }
 }
 
+/// Says who put away what was there before.
+fn original(stamp: &Stamp) -> Original {
+    let (system, reason) = (stamp.system.clone(), "CORRECT".to_owned());
+    Original { source: String::new(), system, reason, at: date_time(stamp.at) }
+}
+
+#[derive(Default)]
 struct Change {
     put: Tree,
     remove: Vec<Tag>,

@@ -12,9 +12,18 @@ const LOOKS: [usize; 4] = [256 << 10, 1 << 20, 4 << 20, 16 << 20];
 /// The most memory that a header may take.
 const LARGEST: u64 = 64 << 20;
 /// A signature stands at the very end of an object. Objects longer than this are not read to their end for it.
-const LONGEST_TO_END: u64 = 64 << 20;
+pub(super) const LONGEST_TO_END: u64 = 64 << 20;
 /// So much of the end is looked through.
 const TAIL: usize = 64 << 10;
+
+/// How much of an object is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What stands before its pixel data.
+    Header,
+    /// All of it, since a signature stands behind them.
+    ToTheEnd,
+}
 
 /// What an object says of itself.
 #[derive(Debug, Clone)]
@@ -28,8 +37,13 @@ pub(super) struct Shown {
 }
 
 /// Reads what an object says of itself; `charset` is what is meant where it names none.
-pub(super) async fn read(outlet: &Outlet, held: HeldInstance, charset: &CharacterSet) -> Result<Shown, ContentError> {
-    let (syntax, to_end) = (held.transfer_syntax.clone(), held.length <= LONGEST_TO_END);
+pub(super) async fn read(
+    outlet: &Outlet,
+    held: HeldInstance,
+    charset: &CharacterSet,
+    extent: Extent,
+) -> Result<Shown, ContentError> {
+    let (syntax, to_end) = (held.transfer_syntax.clone(), extent == Extent::ToTheEnd);
     let unreadable = |source| ContentError::Header { instance: held.instance.clone(), source };
     let mut departing = outlet.open(held.clone(), &syntax);
     let (mut head, mut tail, mut header) = (Vec::new(), Vec::new(), None);

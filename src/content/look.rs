@@ -1,7 +1,7 @@
 //! What is there: objects as they are shown, and what a sample of them says of patient, study and order.
 
 use super::ContentError;
-use super::header::{self, Shown};
+use super::header::{self, Extent, Shown};
 use crate::catalog::{Catalog, ObjectFacts, PatientFacts, Selection, StudyFacts};
 use crate::dataset::{CharacterSet, Header, Tree};
 use crate::dicom::{Tag, tags};
@@ -19,8 +19,6 @@ pub(super) struct Side {
     pub(super) header: Tree,
     /// One object of each series, that one included.
     pub(super) headers: Vec<Tree>,
-    /// How many of these are digitally signed.
-    pub(super) signed: usize,
     /// Whether the character set of some text is nothing but a guess.
     pub(super) guessed: bool,
     /// Where that is known from.
@@ -101,13 +99,13 @@ pub(super) async fn of_study(
     for mut held in catalog.held(&filed).await? {
         // As it was filed: what has moved it away says nothing of where it was.
         held.amendments.clear();
-        shown.push(header::read(outlet, held, charset).await?);
+        shown.push(header::read(outlet, held, charset, Extent::Header).await?);
     }
     if let Some(side) = side(shown, Known::Filed) {
         return Ok(side);
     }
     let header = remembered(facts);
-    Ok(Side { headers: vec![header.clone()], header, signed: 0, guessed: false, source: Known::Catalog })
+    Ok(Side { headers: vec![header.clone()], header, guessed: false, source: Known::Catalog })
 }
 
 async fn read(
@@ -118,16 +116,15 @@ async fn read(
 ) -> Result<Vec<Shown>, ContentError> {
     let mut shown = Vec::new();
     for held in catalog.held(ids).await? {
-        shown.push(header::read(outlet, held, charset).await?);
+        shown.push(header::read(outlet, held, charset, Extent::Header).await?);
     }
     Ok(shown)
 }
 
 fn side(shown: Vec<Shown>, source: Known) -> Option<Side> {
-    let signed = shown.iter().filter(|shown| shown.signed).count();
     let guessed = shown.iter().any(|shown| shown.guessed);
     let headers: Vec<Tree> = shown.into_iter().map(|shown| shown.header).collect();
-    Some(Side { header: headers.first()?.clone(), headers, signed, guessed, source })
+    Some(Side { header: headers.first()?.clone(), headers, guessed, source })
 }
 
 /// What the catalog remembers of a study.

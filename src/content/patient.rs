@@ -7,7 +7,7 @@ use crate::dataset::{Node, Tree, Value, fold_person_name};
 use crate::dicom::{Date, Tag, tags};
 
 /// The patient of a study, in the attributes that people know one by.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct PatientSheet {
     /// Patient ID.
     pub id: String,

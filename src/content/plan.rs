@@ -118,6 +118,8 @@ pub struct Plan {
     pub series: Vec<SeriesSheet>,
     /// How many objects these are.
     pub objects: u64,
+    /// The SOP Instance UIDs of those whose digital signatures are removed.
+    pub signed: Vec<String>,
     /// How many of them lie in files outside the archive.
     pub linked_files: u64,
     /// Objects that refer to what is moved.

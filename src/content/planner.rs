@@ -13,6 +13,7 @@ use super::patient::{differences, differing};
 use super::plan::{Plan, Work};
 use super::refusal::check;
 use super::rewrite::{Heads, Rewriting};
+use super::survey;
 use super::uids::{Level, new_uid};
 use super::{
     Content, ContentError, Kind, Mode, PatientSheet, Refusal, Request, To, Warning, What, Why, attributes, charset_of,
@@ -219,16 +220,27 @@ impl Planner<'_> {
             None => Side { source: look::Known::Shown, ..moving.clone() },
         };
         let (theirs, ours) = (PatientSheet::of(&target.header), PatientSheet::of(&moving.header));
-        let split = self.request.kind() == Kind::Split;
-        let same_patient = split || moving.headers.iter().all(|header| PatientSheet::of(header).is(&theirs));
+        let survey = survey::of(catalog, outlet, &self.objects, &here).await?;
+        let strangers = survey.strangers(&self.objects, &theirs);
+        let same_patient = strangers.is_empty();
         let order = only_order(&target.headers).cloned();
-        let amended = Target { study: &self.to, header: &target.header, order: order.as_ref(), same_patient };
+        let amended = Target {
+            study: &self.to,
+            header: &target.header,
+            order: order.as_ref(),
+            same_patient: strangers.len() < self.objects.len(),
+        };
         let mut amendment = amended.amendment(&stamp);
         let heads = (head(&moving.header), head(&target.header));
         let heads = Heads { source: &heads.0, destination: &heads.1 };
-        let rewritten = rewriting.rewrite(&self.objects, &staying, &there, heads, &self.reason()).await?;
+        let mut rewritten = rewriting.rewrite(&self.objects, &staying, &there, heads, &self.reason()).await?;
         for (old, new) in &rewritten.renamed {
             amendment.uids.insert(UidKind::Instance, (**old).clone(), (**new).clone());
+        }
+        if amended.same_patient {
+            for id in strangers {
+                amended.estrange(rewritten.patches.entry(id).or_default(), &stamp);
+            }
         }
         let age = amended.age();
         // Who has a version that is replaced has to be told too, where anybody is told.
@@ -246,6 +258,7 @@ impl Planner<'_> {
             study_differences: differing(attributes::STUDY, &moving.header, &target.header),
             series: self.series(&rewritten.series),
             objects: self.objects.len() as u64,
+            signed: survey.signed.clone(),
             linked_files: self.objects.iter().filter(|object| object.linked).count() as u64,
             references: rewritten.references,
             measurements: rewritten.measurements,
@@ -280,7 +293,7 @@ impl Planner<'_> {
         if !going.is_empty() {
             plan.warnings.push(Warning::Companions { objects: going.len() });
         }
-        self.warn(&mut plan, &moving, &target, age).await?;
+        self.warn(&mut plan, &survey, &target, age).await?;
         self.refuse(&mut plan);
         Ok(plan)
     }

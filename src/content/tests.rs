@@ -107,7 +107,9 @@ impl Site {
         let ids: Vec<i64> = selected.instances.iter().map(|(id, _)| *id).collect();
         let mut shown = BTreeMap::new();
         for held in self.content.catalog.held(&ids).await.unwrap() {
-            let read = header::read(&self.content.outlet, held.clone(), &CharacterSet::ascii()).await.unwrap();
+            let read = header::read(&self.content.outlet, held.clone(), &CharacterSet::ascii(), header::Extent::Header)
+                .await
+                .unwrap();
             assert_eq!(read.header.text(tags::SOP_INSTANCE_UID), Some(held.instance.as_str()));
             shown.insert(held.instance.to_string(), read.header);
         }

@@ -3,11 +3,13 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::Mode;
+use super::{Mode, PatientSheet};
 use crate::catalog::Latecomers;
 
 /// Studies that are named one by one.
 const STUDIES: usize = 5;
+/// And patients.
+const PATIENTS: usize = 20;
 
 /// Something that an operation brings with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +25,18 @@ pub enum Warning {
     OrderRemoved,
     /// Digital signatures become void and are removed.
     Signed {
-        /// Objects that were looked at and have some.
+        /// Objects that have some.
         objects: usize,
+    },
+    /// Objects that are too large to be read to their end, where signatures stand.
+    SignaturesUnknown {
+        /// How many.
+        objects: u64,
+    },
+    /// Objects that cannot be read: whose they are is not known.
+    Unread {
+        /// How many.
+        objects: u64,
     },
     /// The files that objects are read from lie outside the archive.
     Linked {
@@ -50,7 +62,10 @@ pub enum Warning {
         objects: u64,
     },
     /// Objects name different patients themselves.
-    SeveralPatients,
+    SeveralPatients {
+        /// All of them, with how many objects name each.
+        patients: Vec<(PatientSheet, u64)>,
+    },
     /// Objects of the source are in quarantine, and stay there.
     Quarantined {
         /// How many.
@@ -127,12 +142,14 @@ impl Warning {
             Warning::PatientStudyRemoved { .. } => "patient-study-removed",
             Warning::OrderRemoved => "order-removed",
             Warning::Signed { .. } => "signed",
+            Warning::SignaturesUnknown { .. } => "signatures-unknown",
+            Warning::Unread { .. } => "unread",
             Warning::Linked { .. } => "linked",
             Warning::Copies { .. } => "copies",
             Warning::EmptyDestination => "empty-destination",
             Warning::SourceEmptied => "source-emptied",
             Warning::Findings { .. } => "findings",
-            Warning::SeveralPatients => "several-patients",
+            Warning::SeveralPatients { .. } => "several-patients",
             Warning::Quarantined { .. } => "quarantined",
             Warning::MeasurementsStay { .. } => "measurements-stay",
             Warning::Replaced { .. } => "replaced",
@@ -163,8 +180,16 @@ impl Warning {
                 "the destination has not exactly one order: the objects will have none, never the old one".into()
             }
             Warning::Signed { objects } => format!(
-                "{} among those looked at digitally signed: the signatures become void and are removed",
+                "{} digitally signed: the signatures become void and are removed",
                 plural(*objects, "object is", "objects are")
+            ),
+            Warning::SignaturesUnknown { objects } => format!(
+                "{} too large to be looked through for digital signatures, which are removed",
+                plural(count(*objects), "object is", "objects are")
+            ),
+            Warning::Unread { objects } => format!(
+                "{} not be read, so that nobody knows whose they are: `pacsferry verify` says why",
+                plural(count(*objects), "object can", "objects can")
             ),
             Warning::Linked { files } => {
                 format!("{} outside the archive, and stay as they are", plural(count(*files), "file lies", "files lie"))
@@ -188,7 +213,18 @@ impl Warning {
                 "{} of the AI platform cleared, and the studies scanned again",
                 plural(count(*objects), "finding is", "findings are")
             ),
-            Warning::SeveralPatients => "the objects to be moved name different patients themselves".into(),
+            Warning::SeveralPatients { patients } => {
+                let one = |(patient, objects): &(PatientSheet, u64)| {
+                    let issuer =
+                        if patient.issuer.is_empty() { String::new() } else { format!(" ({})", patient.issuer) };
+                    let birth = if patient.birth_date.is_empty() { "" } else { ", born " };
+                    let PatientSheet { id, name, birth_date, .. } = patient;
+                    format!("{id}{issuer} {name}{birth}{birth_date}: {}", plural(count(*objects), "object", "objects"))
+                };
+                let all: Vec<String> = patients.iter().take(PATIENTS).map(one).collect();
+                let more = if patients.len() > PATIENTS { "; and more" } else { "" };
+                format!("the objects to be moved name different patients themselves: {}{more}", all.join("; "))
+            }
             Warning::Quarantined { objects } => format!(
                 "{} in quarantine, and {} there",
                 plural(count(*objects), "object of the source study is", "objects of the source study are"),

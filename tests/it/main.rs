@@ -62,6 +62,7 @@ mod reallocate_cases;
 mod reallocate_commands;
 mod reallocate_iocm;
 mod reallocate_meanwhile;
+mod reallocate_patients;
 mod reallocate_reports;
 mod resume;
 mod retrieve;

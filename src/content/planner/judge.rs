@@ -3,21 +3,19 @@
 use super::{Planner, rest_of_quiet};
 use crate::content::look::{self, Side};
 use crate::content::refusal::{self, check};
-use crate::content::{ContentError, Kind, Mode, PatientSheet, Plan, Refusal, Warning, attributes};
+use crate::content::survey::Survey;
+use crate::content::{ContentError, Kind, Mode, Plan, Refusal, Warning};
 
 impl Planner<'_> {
     /// What should be known.
     pub(super) async fn warn(
         &self,
         plan: &mut Plan,
-        moving: &Side,
+        moving: &Survey,
         target: &Side,
         age: Option<String>,
     ) -> Result<(), ContentError> {
         let quarantined = self.content.catalog.quarantined_of_study(&self.source.uid).await?.len() as u64;
-        let patients: Vec<_> = moving.headers.iter().map(PatientSheet::of).collect();
-        let several = patients.iter().any(|one| patients.first().is_some_and(|first| !one.is(first) && one != first));
-        let had_order = moving.headers.iter().any(|header| attributes::ORDER.iter().any(|tag| header.contains(*tag)));
         let untold = plan.source.copies.iter().filter(|copy| !copy.told).map(|copy| copy.node.clone()).collect();
         let guessed = (moving.guessed, target.guessed && self.destination.is_some());
         let rebuilt = self.content.catalog.rebuilt_at().await?.map(crate::content::day);
@@ -25,10 +23,12 @@ impl Planner<'_> {
         let all = [
             (!plan.same_patient, Warning::OtherPatient),
             (!plan.same_patient, Warning::PatientStudyRemoved { age }),
-            (several, Warning::SeveralPatients),
-            (had_order && !plan.work.order_is_known, Warning::OrderRemoved),
+            (moving.is_mixed(), Warning::SeveralPatients { patients: moving.patients.clone() }),
+            (moving.unread > 0, Warning::Unread { objects: moving.unread }),
+            (moving.ordered && !plan.work.order_is_known, Warning::OrderRemoved),
             (target.source == look::Known::Catalog, Warning::EmptyDestination),
-            (moving.signed > 0, Warning::Signed { objects: moving.signed }),
+            (!moving.signed.is_empty(), Warning::Signed { objects: moving.signed.len() }),
+            (moving.unfinished > 0, Warning::SignaturesUnknown { objects: moving.unfinished }),
             (plan.linked_files > 0, Warning::Linked { files: plan.linked_files }),
             (!plan.source.copies.is_empty(), copies),
             (plan.source.objects_after == 0, Warning::SourceEmptied),

@@ -60,6 +60,6 @@ impl Rewriting<'_> {
         let held = self.content.catalog.held(&[object.id]).await?.pop();
         let gone = || Refusal::Changed { what: format!("instance {} has gone", object.shown) };
         let charset = if object.study == *self.to { self.charsets.1 } else { self.charsets.0 };
-        Ok(header::read(&self.content.outlet, held.ok_or_else(gone)?, charset).await?.header)
+        Ok(header::read(&self.content.outlet, held.ok_or_else(gone)?, charset, header::Extent::Header).await?.header)
     }
 }
