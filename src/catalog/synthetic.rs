@@ -103,6 +103,17 @@ pub fn instance(study: u64, number: u32) -> NewInstance {
     }
 }
 
+/// The only instance of that series of the study, for studies that have many.
+pub fn series(study: u64, number: u32) -> NewInstance {
+    let mut instance = instance(study, number);
+    let series = format!("{}.{number}", instance.identity.study.as_str());
+    instance.identity.instance = SopInstanceUid::new(&format!("{series}.1"));
+    instance.identity.series = SeriesInstanceUid::new(&series);
+    instance.header.series_number = Some(number.to_string());
+    instance.header.series_description = Some(format!("Phase {number} of the heart"));
+    instance
+}
+
 /// Makes a job over that many studies, from number `first` on, all listed.
 pub async fn job(catalog: &Catalog, first: u64, studies: u64, per_study: u32) -> Result<Job, CatalogError> {
     let job = catalog

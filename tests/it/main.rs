@@ -12,6 +12,7 @@ mod amended;
 mod audit;
 mod browser;
 mod browser_content;
+mod browser_looks;
 mod browser_migration;
 mod browser_ohif;
 mod chaos;

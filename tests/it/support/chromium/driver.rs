@@ -73,6 +73,11 @@ impl Driver {
         self.ask(method, path, body).unwrap_or_else(|error| panic!("{method} {path} {body}: {error}"))
     }
 
+    /// A command of the browser's own protocol.
+    pub(super) fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.must("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
     /// All elements of a CSS selector, or of an XPath, which begins with `//`.
     pub(super) fn all(&self, what: &str) -> Vec<String> {
         let using = if what.starts_with("//") { "xpath" } else { "css selector" };
