@@ -58,22 +58,27 @@ def first(server, study, folder):
 
 
 def pair(binary, source, made, folder):
-    """One round: of the source at rest, and of the archive while it carries the source over. The oldest study comes last."""
+    """One round, while the archive carries the source over: of the source, and of the archive for the oldest study, which
+    comes last. Both under the same load: many a source is slower while it sends to somebody else."""
     worker = Worker(folder / "worker", binary)
     source.know(worker)
-    study = made.studies[-1]
-    with source:
-        theirs = first(source, study, folder / "theirs")
-        worker.source(source, 2)
-        worker.prepare()
-        config = ["--config", worker.config]
-        run([binary, "migrate", source.name.lower(), "--detach", *config], PATIENCE)
-        with worker, Node(folder / "node", worker) as node:
-            wanted = ["findscu", "-S", "-aet", "GETSCU", "-aec", node.ae_title, "-k", "QueryRetrieveLevel=STUDY",
-                      "-k", f"StudyInstanceUID={study.uid}", "-k", "InstanceAvailability", HOST, str(node.port)]
-            until = time.monotonic() + PATIENCE
-            while "NEARLINE" not in (said := run(wanted, PATIENCE)):
-                if "ONLINE" in said or time.monotonic() > until:
-                    raise Failure("the oldest study was there before it could be asked for: take a larger corpus")
-                time.sleep(0.02)
-            return first(node, study, folder / "ours"), theirs
+    study, other = made.studies[-1], made.studies[-2]
+    worker.source(source, 2)
+    worker.prepare()
+    run([binary, "migrate", source.name.lower(), "--detach", "--config", worker.config], PATIENCE)
+    with source, worker, Node(folder / "node", worker) as node:
+        still_there(node, study)
+        theirs = first(source, other, folder / "theirs")
+        still_there(node, study)
+        return first(node, study, folder / "ours"), theirs
+
+
+def still_there(node, study):
+    """Waits until the study is listed; it must not be filed."""
+    wanted = ["findscu", "-S", "-aet", "GETSCU", "-aec", node.ae_title, "-k", "QueryRetrieveLevel=STUDY",
+              "-k", f"StudyInstanceUID={study.uid}", "-k", "InstanceAvailability", HOST, str(node.port)]
+    until = time.monotonic() + PATIENCE
+    while "NEARLINE" not in (said := run(wanted, PATIENCE)):
+        if "ONLINE" in said or time.monotonic() > until:
+            raise Failure("the oldest study was there before it could be asked for: take a larger corpus")
+        time.sleep(0.02)
