@@ -277,7 +277,8 @@ fn corrected_objects_reach_orthanc_and_dcmtk_also_when_they_were_away() {
 fn what_a_node_does_not_take_is_told_and_the_rest_is_there() {
     let (ferry, witness) = (Ferry::new(), free_port());
     let peers = [corrected(Storescp::AE_TITLE, witness), peer("OTHER", 104), peer("SAMPLES", 104)];
-    ferry.configure_with(&[], &peers.concat());
+    // What could be decoded would be taken.
+    ferry.configure_with(&[], &format!("decompress = false\n{}", peers.concat()));
     let samples = samples();
     let jpeg = *distinct(&samples).iter().find(|s| s.transfer_syntax == "1.2.840.10008.1.2.4.70").unwrap();
     let mut sent = some(&samples);
@@ -308,7 +309,8 @@ fn what_a_node_does_not_take_is_told_and_the_rest_is_there() {
 #[test]
 fn what_left_by_move_and_by_get_is_in_the_retrieve_log_and_what_was_refused_is_not() {
     let (ferry, witness) = (Ferry::new(), free_port());
-    ferry.configure_with(&[], &[peer(Storescp::AE_TITLE, witness), peer("SAMPLES", 104)].concat());
+    let peers = [peer(Storescp::AE_TITLE, witness), peer("SAMPLES", 104)].concat();
+    ferry.configure_with(&[], &format!("decompress = false\n{peers}"));
     let samples = samples();
     let jpeg = *distinct(&samples).iter().find(|s| s.transfer_syntax == "1.2.840.10008.1.2.4.70").unwrap();
     let plain = some(&samples)[0];
