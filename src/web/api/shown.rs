@@ -7,11 +7,21 @@ use super::{Field, Kind, Operation, document, operations};
 use crate::web::answer::{Frame, page as shown};
 use crate::web::guard::Signed;
 
+/// Part of a text, and whether it stands between backticks.
+struct Piece {
+    text: &'static str,
+    code: bool,
+}
+
+fn pieces(text: &'static str) -> Vec<Piece> {
+    text.split('`').zip([false, true].into_iter().cycle()).map(|(text, code)| Piece { text, code }).collect()
+}
+
 /// A field as it is shown.
 struct Row {
     name: &'static str,
     kind: String,
-    about: &'static str,
+    about: Vec<Piece>,
     required: bool,
 }
 
@@ -19,7 +29,7 @@ struct Row {
 struct Told {
     method: String,
     path: &'static str,
-    about: &'static str,
+    about: Vec<Piece>,
     needs: String,
     fields: Vec<Row>,
     in_body: bool,
@@ -51,7 +61,7 @@ fn told(operation: &Operation) -> Told {
     Told {
         method: operation.method.to_uppercase(),
         path: operation.path,
-        about: operation.about,
+        about: pieces(operation.about),
         needs: operation.needs.map_or(String::new(), |privilege| privilege.to_string()),
         in_body: !operation.body.is_empty(),
         fields: operation.query.iter().chain(&operation.body).map(row).collect(),
@@ -68,5 +78,5 @@ fn row(field: &Field) -> Row {
         Kind::Day => "2024-01-31".to_owned(),
         Kind::Word(words) => words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(", "),
     };
-    Row { name: field.name, kind, about: field.about, required: field.required }
+    Row { name: field.name, kind, about: pieces(field.about), required: field.required }
 }

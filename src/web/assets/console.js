@@ -55,6 +55,38 @@ function redraw(pictures) {
   };
 }
 
+function isAtRest(job) {
+  return !["running", "stopping"].includes(job.state);
+}
+
+// Writes the texts of a job into the elements that show them.
+function write(place, job, shown) {
+  for (const [name, text] of Object.entries(shown)) {
+    const element = place.querySelector(`[data-show="${name}"]`);
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+  const state = place.querySelector('[data-show="state"]');
+  if (state) state.className = `state ${job.state}`;
+  const bar = place.querySelector("progress");
+  if (bar) {
+    bar.max = Math.max(1, job.items.total);
+    bar.value = job.items.total - job.items.pending;
+  }
+}
+
+// A row of the list of jobs.
+function watch(row) {
+  const events = new EventSource(row.dataset.watch);
+  events.addEventListener("progress", (event) => {
+    const job = JSON.parse(event.data);
+    write(row, job, texts(job));
+    if (isAtRest(job)) {
+      events.close();
+      location.reload();
+    }
+  });
+}
+
 function follow(page) {
   const title = document.title;
   const icon = document.querySelector("link[rel=icon]");
@@ -69,18 +101,9 @@ function follow(page) {
     const job = JSON.parse(event.data);
     const shown = texts(job);
     draw(job);
-    for (const [name, text] of Object.entries(shown)) {
-      const element = page.querySelector(`[data-show="${name}"]`);
-      if (element && element.textContent !== text) element.textContent = text;
-    }
-    const state = page.querySelector('[data-show="state"]');
-    if (state) state.className = `state ${job.state}`;
+    write(page, job, shown);
     const bar = page.querySelector("progress");
-    if (bar) {
-      bar.max = Math.max(1, job.items.total);
-      bar.value = job.items.total - job.items.pending;
-    }
-    const rest = !["running", "stopping"].includes(job.state);
+    const rest = isAtRest(job);
     document.title = rest ? `${job.state}: ${title}` : `${shown.share} ${title}`;
     if (icon) icon.href = rest ? "/assets/icon.svg" : disc(bar ? bar.value / bar.max : 0);
     if (rest) {
@@ -107,6 +130,9 @@ function disc(share) {
 
 const job = document.querySelector("[data-events]");
 if (job && job.dataset.rest !== "true") follow(job);
+
+// Each is a connection, of which a browser has few.
+for (const row of [...document.querySelectorAll("[data-watch]")].slice(0, 3)) watch(row);
 
 const notify = document.querySelector("[data-notify]");
 if (notify && window.Notification && Notification.permission === "default") {
