@@ -38,6 +38,21 @@ pub const TOPICS: [Topic; 15] = [
     topic("conformance", "Conformance", "The DICOM conformance statement"),
 ];
 
+/// The pictures in chapters, by the names of their files; `scripts/guide-pictures` makes them anew.
+pub const PICTURES: [(&str, &[u8]); 6] = [
+    ("job.png", include_bytes!("guide/pictures/job.png")),
+    ("plan.png", include_bytes!("guide/pictures/plan.png")),
+    ("quarantined.png", include_bytes!("guide/pictures/quarantined.png")),
+    ("report.png", include_bytes!("guide/pictures/report.png")),
+    ("split.png", include_bytes!("guide/pictures/split.png")),
+    ("studies.png", include_bytes!("guide/pictures/studies.png")),
+];
+
+/// The picture that a chapter names as `pictures/NAME`.
+pub fn picture(name: &str) -> Option<&'static [u8]> {
+    PICTURES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
 /// The text of a chapter: Markdown, but for the configuration.
 pub fn text(name: &str) -> Option<Cow<'static, str>> {
     Some(match name {

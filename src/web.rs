@@ -191,6 +191,7 @@ impl Web {
             .route("/nodes", get(nodes::show).post(nodes::test))
             .route("/guide", get(guide::contents))
             .route("/guide/{topic}", get(guide::show))
+            .route("/guide/pictures/{name}", get(guide::picture))
             .fallback(async || Refused::missing("there is no such page"))
             .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
         watched.merge(console).merge(dicomweb::routes(&web)).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)

@@ -275,8 +275,15 @@ pub enum CorrectionError {
         reason: String,
     },
     /// Another operation is being carried out on a study.
-    #[error("study {0} is being corrected by another operation")]
-    Running(StudyInstanceUid),
+    #[error("study {study} is being corrected by an operation of {owner}")]
+    Running {
+        /// Which.
+        study: StudyInstanceUid,
+        /// By whom.
+        owner: String,
+        /// Since when, in unix milliseconds.
+        since: i64,
+    },
     /// A study that nobody has locked cannot be unlocked.
     #[error("study {0} is not locked")]
     NotLocked(StudyInstanceUid),

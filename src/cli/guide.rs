@@ -55,7 +55,9 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let text = value.and_then(|value| text(value.get_name()));
     let text =
         text.ok_or_else(|| Failure::usage("the manual has no such chapter", "`pacsferry guide --help` lists them"))?;
-    output::print(|out| out.write_all(text.as_bytes()))?;
+    // A terminal shows no pictures.
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.starts_with("![")).collect::<Vec<_>>();
+    output::print(|out| out.write_all(paragraphs.join("\n\n").as_bytes()))?;
     Ok(Exit::Done)
 }
 

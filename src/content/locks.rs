@@ -60,7 +60,11 @@ impl Content {
         match locks.into_iter().find(|lock| lock.study == *study) {
             None => return Err(Refusal::NotLocked(study.clone()).into()),
             // It ends by itself, and takes its lock with it.
-            Some(lock) if !lock.is_manual() => return Err(Refusal::Busy { study: study.clone() }.into()),
+            Some(lock) if !lock.is_manual() => {
+                return Err(
+                    Refusal::Busy { study: study.clone(), owner: lock.owner, since: super::day(lock.since) }.into()
+                );
+            }
             Some(lock) if lock.owner != who.name => {
                 refusal::check(who, Privilege::Unlock, "take away the lock of somebody else")?;
             }

@@ -222,7 +222,7 @@ impl Planner<'_> {
         let (theirs, ours) = (PatientSheet::of(&target.header), PatientSheet::of(&moving.header));
         let survey = survey::of(catalog, outlet, &self.objects, &here).await?;
         let strangers = survey.strangers(&self.objects, &theirs);
-        let same_patient = strangers.is_empty();
+        let (same_patient, others) = (strangers.is_empty(), strangers.len() as u64);
         let order = only_order(&target.headers).cloned();
         let amended = Target {
             study: &self.to,
@@ -293,7 +293,7 @@ impl Planner<'_> {
         if !going.is_empty() {
             plan.warnings.push(Warning::Companions { objects: going.len() });
         }
-        self.warn(&mut plan, &survey, &target, age).await?;
+        self.warn(&mut plan, &survey, &target, age, others).await?;
         self.refuse(&mut plan);
         Ok(plan)
     }

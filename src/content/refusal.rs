@@ -99,10 +99,14 @@ pub enum Refusal {
         what: String,
     },
     /// Another operation of the same kind is under way.
-    #[error("another operation on study {study} is under way")]
+    #[error("an operation of {owner} on study {study} is under way since {since}")]
     Busy {
         /// Which.
         study: StudyInstanceUid,
+        /// Whose.
+        owner: String,
+        /// Since when, as people write it.
+        since: String,
     },
     /// A study was migrated by a cardiovascular system.
     #[error(
@@ -309,7 +313,10 @@ pub(super) fn of_study(facts: &StudyFacts, who: &Operator, config: &Config) -> V
         match lock.is_manual() {
             true if lock.owner == who.name => {}
             true => refusals.push(locked(study(), &lock.owner, lock.since, &lock.reason)),
-            false => refusals.push(Refusal::Busy { study: study() }),
+            false => {
+                let (owner, since) = (lock.owner.clone(), super::day(lock.since));
+                refusals.push(Refusal::Busy { study: study(), owner, since });
+            }
         }
     }
     if let Some(busy) = facts.busy.first() {
@@ -349,7 +356,9 @@ impl From<CorrectionError> for Refusal {
             }
             CorrectionError::BuiltOn { id, by } => Refusal::BuiltUpon { operation: id, later: by },
             CorrectionError::Locked { study, owner, since, reason } => locked(study, &owner, since, &reason),
-            CorrectionError::Running(study) => Refusal::Busy { study },
+            CorrectionError::Running { study, owner, since } => {
+                Refusal::Busy { study, owner, since: super::day(since) }
+            }
             CorrectionError::NotLocked(study) => Refusal::NotLocked(study),
             CorrectionError::NoSuchStudy(study) => {
                 Refusal::Unknown { level: "study", uid: study.to_string(), within: None }

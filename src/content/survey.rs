@@ -24,8 +24,8 @@ pub(super) struct Survey {
     pub(super) patients: Vec<(PatientSheet, u64)>,
     /// Whose each object is, as a place among these; those that cannot be read are nobody's.
     whose: HashMap<i64, usize>,
-    /// Objects that cannot be read.
-    pub(super) unread: u64,
+    /// Objects that cannot be read, and the first of them.
+    pub(super) unread: Option<(u64, String)>,
     /// The SOP Instance UIDs of those that are digitally signed.
     pub(super) signed: Vec<String>,
     /// Objects of which only the header was read, so that nobody knows whether they are signed.
@@ -58,9 +58,13 @@ pub(super) async fn of(
         let looks: Vec<_> = looks.collect();
         let mut looks = stream::iter(looks).buffered(AT_ONCE);
         while let Some((id, uid, extent, shown)) = looks.next().await {
-            let Ok(shown) = shown else {
-                survey.unread += 1;
-                continue;
+            let shown = match shown {
+                Ok(shown) => shown,
+                Err(error) => {
+                    tracing::warn!(instance.uid = %uid, error = &error as &dyn std::error::Error, "an object to be moved cannot be read");
+                    survey.unread.get_or_insert_with(|| (0, uid.to_string())).0 += 1;
+                    continue;
+                }
             };
             let patient = PatientSheet::of(&shown.header);
             let place = *known.entry(patient.clone()).or_insert(survey.patients.len());
@@ -99,9 +103,8 @@ impl Survey {
         objects.iter().map(|object| object.id).filter(|id| !is_own(id)).collect()
     }
 
-    /// Whether they name several patients.
+    /// Whether they name several patients, or one in several ways.
     pub(super) fn is_mixed(&self) -> bool {
-        let first = self.patients.first().map(|(patient, _)| patient);
-        self.patients.iter().skip(1).any(|(one, _)| first.is_some_and(|first| !one.is(first)))
+        self.patients.len() > 1
     }
 }

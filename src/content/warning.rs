@@ -20,6 +20,8 @@ pub enum Warning {
     PatientStudyRemoved {
         /// What becomes of the age.
         age: Option<String>,
+        /// Whether there are objects of the destination's patient among them, which keep theirs.
+        mixed: bool,
     },
     /// The order of the objects is not carried over, and the destination has not exactly one.
     OrderRemoved,
@@ -37,6 +39,8 @@ pub enum Warning {
     Unread {
         /// How many.
         objects: u64,
+        /// The SOP Instance UID of one.
+        first: String,
     },
     /// The files that objects are read from lie outside the archive.
     Linked {
@@ -170,11 +174,16 @@ impl Warning {
         let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         match self {
             Warning::OtherPatient => "the objects will show another patient".into(),
-            Warning::PatientStudyRemoved { age: Some(age) } => format!(
-                "size, weight, admission and the like belong to the old patient and are removed; the age becomes {age}"
-            ),
-            Warning::PatientStudyRemoved { age: None } => {
-                "age, size, weight, admission and the like belong to the old patient and are removed".into()
+            Warning::PatientStudyRemoved { age, mixed } => {
+                let whose = if *mixed { " from the objects of another patient" } else { "" };
+                match age {
+                    Some(age) => format!(
+                        "size, weight, admission and the like belong to the old patient and are removed{whose}; the age becomes {age}"
+                    ),
+                    None => format!(
+                        "age, size, weight, admission and the like belong to the old patient and are removed{whose}"
+                    ),
+                }
             }
             Warning::OrderRemoved => {
                 "the destination has not exactly one order: the objects will have none, never the old one".into()
@@ -184,11 +193,11 @@ impl Warning {
                 plural(*objects, "object is", "objects are")
             ),
             Warning::SignaturesUnknown { objects } => format!(
-                "{} too large to be looked through for digital signatures, which are removed",
+                "{} not looked through for digital signatures, which are removed if there are any",
                 plural(count(*objects), "object is", "objects are")
             ),
-            Warning::Unread { objects } => format!(
-                "{} not be read, so that nobody knows whose they are: `pacsferry verify` says why",
+            Warning::Unread { objects, first } => format!(
+                "{} not be read, so that nobody knows whose they are, such as {first}: `pacsferry verify --all --files` says why",
                 plural(count(*objects), "object can", "objects can")
             ),
             Warning::Linked { files } => {

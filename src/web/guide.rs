@@ -2,7 +2,8 @@
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::Response;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 
 use super::answer::{Frame, Refused, page};
@@ -32,6 +33,18 @@ pub(super) async fn show(signed: Signed, Path(name): Path<String>) -> Result<Res
     Ok(page(&GuidePage { frame, topic: Some(topic), topics: &TOPICS, content }))
 }
 
+/// A picture of a chapter.
+pub(super) async fn picture(_: Signed, Path(name): Path<String>) -> Result<Response, Refused> {
+    let bytes = crate::guide::picture(&name).ok_or_else(|| Refused::missing("the manual has no such picture"))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("image/png"))], bytes).into_response())
+}
+
+/// Where the console has a picture of the manual.
+fn place_of(picture: &str) -> Option<String> {
+    let name = picture.strip_prefix("pictures/")?;
+    crate::guide::picture(name).map(|_| format!("/guide/pictures/{name}"))
+}
+
 /// A file as it is.
 fn listing(text: &str) -> String {
     let parts = [
@@ -48,6 +61,7 @@ fn listing(text: &str) -> String {
 /// nothing has a style of its own, which the console's policy would not allow.
 fn markup(text: &str) -> String {
     let options = Options::ENABLE_TABLES;
+    let mut is_unknown = false;
     let parser = Parser::new_ext(text, options).map(|event| match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
         Event::Start(Tag::Table(columns)) => {
@@ -58,9 +72,16 @@ fn markup(text: &str) -> String {
             let dest_url = if ours { dest_url } else { "/guide".into() };
             Event::Start(Tag::Link { link_type, dest_url, title, id })
         }
-        // A picture would have to come from somewhere.
-        Event::Start(Tag::Image { .. }) => Event::Start(Tag::Emphasis),
-        Event::End(TagEnd::Image) => Event::End(TagEnd::Emphasis),
+        // Any other picture would have to come from somewhere: its text is left.
+        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
+            let place = place_of(&dest_url);
+            is_unknown = place.is_none();
+            match place {
+                Some(place) => Event::Start(Tag::Image { link_type, dest_url: place.into(), title, id }),
+                None => Event::Start(Tag::Emphasis),
+            }
+        }
+        Event::End(TagEnd::Image) if is_unknown => Event::End(TagEnd::Emphasis),
         other => other,
     });
     let mut made = String::new();
@@ -93,6 +114,7 @@ mod tests {
             let made = if topic.name == "config" { listing(&text) } else { markup(&text) };
             assert_eq!(made.matches("<h1>").count(), 1, "{}", topic.name);
             assert!(!made.contains("style=") && !made.contains("<script"), "{}", topic.name);
+            assert_eq!(made.matches("<img").count(), text.matches("](pictures/").count(), "{}", topic.name);
         }
     }
 }

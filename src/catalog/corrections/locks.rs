@@ -36,7 +36,7 @@ impl StudyLock {
         let StudyLock { study, owner, since, reason, .. } = self;
         match manual {
             true => CorrectionError::Locked { study, owner, since, reason },
-            false => CorrectionError::Running(study),
+            false => CorrectionError::Running { study, owner, since },
         }
     }
 }

@@ -348,10 +348,10 @@ async fn a_lock_keeps_others_out_and_goes_with_its_process() {
     let alive = catalog.sign_of_life("test").unwrap();
     catalog.lock_for(&both, "clerk", "test", "move").await.unwrap();
     let refused = error(catalog.lock_for(&both, "other", "elsewhere", "move").await);
-    assert!(matches!(&refused, CorrectionError::Running(_)), "{refused}");
+    assert!(matches!(&refused, CorrectionError::Running { .. }), "{refused}");
     // Nobody takes it from under an operation that is being carried out.
     let refused = error(catalog.unlock_study(&study(2)).await.map(|_| ()));
-    assert!(matches!(&refused, CorrectionError::Running(_)), "{refused}");
+    assert!(matches!(&refused, CorrectionError::Running { .. }), "{refused}");
     assert_eq!(catalog.dead_staged().await.unwrap(), []);
     catalog.flip(id, vec![], Along::default()).await.unwrap();
     let next = staged(&catalog, operation(2, study(1)), &ids, false).await;

@@ -14,17 +14,19 @@ impl Planner<'_> {
         moving: &Survey,
         target: &Side,
         age: Option<String>,
+        strangers: u64,
     ) -> Result<(), ContentError> {
         let quarantined = self.content.catalog.quarantined_of_study(&self.source.uid).await?.len() as u64;
         let untold = plan.source.copies.iter().filter(|copy| !copy.told).map(|copy| copy.node.clone()).collect();
         let guessed = (moving.guessed, target.guessed && self.destination.is_some());
+        let (unread, first) = moving.unread.clone().unwrap_or_default();
         let rebuilt = self.content.catalog.rebuilt_at().await?.map(crate::content::day);
         let copies = Warning::Copies { nodes: plan.source.copies.len(), mode: plan.mode, untold };
         let all = [
             (!plan.same_patient, Warning::OtherPatient),
-            (!plan.same_patient, Warning::PatientStudyRemoved { age }),
+            (!plan.same_patient, Warning::PatientStudyRemoved { age, mixed: strangers < plan.objects }),
             (moving.is_mixed(), Warning::SeveralPatients { patients: moving.patients.clone() }),
-            (moving.unread > 0, Warning::Unread { objects: moving.unread }),
+            (moving.unread.is_some(), Warning::Unread { objects: unread, first }),
             (moving.ordered && !plan.work.order_is_known, Warning::OrderRemoved),
             (target.source == look::Known::Catalog, Warning::EmptyDestination),
             (!moving.signed.is_empty(), Warning::Signed { objects: moving.signed.len() }),
