@@ -2,6 +2,7 @@
 //! do: a series that holds images of several patients is just what is to be put right.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
@@ -43,7 +44,7 @@ pub(super) async fn of(
     objects: &[ObjectFacts],
     charset: &CharacterSet,
 ) -> Result<Survey, ContentError> {
-    let mut survey = Survey::default();
+    let (mut survey, charset) = (Survey::default(), Arc::new(charset.clone()));
     let mut known: HashMap<PatientSheet, usize> = HashMap::new();
     let mut budget = TO_THE_END;
     let ids: Vec<i64> = objects.iter().map(|object| object.id).collect();
@@ -52,12 +53,15 @@ pub(super) async fn of(
         let looks = held.into_iter().map(|held| {
             let (id, uid) = (held.id, held.instance.clone());
             let extent = extent(&held, &mut budget);
-            async move { (id, uid, extent, header::read(outlet, held, charset, extent).await) }
+            let (outlet, charset) = (outlet.clone(), Arc::clone(&charset));
+            async move { (id, uid, extent, header::read(&outlet, held, &charset, extent).await) }
         });
         // Made here, one after the other: they share the budget.
         let looks: Vec<_> = looks.collect();
-        let mut looks = stream::iter(looks).buffered(AT_ONCE);
-        while let Some((id, uid, extent, shown)) = looks.next().await {
+        let mut looks = stream::iter(looks).map(tokio::spawn).buffered(AT_ONCE);
+        while let Some(looked) = looks.next().await {
+            let looked = looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+            let (id, uid, extent, shown) = looked;
             let shown = match shown {
                 Ok(shown) => shown,
                 Err(error) => {

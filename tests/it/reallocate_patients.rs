@@ -18,7 +18,9 @@ fn an_image_of_another_patient_in_a_series_has_to_be_confirmed() {
     let arguments = ["reallocate", &series_uid(1, 1), "--to", &study_uid(2), "--mode", "local"];
     let plan = ward.run(&[&arguments[..], &["--dry-run"]].concat());
     assert_eq!(plan.code, 1, "{}", plan.out);
-    for word in [TARO.id, "name different patients", "2 objects", "1 object is digitally signed", "from the objects of another"] {
+    for word in
+        [TARO.id, "name different patients", "2 objects", "1 object is digitally signed", "from the objects of another"]
+    {
         assert!(plan.out.contains(word), "{word}: {}", plan.out);
     }
     ward.refused(&arguments, "--confirm-patient");
