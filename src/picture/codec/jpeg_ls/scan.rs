@@ -198,7 +198,7 @@ impl<'b> Scan<'b> {
         let held = self.contexts[index];
         let predicted = (predicted + sign * held.c).clamp(0, most);
         let k = shift(held.n, held.a);
-        let mapped = self.bits.golomb(k, limit, bits)?;
+        let mapped = self.error(k, limit, bits)?;
         let error = match (near == 0 && k == 0 && 2 * held.b <= -held.n, mapped % 2 == 1) {
             (true, true) => (mapped - 1) / 2,
             (true, false) => -(mapped / 2) - 1,
@@ -207,6 +207,12 @@ impl<'b> Scan<'b> {
         };
         self.contexts[index] = held.learn(error, near, reset);
         Ok(self.parameters.reconstruct(predicted, sign * error))
+    }
+
+    /// An error as it is coded, which is never larger than all errors that there are.
+    fn error(&mut self, k: u32, limit: u32, bits: u32) -> Result<i32, CodecError> {
+        let mapped = self.bits.golomb(k, limit, bits)?;
+        if mapped <= 2 * self.parameters.range { Ok(mapped) } else { damaged("an error larger than any sample") }
     }
 
     /// How many samples a run has before its end or the end of the line.
@@ -232,8 +238,8 @@ impl<'b> Scan<'b> {
         let Parameters { reset, limit, bits, .. } = self.parameters;
         let mut held = self.contexts[CONTEXTS + kind];
         let typed = i32::from(kind == 1);
-        let k = shift(held.n, held.a + if kind == 1 { held.n >> 1 } else { 0 });
-        let mapped = self.bits.golomb(k, limit - RUNS[self.run[component]] - 1, bits)?;
+        let k = shift(held.n, held.a.saturating_add(if kind == 1 { held.n >> 1 } else { 0 }));
+        let mapped = self.error(k, limit - RUNS[self.run[component]] - 1, bits)?;
         let all = mapped + typed;
         let odd = all % 2 == 1;
         let size = (all + i32::from(odd)) / 2;
@@ -242,7 +248,7 @@ impl<'b> Scan<'b> {
         if error < 0 {
             self.negative[kind] += 1;
         }
-        held.a += (mapped + 1 - typed) >> 1;
+        held.a = held.a.saturating_add((mapped + 1 - typed) >> 1);
         if held.n == reset {
             held.a >>= 1;
             held.n >>= 1;
@@ -256,14 +262,14 @@ impl<'b> Scan<'b> {
 
 /// The parameter of the code (T.87 A.5.1).
 fn shift(n: i32, a: i32) -> u32 {
-    (0..24).find(|&k| n << k >= a).unwrap_or(24)
+    (0..24).find(|&k| i64::from(n) << k >= i64::from(a)).unwrap_or(24)
 }
 
 impl Context {
     /// What is known after an error (T.87 A.6).
     fn learn(mut self, error: i32, near: i32, reset: i32) -> Context {
         self.b += error * (2 * near + 1);
-        self.a += error.abs();
+        self.a = self.a.saturating_add(error.abs());
         if self.n >= reset {
             self.a >>= 1;
             self.b >>= 1;
