@@ -31,25 +31,34 @@ pub(super) struct List {
     pub(super) list: String,
 }
 
+impl List {
+    /// The numbers, so many at most and none of them twice (an answer is never longer than the instance).
+    pub(super) fn numbers(&self, most: usize) -> Result<Vec<u64>, Problem> {
+        let numbers: Option<Vec<u64>> =
+            self.list.split(',').map(|one| one.trim().parse().ok().filter(|number| *number > 0)).collect();
+        let Some(numbers) = numbers.filter(|numbers| numbers.len() <= most) else {
+            return Err(Problem::bad(format!("frames are numbers from 1 on, between commas, {most} at most")));
+        };
+        let mut named = HashSet::new();
+        match numbers.iter().find(|number| !named.insert(**number)) {
+            Some(twice) => Err(Problem::bad(format!("frame {twice} is named more than once"))),
+            None => Ok(numbers),
+        }
+    }
+}
+
 pub(super) async fn frames(
     State(site): State<Arc<Site>>,
     caller: Caller,
     Path(target): Path<Target>,
-    Path(List { list }): Path<List>,
+    Path(list): Path<List>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
-    let numbers: Option<Vec<usize>> =
-        list.split(',').map(|one| one.trim().parse::<usize>().ok()?.checked_sub(1)).collect();
-    let Some(numbers) = numbers.filter(|numbers| numbers.len() <= MOST) else {
-        return Err(Problem::bad("frames are numbers from 1 on, between commas"));
-    };
-    // As the standard has it; an answer is never longer than the instance.
-    let mut named = HashSet::new();
-    if let Some(twice) = numbers.iter().find(|number| !named.insert(**number)) {
-        return Err(Problem::bad(format!("frame {} is named more than once", twice + 1)));
-    }
+    let first = |number: u64| usize::try_from(number - 1).unwrap_or(usize::MAX);
+    let numbers: Vec<usize> = list.numbers(MOST)?.into_iter().map(first).collect();
+    let list = list.list;
     let held = target.instance(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
     site.looked_at(&caller, &held);

@@ -33,16 +33,12 @@ pub(super) async fn frames(
     State(site): State<Arc<Site>>,
     caller: Caller,
     Path(target): Path<Target>,
-    Path(List { list }): Path<List>,
+    Path(list): Path<List>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
     caller.must(Privilege::View)?;
-    let numbers: Option<Vec<u64>> =
-        list.split(',').map(|one| one.trim().parse().ok().filter(|number| *number > 0)).collect();
-    let Some(numbers) = numbers.filter(|numbers| numbers.len() <= MOST) else {
-        return Err(Problem::bad(format!("frames are numbers from 1 on, between commas, {MOST} at most")));
-    };
+    let numbers = list.numbers(MOST)?;
     let drawn = Drawn::read(&uri)?;
     let held = target.instance(&site, &caller).await?;
     let turn = turn(&site.answers).await?;
