@@ -46,6 +46,7 @@ fn pictures_come_as_they_are_asked_for() {
     assert_eq!((small.header("content-type"), fine.status), ("image/jpeg", 200), "what is the default");
     assert!(small.body.len() < fine.body.len() && small.body.starts_with(&[0xFF, 0xD8]));
     // Several come as parts, whatever is said.
+    assert_eq!(program.get(&format!("{frames}/frames/2,2/rendered"), PNG).status, 400, "each once");
     let parts = program.get(&format!("{frames}/frames/2,3/rendered"), PNG);
     assert!(
         parts.header("content-type").starts_with("multipart/related; type=\"image/png\"; boundary="),
