@@ -111,3 +111,17 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         caller.ok_or_else(|| unknown().into_response())
     }
 }
+
+/// Somebody who may look at what is here. To be taken before all that a request asks for, so that nobody else is told
+/// whether it is there.
+pub(super) struct Viewer(pub(super) Caller);
+
+impl<S: Sync> FromRequestParts<S> for Viewer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Viewer, Response> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.must(Privilege::View).map_err(IntoResponse::into_response)?;
+        Ok(Viewer(caller))
+    }
+}

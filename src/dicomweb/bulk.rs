@@ -14,11 +14,10 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::accept::accepted;
-use super::answer::Problem;
+use super::answer::{Problem, Viewer};
 use super::find::Target;
 use super::media::{BYTES, boundary, choose_bytes};
-use super::{Caller, Site, frames, turn};
-use crate::config::Privilege;
+use super::{Site, frames, turn};
 use crate::dataset::{FoundValue, ValuePath, find_value};
 use crate::dicom::{TransferSyntaxUid, tags, uids};
 use crate::outlet::OutletError;
@@ -36,13 +35,12 @@ pub(super) struct Place {
 
 pub(super) async fn value(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(target): Path<Target>,
     Path(place): Path<Place>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let none = || Problem::missing("the instance has no value in this place");
     let path = ValuePath::parse(&place.path).ok_or_else(none)?;
     let taken = accepted(&headers, &uri);

@@ -11,15 +11,14 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::accept::{Range, accepted};
-use super::answer::Problem;
+use super::answer::{Problem, Viewer};
 use super::bulk::{copy, edges, push, read_beside};
 use super::feed::header_text;
 use super::find::{Target, etag, is_known};
 use super::media::{boundary, choose_bytes, of_frames};
 use super::retrieve::CACHED;
-use super::{Caller, Site, turn};
+use super::{Site, turn};
 use crate::catalog::HeldInstance;
-use crate::config::Privilege;
 use crate::outlet::HeldFrames;
 
 /// The most frames of one answer.
@@ -49,13 +48,12 @@ impl List {
 
 pub(super) async fn frames(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(target): Path<Target>,
     Path(list): Path<List>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let first = |number: u64| usize::try_from(number - 1).unwrap_or(usize::MAX);
     let numbers: Vec<usize> = list.numbers(MOST)?.into_iter().map(first).collect();
     let list = list.list;

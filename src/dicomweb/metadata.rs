@@ -12,13 +12,12 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 
 use super::address::{base, resource};
-use super::answer::Problem;
+use super::answer::{Problem, Viewer};
 use super::find::{PAGE, Target, etag, is_known};
 use super::retrieve::{CACHED, partly};
 use super::told::{Told, TooMuch};
-use super::{Caller, Site, turn};
+use super::{Site, turn};
 use crate::catalog::{CatalogError, HeldInstance};
-use crate::config::Privilege;
 use crate::dataset::write_json;
 use crate::outlet::{Outlet, OutletError};
 use crate::scp::charset_of;
@@ -28,12 +27,11 @@ const AT_ONCE: usize = 4;
 
 pub(super) async fn metadata(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(target): Path<Target>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let told_as = Told::of(&headers, &uri)?;
     let (selected, missing) = target.find(&site, &caller).await?;
     let turn = turn(&site.answers).await?;

@@ -13,7 +13,7 @@ use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::accept::{Range, accepted};
-use super::answer::Problem;
+use super::answer::{Problem, Viewer};
 use super::bulk::edges;
 use super::find::{Target, etag, is_known};
 use super::frames::List;
@@ -22,7 +22,6 @@ use super::retrieve::{CACHED, partly};
 use super::wanted::Drawn;
 use super::{Caller, Site, turn};
 use crate::catalog::HeldInstance;
-use crate::config::Privilege;
 use crate::dicom::is_image_class;
 use crate::picture::{Ask, Form, PictureError};
 
@@ -31,13 +30,12 @@ const MOST: usize = 10_000;
 
 pub(super) async fn frames(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(target): Path<Target>,
     Path(list): Path<List>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let numbers = list.numbers(MOST)?;
     let drawn = Drawn::read(&uri)?;
     let held = target.instance(&site, &caller).await?;
@@ -49,12 +47,11 @@ pub(super) async fn frames(
 
 pub(super) async fn objects(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(target): Path<Target>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let drawn = Drawn::read(&uri)?;
     let (selected, missing) = target.find(&site, &caller).await?;
     let turn = turn(&site.answers).await?;

@@ -7,25 +7,23 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::accept::accepted;
-use super::answer::{Problem, warning};
+use super::answer::{Problem, Viewer, warning};
 use super::feed::{Feed, header_text};
 use super::find::{Target, etag, is_known};
 use super::media::{DICOM, Form, Wanted, boundary};
 use super::{Caller, Site, turn};
 use crate::catalog::Selected;
-use crate::config::Privilege;
 
 /// Kept by who asked, and asked for again before it is used.
 pub(super) const CACHED: &str = "private, no-cache";
 
 pub(super) async fn objects(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(target): Path<Target>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let form = Form::of(&accepted(&headers, &uri), site.outlet.decodes());
     let (selected, missing) = target.find(&site, &caller).await?;
     let turn = turn(&site.answers).await?;

@@ -11,14 +11,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::address::{base, resource};
-use super::answer::{self, Problem};
+use super::answer::{self, Problem, Viewer};
 use super::fetch::later;
 use super::find::Target;
 use super::told::Told;
 use super::{Caller, Site, turn};
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::catalog::{Attribute, Cursor, Match, Query};
-use crate::config::Privilege;
 use crate::dataset::json_attribute;
 use crate::dicom::{QueryLevel, tags, uids};
 use asked::Asked;
@@ -38,7 +37,7 @@ pub(super) struct Within {
 
 pub(super) async fn studies(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -47,7 +46,7 @@ pub(super) async fn studies(
 
 pub(super) async fn series(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(within): Path<Within>,
     headers: HeaderMap,
     uri: Uri,
@@ -57,7 +56,7 @@ pub(super) async fn series(
 
 pub(super) async fn instances(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(within): Path<Within>,
     headers: HeaderMap,
     uri: Uri,
@@ -73,7 +72,6 @@ async fn answer(
     level: QueryLevel,
     within: Within,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     let told = Told::of(headers, uri)?;
     let union = site.config.borrow().node.union;
     let asked = Asked::read(uri.query().unwrap_or_default(), level, &within, union);

@@ -8,12 +8,11 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::accept::{Range, accepted, range};
-use super::answer::Problem;
+use super::answer::{Problem, Viewer};
 use super::find::Target;
 use super::media::{DICOM, Wanted};
 use super::wanted::Drawn;
-use super::{Caller, Site, rendered, retrieve};
-use crate::config::Privilege;
+use super::{Site, rendered, retrieve};
 
 /// What the query names. Others of its parameters say how a picture is drawn.
 #[derive(Debug, Default, Deserialize)]
@@ -32,12 +31,11 @@ pub(super) struct Asked {
 
 pub(super) async fn wado(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.must(Privilege::View)?;
     if asked.request_type != "WADO" {
         return Err(Problem::bad("`requestType=WADO` is missing"));
     }
