@@ -17,9 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalog::HeldInstance;
 use crate::dataset::ReadError;
 use crate::dicom::{SopInstanceUid, TransferSyntaxUid};
-use crate::store::{Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 
 use buffers::Buffers;
+use pump::Pump;
 
 pub use buffers::Piece;
 pub use decoding::{Decodes, Pieces, can_convert};
@@ -121,10 +122,14 @@ impl OutletError {
 /// An instance on its way out.
 #[derive(Debug)]
 pub struct Departing {
+    instance: SopInstanceUid,
+    place: Place,
     ready: Option<Piece>,
     pieces: mpsc::Receiver<Result<Piece, OutletError>>,
     /// Lets it begin, where that waits until it is asked for.
     go: Option<oneshot::Sender<()>>,
+    /// Its last bytes were handed over, or there are none to come.
+    ended: bool,
 }
 
 impl Outlet {
@@ -146,23 +151,26 @@ impl Outlet {
     /// Begins to read an instance, to be sent in this transfer syntax. Has to be called within a runtime.
     pub fn open(&self, instance: HeldInstance, to: &TransferSyntaxUid) -> Departing {
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-        if let Some(decoder) = self.decoder.as_ref().filter(|_| decoding::decodes(&instance.transfer_syntax, to)) {
-            let pieces_out = Pieces::new(self.buffers.clone(), sender);
-            let decoded = decoder.decode(self.clone(), instance, to.clone(), pieces_out);
-            let (go, asked) = oneshot::channel();
-            // An object that waits for its turn holds no worker: the one before it may need that. Ends by itself when
-            // the receiving end is dropped.
-            drop(tokio::spawn(async move {
-                if asked.await.is_ok() {
-                    decoded.await;
-                }
-            }));
-            return Departing { ready: None, pieces, go: Some(go) };
-        }
+        let (uid, place) = (instance.instance.clone(), instance.place.clone());
+        let mut departing = Departing { instance: uid, place, ready: None, pieces, go: None, ended: false };
         let (store, buffers, to) = (self.store.clone(), self.buffers.clone(), to.clone());
-        // Ends by itself when the receiving end is dropped.
-        drop(tokio::task::spawn_blocking(move || pump::run(&store, &buffers, &instance, &to, &sender)));
-        Departing { ready: None, pieces, go: None }
+        let Some(decoder) = self.decoder.as_ref().filter(|_| decoding::decodes(&instance.transfer_syntax, &to)) else {
+            let pump = Pump { store, buffers, instance, to, sender };
+            // Ends by itself when the receiving end is dropped.
+            drop(tokio::task::spawn_blocking(move || pump.run()));
+            return departing;
+        };
+        let decoded = decoder.decode(self.clone(), instance, to, Pieces::new(buffers, sender));
+        let (go, asked) = oneshot::channel();
+        departing.go = Some(go);
+        // An object that waits for its turn holds no worker: the one before it may need that. Ends by itself when the
+        // receiving end is dropped.
+        drop(tokio::spawn(async move {
+            if asked.await.is_ok() {
+                decoded.await;
+            }
+        }));
+        departing
     }
 }
 
@@ -171,25 +179,32 @@ impl Departing {
     /// the middle.
     pub async fn begin(&mut self) -> Result<(), OutletError> {
         if self.ready.is_none() {
-            self.ready = self.receive().await?;
+            self.ready = self.piece().await?;
         }
         Ok(())
     }
 
     /// The next bytes of the data set; `None` after the last.
     pub async fn piece(&mut self) -> Result<Option<Piece>, OutletError> {
-        match self.ready.take() {
-            Some(piece) => Ok(Some(piece)),
-            None => self.receive().await,
+        if let Some(piece) = self.ready.take() {
+            return Ok(Some(piece));
         }
-    }
-
-    async fn receive(&mut self) -> Result<Option<Piece>, OutletError> {
+        if self.ended {
+            return Ok(None);
+        }
         if let Some(go) = self.go.take() {
             // Whoever waits for it has ended only where the runtime is ending; then nothing comes.
             let _ended = go.send(());
         }
-        self.pieces.recv().await.transpose()
+        let next = self.pieces.recv().await.unwrap_or_else(|| Err(self.cut()));
+        self.ended = next.as_ref().map_or(true, |piece| piece.last);
+        next.map(Some)
+    }
+
+    /// Whoever reads it came to an end before it did: what was handed over is not the whole instance.
+    fn cut(&self) -> OutletError {
+        let source = std::io::Error::other("reading it was given up, since the program is ending or has a fault");
+        OutletError::Read { instance: self.instance.clone(), place: self.place.to_string(), source }
     }
 }
 

@@ -40,6 +40,13 @@ impl Buffers {
     }
 }
 
+impl Piece {
+    /// Whether its reader may have more than went into it.
+    pub(super) fn is_full(&self) -> bool {
+        self.filled == self.buffer.len()
+    }
+}
+
 impl Deref for Piece {
     type Target = [u8];
 

@@ -12,34 +12,29 @@ use crate::dataset::{ReadError, amend, convert, read_error};
 use crate::dicom::TransferSyntaxUid;
 use crate::store::{Digest, Store, StoreError};
 
-/// Reads it to its end, or until nobody listens any more.
-pub(super) fn run(
-    store: &Store,
-    buffers: &Buffers,
-    instance: &HeldInstance,
-    to: &TransferSyntaxUid,
-    sender: &mpsc::Sender<Result<Piece, OutletError>>,
-) {
-    let pump = Pump { store, buffers, instance, to, sender };
-    if let Err(error) = pump.run() {
-        // Nobody there to be told is nobody to mind.
-        let _gone = sender.blocking_send(Err(error));
+/// An instance that is to be read.
+#[derive(Debug)]
+pub(super) struct Pump {
+    pub(super) store: Store,
+    pub(super) buffers: Buffers,
+    pub(super) instance: HeldInstance,
+    pub(super) to: TransferSyntaxUid,
+    pub(super) sender: mpsc::Sender<Result<Piece, OutletError>>,
+}
+
+impl Pump {
+    /// Reads it to its end, or until nobody listens any more.
+    pub(super) fn run(&self) {
+        if let Err(error) = self.pump() {
+            // Nobody there to be told is nobody to mind.
+            let _gone = self.sender.blocking_send(Err(error));
+        }
     }
-}
 
-struct Pump<'a> {
-    store: &'a Store,
-    buffers: &'a Buffers,
-    instance: &'a HeldInstance,
-    to: &'a TransferSyntaxUid,
-    sender: &'a mpsc::Sender<Result<Piece, OutletError>>,
-}
-
-impl Pump<'_> {
-    fn run(&self) -> Result<(), OutletError> {
-        let converts = self.instance.transfer_syntax != *self.to;
+    fn pump(&self) -> Result<(), OutletError> {
+        let converts = self.instance.transfer_syntax != self.to;
         if converts {
-            if !can_convert(&self.instance.transfer_syntax, self.to, false) {
+            if !can_convert(&self.instance.transfer_syntax, &self.to, false) {
                 return Err(self.unconvertible(None));
             }
             // What cannot be converted is known before the first byte of it is sent: in the middle of a message the
@@ -55,8 +50,9 @@ impl Pump<'_> {
         let mut piece = self.fill(&mut reader)?;
         loop {
             // Which piece is the last shows when there is no other.
-            let next = self.fill(&mut reader)?;
-            if next.is_empty() {
+            let next = if piece.is_full() { Some(self.fill(&mut reader)?) } else { None };
+            let next = next.filter(|next| !next.is_empty());
+            if next.is_none() {
                 // What was converted has been compared already.
                 let (read, digest) = watch.end().map_err(|error| self.failed(error))?;
                 if !converts && read != self.instance.length {
@@ -67,36 +63,36 @@ impl Pump<'_> {
                 digest.map_or(Ok(()), |digest| self.compare(digest))?;
                 piece.last = true;
             }
-            let last = piece.last;
-            if self.sender.blocking_send(Ok(piece)).is_err() || last {
-                return Ok(());
+            let sent = self.sender.blocking_send(Ok(piece));
+            match next {
+                Some(next) if sent.is_ok() => piece = next,
+                _ => return Ok(()),
             }
-            piece = next;
         }
     }
 
     /// The data set as it leaves: the file, and where they come, its corrections, and then its encoding.
     fn reader(&self) -> Result<(Box<dyn Read + Send>, Watch), OutletError> {
-        let instance = self.instance;
+        let instance = &self.instance;
         let opened = self.store.open_data_set(&instance.place);
         let (file, length) = opened.map_err(|source| self.store_error(source))?;
         if length != instance.length {
             return Err(self.store_error(StoreError::Missing { place: instance.place.clone() }));
         }
-        let hashes = instance.digest.is_some() && instance.transfer_syntax == *self.to;
+        let hashes = instance.digest.is_some() && instance.transfer_syntax == self.to;
         let (stored, watch) = watched(file, length, hashes).map_err(|error| self.failed(error))?;
         let corrected = self.corrected(stored)?;
-        let reader = if instance.transfer_syntax == *self.to {
+        let reader = if instance.transfer_syntax == self.to {
             corrected
         } else {
-            convert(corrected, &instance.transfer_syntax, self.to).ok_or_else(|| self.unconvertible(None))?
+            convert(corrected, &instance.transfer_syntax, &self.to).ok_or_else(|| self.unconvertible(None))?
         };
         Ok((reader, watch))
     }
 
     /// Where corrections are applied: to what is stored, before it is converted.
     fn corrected<R: Read + Send + 'static>(&self, stored: R) -> Result<Box<dyn Read + Send>, OutletError> {
-        let HeldInstance { transfer_syntax, amendments, .. } = self.instance;
+        let HeldInstance { transfer_syntax, amendments, .. } = &self.instance;
         amend(stored, transfer_syntax, amendments).map_err(|error| self.unconvertible(Some(error)))
     }
 

@@ -183,3 +183,35 @@ async fn other_bytes_of_the_same_length_are_never_sent_as_whole() {
         assert!(site.read(&HeldInstance { digest: None, ..held }, uids::EXPLICIT_LE).await.is_ok());
     }
 }
+
+/// A decoder that gives up without a word after some bytes.
+#[derive(Debug)]
+struct Faint;
+
+impl Decodes for Faint {
+    fn decode(
+        &self,
+        _outlet: Outlet,
+        _instance: HeldInstance,
+        _to: TransferSyntaxUid,
+        mut pieces: Pieces,
+    ) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(async move { pieces.push(&[0; 2_000_000]).await.unwrap() })
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_reader_vanishes_is_never_taken_for_whole() {
+    let site = Site::new();
+    let (held, _) = site.file("1.2.840.10008.1.2.4.70", Encoding::ExplicitLe, 100);
+    let mut departing = site.outlet.decoding(Faint).open(held, &TransferSyntaxUid::new(uids::EXPLICIT_LE));
+    let mut bytes = 0;
+    let error = loop {
+        match departing.piece().await {
+            Ok(piece) => bytes += piece.expect("the end without a last piece").len(),
+            Err(error) => break error,
+        }
+    };
+    assert!(bytes > 0 && matches!(error, OutletError::Read { .. }), "{bytes} {error:?}");
+    assert!(departing.piece().await.unwrap().is_none(), "nothing comes after it");
+}
