@@ -10,22 +10,6 @@ use crate::support::console::{Answer, Browser, first_password, signed_in};
 use crate::support::peers::Ferry;
 use crate::support::provider::{IdentityProvider, Says};
 
-#[expect(clippy::disallowed_methods, reason = "the configuration of the test")]
-fn configured(provider: &IdentityProvider) -> Ferry {
-    let ferry = Ferry::new();
-    let secret = ferry.folder().join("oidc.secret");
-    std::fs::write(&secret, "s3cret\n").unwrap();
-    let more = format!(
-        "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n\
-         [web.oidc]\nissuer = \"{}\"\nclient = \"us\"\nsecret_file = \"{}\"\ntitle = \"Hospital & Co\"\n\
-         roles = [ {{ group = \"pacs-readers\", role = \"readers\" }}, {{ group = \"pacs-admins\", role = \"administrator\" }} ]\n",
-        provider.issuer(),
-        secret.display()
-    );
-    ferry.configure_with(&[], &more);
-    ferry
-}
-
 /// What the provider sends a browser back with, when that comes from us.
 fn sent_back(provider: &IdentityProvider, location: &str) -> String {
     let origin = format!("http://127.0.0.1:{}", provider.port);
@@ -61,7 +45,7 @@ fn came_back(ferry: &Ferry, provider: &IdentityProvider) -> Answer {
 #[test]
 fn who_is_vouched_for_gets_in_with_the_roles_of_his_groups() {
     let provider = IdentityProvider::start();
-    let ferry = configured(&provider);
+    let ferry = provider.ferry();
     let _node = ferry.serve();
     first_password(&ferry);
     let mut browser = Browser::new(ferry.web);
@@ -100,7 +84,7 @@ fn who_is_vouched_for_gets_in_with_the_roles_of_his_groups() {
 #[test]
 fn what_is_not_the_providers_own_word_for_this_sign_in_is_not_believed() {
     let provider = IdentityProvider::start();
-    let ferry = configured(&provider);
+    let ferry = provider.ferry();
     let _node = ferry.serve();
     first_password(&ferry);
     let claims = |claims: Value| Says { claims: claims.as_object().unwrap().clone(), ..Says::default() };

@@ -26,6 +26,7 @@ pub(crate) mod key {
     pub(crate) const TAB: &str = "\u{E004}";
     pub(crate) const ENTER: &str = "\u{E007}";
     pub(crate) const SPACE: &str = " ";
+    pub(crate) const DOWN: &str = "\u{E015}";
 }
 
 /// A browser that looks at one console.
@@ -136,6 +137,14 @@ impl Chromium {
     /// Clicks the first such element as soon as it can be clicked.
     pub(crate) fn click(&self, what: &str) {
         self.with(what, |path| self.driver.ask("POST", &format!("{path}/click"), &json!({})));
+    }
+
+    /// Clicks the first such element, and says yes to what the page then asks, which has these words.
+    pub(crate) fn click_and_agree(&self, what: &str, words: &str) {
+        self.click(what);
+        let asked = until("the page asks", PATIENCE, || self.driver.ask("GET", "/alert/text", &Value::Null).ok());
+        assert!(asked.as_str().is_some_and(|asked| asked.contains(words)), "{asked}");
+        self.driver.must("POST", "/alert/accept", &json!({}));
     }
 
     /// Types a text into a field instead of what is in it.

@@ -11,6 +11,8 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Map, Value, json};
 
+use super::peers::Ferry;
+
 /// What it says of the next person, and how it lies.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Says {
@@ -69,6 +71,23 @@ impl IdentityProvider {
 
     pub(crate) fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}/realm", self.port)
+    }
+
+    /// A pacsferry whose accounts it vouches for.
+    #[expect(clippy::disallowed_methods, reason = "the configuration of the test")]
+    pub(crate) fn ferry(&self) -> Ferry {
+        let ferry = Ferry::new();
+        let secret = ferry.folder().join("oidc.secret");
+        std::fs::write(&secret, "s3cret\n").unwrap();
+        let more = format!(
+            "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n\
+             [web.oidc]\nissuer = \"{}\"\nclient = \"us\"\nsecret_file = \"{}\"\ntitle = \"Hospital & Co\"\n\
+             roles = [ {{ group = \"pacs-readers\", role = \"readers\" }}, {{ group = \"pacs-admins\", role = \"administrator\" }} ]\n",
+            self.issuer(),
+            secret.display()
+        );
+        ferry.configure_with(&[], &more);
+        ferry
     }
 
     pub(crate) fn says(&self, says: Says) {
