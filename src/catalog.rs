@@ -161,6 +161,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/012_moved.sql"),
     include_str!("catalog/schema/013_union.sql"),
     include_str!("catalog/schema/014_priors.sql"),
+    include_str!("catalog/schema/015_orders.sql"),
 ];
 
 impl Catalog {

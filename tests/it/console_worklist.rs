@@ -23,6 +23,28 @@ fn uids(browser: &Browser, query: &str) -> Vec<String> {
 }
 
 #[test]
+fn who_has_no_name_and_no_accession_number_comes_first_in_their_orders() {
+    let nobody = |study: usize, name: &str| {
+        slices(JOHN, study, 1, 1).remove(0).with("PatientName", name).with("AccessionNumber", "")
+    };
+    let group = nobody(4, "=山田^太郎").with("SpecificCharacterSet", "ISO_IR 192").with("PatientID", "D4");
+    let objects = [nobody(3, ""), group, nobody(5, "==").with("PatientID", "E5")];
+    let ward = Ward::of(&[slices(TARO, 1, 1, 1), slices(ANNA, 2, 1, 1), objects.to_vec()].concat());
+    first_password(&ward.ferry);
+    let browser = signed_in(&ward.ferry, "anna", "administrator");
+    let [taro, anna, unnamed, group, empty] = [1, 2, 3, 4, 5].map(study_uid);
+    let named = uids(&browser, "sort=name");
+    assert_eq!(named[..2], [unnamed.clone(), empty.clone()], "{named:?}");
+    assert_eq!(named[2..], [anna.clone(), taro.clone(), group.clone()], "{named:?}");
+    let numbered = uids(&browser, "sort=accession");
+    assert_eq!(numbered, [unnamed, group, empty, taro, anna]);
+    let patients = browser.get("/api/v1/studies?scope=patients&sort=name").json();
+    let ids: Vec<&str> =
+        patients["patients"].as_array().unwrap().iter().map(|one| one["PatientID"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["C3", "E5", "A1", "B2", "D4"]);
+}
+
+#[test]
 fn the_worklist_has_scopes_orders_and_states() {
     let ward = Ward::of(&[slices(TARO, 1, 1, 1), slices(ANNA, 2, 1, 1), slices(JOHN, 3, 1, 1)].concat());
     first_password(&ward.ferry);

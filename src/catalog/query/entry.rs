@@ -104,7 +104,7 @@ impl By {
             By::Accession => format!(
                 "SELECT {patient}, {study}, st.accession_number, st.id
                  FROM studies st CROSS JOIN patients p ON p.id = st.patient
-                 WHERE st.accession_number <> '' AND (st.accession_number, st.id) >= (?1, ?2 COLLATE BINARY) AND {shown}
+                 WHERE (st.accession_number, st.id) >= (?1, ?2 COLLATE BINARY) AND {shown}
                  ORDER BY st.accession_number, st.id"
             ),
             By::Uids(QueryLevel::Image) => format!(
@@ -138,8 +138,7 @@ impl By {
             }
             By::Name => "SELECT count(*) FROM (SELECT 1 FROM patient_names WHERE folded BETWEEN ?1 AND ?2 LIMIT ?3)",
             By::Accession => {
-                "SELECT count(*) FROM (SELECT 1 FROM studies
-                 WHERE accession_number <> '' AND accession_number BETWEEN ?1 AND ?2 LIMIT ?3)"
+                "SELECT count(*) FROM (SELECT 1 FROM studies WHERE accession_number BETWEEN ?1 AND ?2 LIMIT ?3)"
             }
             _ => "SELECT count(*) FROM (SELECT 1 FROM studies WHERE study_date BETWEEN ?1 AND ?2 LIMIT ?3)",
         }
@@ -153,11 +152,11 @@ pub enum Order {
     Newest,
     /// The oldest study first.
     Oldest,
-    /// By the names of patients, folded; those without one are left out.
+    /// By the names of patients, folded; those without one come first.
     PatientName,
     /// By Patient ID.
     PatientId,
-    /// By accession number; studies without one are left out.
+    /// By accession number; studies without one come first.
     Accession,
 }
 

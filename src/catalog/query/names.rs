@@ -61,10 +61,10 @@ impl Name {
     }
 
     /// Whether this group of a folded name, read by its index, is the first of those of the name that lie in the range:
-    /// a name with several of them is to be found once.
+    /// a name with several of them is to be found once. Nobody's name is an empty group.
     pub(super) fn is_first(range: (&str, &str), group: &str, folded: &str) -> bool {
-        let inside = |text: &&str| range.0 <= *text && *text <= range.1;
-        folded.split('=').filter(inside).min() == Some(group)
+        let inside = |text: &&str| !text.is_empty() && range.0 <= *text && *text <= range.1;
+        folded.split('=').filter(inside).min().unwrap_or_default() == group
     }
 }
 

@@ -229,7 +229,9 @@ fn patient(known: &mut HashMap<[String; 5], i64>, tx: &Transaction<'_>, header: 
             )?
             .execute(params![patient_id, issuer, name, birth_date, sex, folded])?;
             let id = tx.last_insert_rowid();
-            for group in folded.split('=').filter(|group| !group.is_empty()) {
+            // Nobody's name is an empty group.
+            let named = folded.split('=').any(|group| !group.is_empty());
+            for group in folded.split('=').filter(|group| named != group.is_empty()) {
                 tx.prepare_cached("INSERT OR IGNORE INTO patient_names (folded, patient) VALUES (?1, ?2)")?
                     .execute(params![group, id])?;
             }

@@ -74,7 +74,6 @@ struct StudiesPage {
     all: String,
     filtered: bool,
     later: bool,
-    left_out: &'static str,
     trouble: Option<String>,
     may: May,
 }
@@ -119,11 +118,6 @@ pub(in crate::web) async fn list(
         all: Filter { scope: filter.scope, sort: filter.sort.clone(), ..Filter::default() }.address(""),
         filtered: filter.is_filtered(),
         later: found.later,
-        left_out: match filter.sort.as_str() {
-            "name" => "Patients without a name are not in this order.",
-            "accession" if !patients => "Studies without an accession number are not in this order.",
-            _ => "",
-        },
         trouble,
         may: May::of(&web, &signed),
         frame: Frame::of(&signed, "studies"),
