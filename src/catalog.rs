@@ -162,6 +162,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/013_union.sql"),
     include_str!("catalog/schema/014_priors.sql"),
     include_str!("catalog/schema/015_orders.sql"),
+    include_str!("catalog/schema/016_passwords.sql"),
 ];
 
 impl Catalog {

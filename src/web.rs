@@ -62,11 +62,11 @@ use crate::scp::Meter;
 use crate::store::{Cache, Store};
 use answer::{Refused, plain};
 
-pub use accounts::{AccountError, Accounts, first_account, hash, password, program_token};
+pub use accounts::{AccountError, Accounts, OneTime, first_account, hash, program_token};
 pub use follow::Followers;
 pub use oidc::{Provider, ProviderError};
 pub use trail::Looks;
-pub use users::listed as listed_roles;
+pub use users::{listed as listed_roles, standing};
 
 /// The largest request.
 const LARGEST: usize = 1 << 20;

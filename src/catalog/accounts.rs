@@ -17,8 +17,8 @@ pub struct User {
     pub password: String,
     /// The names of its roles.
     pub roles: Vec<String>,
-    /// Somebody else made the password: it is good for nothing but making another.
-    pub must_change: bool,
+    /// Somebody else made the password: it is good for nothing but making another, and until then, in unix milliseconds.
+    pub one_time_until: Option<i64>,
     /// It may not sign in.
     pub disabled: bool,
     /// When it was made, in unix milliseconds.
@@ -27,6 +27,13 @@ pub struct User {
     pub signed_in: Option<i64>,
     /// The identity provider that vouches for it; `None` where it signs in with a password of its own.
     pub issuer: Option<String>,
+}
+
+impl User {
+    /// Whether it has to choose a password before anything else.
+    pub fn must_change(&self) -> bool {
+        self.one_time_until.is_some()
+    }
 }
 
 /// A hash can be guessed at: it belongs into no log.
@@ -85,13 +92,13 @@ impl Catalog {
         self.read(move |c| by_name(c, &name)).await
     }
 
-    /// Makes an account. `false` when there is one of this name.
+    /// Makes an account; somebody else made its password when that ends. `false` when there is one of this name.
     pub async fn add_user(
         &self,
         name: &str,
         password: &str,
         roles: &[String],
-        must_change: bool,
+        one_time_until: Option<i64>,
     ) -> Result<bool, CatalogError> {
         let (name, password, roles) = (name.to_owned(), password.to_owned(), roles.join("\n"));
         self.write(move |tx| {
@@ -99,38 +106,46 @@ impl Catalog {
                 return Ok(false);
             }
             tx.prepare_cached(
-                "INSERT INTO users (name, password, roles, must_change, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO users (name, password, roles, one_time_until, created) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![name, password, roles, must_change, now()])?;
+            .execute(params![name, password, roles, one_time_until, now()])?;
             Ok(true)
         })
         .await
     }
 
     /// Makes the first account; `false` when there is one already, whatever its name.
-    pub async fn add_first_user(&self, name: &str, password: &str, role: &str) -> Result<bool, CatalogError> {
+    pub async fn add_first_user(
+        &self,
+        name: &str,
+        password: &str,
+        role: &str,
+        one_time_until: i64,
+    ) -> Result<bool, CatalogError> {
         let (name, password, role) = (name.to_owned(), password.to_owned(), role.to_owned());
         self.write(move |tx| {
             let added = tx
                 .prepare_cached(
-                    "INSERT INTO users (name, password, roles, must_change, created)
-                     SELECT ?1, ?2, ?3, 1, ?4 WHERE NOT EXISTS (SELECT 1 FROM users)",
+                    "INSERT INTO users (name, password, roles, one_time_until, created)
+                     SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM users)",
                 )?
-                .execute(params![name, password, role, now()])?;
+                .execute(params![name, password, role, one_time_until, now()])?;
             Ok(added == 1)
         })
         .await
     }
 
     /// Sets the password of an account, and ends its sessions and tokens.
-    pub async fn set_password(&self, user: i64, password: &str, must_change: bool) -> Result<(), CatalogError> {
+    pub async fn set_password(
+        &self,
+        user: i64,
+        password: &str,
+        one_time_until: Option<i64>,
+    ) -> Result<(), CatalogError> {
         let password = password.to_owned();
         self.write(move |tx| {
-            tx.prepare_cached("UPDATE users SET password = ?2, must_change = ?3 WHERE id = ?1")?.execute(params![
-                user,
-                password,
-                must_change
-            ])?;
+            tx.prepare_cached("UPDATE users SET password = ?2, one_time_until = ?3 WHERE id = ?1")?
+                .execute(params![user, password, one_time_until])?;
             tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
             Ok(())
         })
@@ -201,7 +216,7 @@ impl Catalog {
 }
 
 pub(super) const COLUMNS: &str =
-    "u.id, u.name, u.password, u.roles, u.must_change, u.disabled, u.created, u.signed_in, u.issuer";
+    "u.id, u.name, u.password, u.roles, u.one_time_until, u.disabled, u.created, u.signed_in, u.issuer";
 
 fn by_name(c: &Connection, name: &str) -> Result<Option<User>, DbError> {
     let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM users u WHERE u.name = ?1"))?;
@@ -215,7 +230,7 @@ pub(super) fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
         name: row.get(at + 1)?,
         password: row.get(at + 2)?,
         roles: roles.lines().map(str::to_owned).collect(),
-        must_change: row.get(at + 4)?,
+        one_time_until: row.get(at + 4)?,
         disabled: row.get(at + 5)?,
         created: row.get(at + 6)?,
         signed_in: row.get(at + 7)?,

@@ -150,8 +150,8 @@ impl Catalog {
                 return Ok(Vouch::Taken);
             }
             tx.prepare_cached(
-                "INSERT INTO users (name, password, roles, must_change, created, issuer, subject)
-                 VALUES (?1, '', ?2, 0, ?3, ?4, ?5)
+                "INSERT INTO users (name, password, roles, created, issuer, subject)
+                 VALUES (?1, '', ?2, ?3, ?4, ?5)
                  ON CONFLICT (issuer, subject) WHERE subject IS NOT NULL
                  DO UPDATE SET name = excluded.name, roles = excluded.roles",
             )?
@@ -174,7 +174,7 @@ mod tests {
     }
 
     async fn made(catalog: &Catalog, name: &str, role: &str) -> User {
-        assert!(catalog.add_user(name, "x", &[role.to_owned()], false).await.unwrap());
+        assert!(catalog.add_user(name, "x", &[role.to_owned()], None).await.unwrap());
         catalog.user(name).await.unwrap().unwrap()
     }
 
@@ -236,7 +236,7 @@ mod tests {
         };
         assert_eq!(catalog.vouched(who("1", "anna", "clerks")).await.unwrap(), Vouch::Taken, "a local account");
         assert_eq!(catalog.vouched(who("1", "ANNA", "clerks")).await.unwrap(), Vouch::Taken, "told by capitals alone");
-        assert!(!catalog.add_user("Anna", "x", &[], false).await.unwrap());
+        assert!(!catalog.add_user("Anna", "x", &[], None).await.unwrap());
         assert_eq!(catalog.vouched(who("1", "ben", "")).await.unwrap(), Vouch::Nobody);
         assert_eq!(catalog.user("ben").await.unwrap(), None);
         let ben = account(who("1", "ben", "clerks")).await;

@@ -12,7 +12,7 @@ use crate::audit::{Alert, Audit, AuditEvent, Party};
 use crate::catalog::{Catalog, LONGEST_NAME, MOST_TOKENS, User, is_account_name};
 use crate::config::{ADMINISTRATOR, Config};
 use crate::job::report::{escape, timestamp};
-use crate::web;
+use crate::web::{self, OneTime};
 
 /// The longest line that is taken for a password, in bytes.
 const LONGEST: u64 = 1024;
@@ -23,9 +23,9 @@ const LONGEST: u64 = 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  pacsferry user add anna --role clerks           prints a password that is good for one sign-in
+  pacsferry user add anna --role clerks           prints a password to choose another one with, for 7 days
   pacsferry user set anna --role clerks --role operators
-  pacsferry user password anna                    a new one, when the old one is forgotten
+  pacsferry user password anna                    a new one, when the old one is forgotten or has ended
   pacsferry user token ris --for \"nightly report\"   a token for a program: Authorization: Bearer …
   pacsferry user list")]
 pub(super) struct Args {
@@ -113,10 +113,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
                 let remedy = "the password is changed there";
                 return Err(Failure::usage(format!("{issuer} vouches for {name}"), remedy));
             }
-            let (password, hash) = new_password(&name, stdin)?;
-            catalog.set_password(user.id, &hash, !stdin).await?;
+            let (made, hash) = new_password(&name, stdin)?;
+            catalog.set_password(user.id, &hash, made.as_ref().map(|made| made.until)).await?;
             trail.write(Alert::UserAttributesChanged, format!("account {name} was given a new password")).await?;
-            tell_password(global, &name, password.as_deref(), "has a new password; its sessions and tokens have ended")
+            tell_password(global, &name, made.as_ref(), "has a new password; its sessions and tokens have ended")
         }
         Action::Token { name, label } => {
             let user = the_user(global, &catalog, &name).await?;
@@ -162,7 +162,8 @@ async fn list(global: &Global, catalog: &Catalog) -> Result<Exit, Failure> {
     if global.json {
         let told = |user: &User| {
             json!({
-                "user": user.name, "roles": user.roles, "disabled": user.disabled, "must_change": user.must_change,
+                "user": user.name, "roles": user.roles, "disabled": user.disabled, "must_change": user.must_change(),
+                "password_until": user.one_time_until.and_then(timestamp),
                 "created": timestamp(user.created), "signed_in": user.signed_in.and_then(timestamp),
             })
         };
@@ -170,13 +171,8 @@ async fn list(global: &Global, catalog: &Catalog) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let row = |user: &User| {
-        let state = match (user.disabled, user.must_change) {
-            (true, _) => "may not sign in",
-            (_, true) => "has to choose a password",
-            _ => "",
-        };
         let seen = user.signed_in.map_or("never".to_owned(), crate::job::report::local_time);
-        vec![escape::terminal(&user.name).into_owned(), all(&user.roles), seen, state.to_owned()]
+        vec![escape::terminal(&user.name).into_owned(), all(&user.roles), seen, web::standing(user)]
     };
     let rows: Vec<Vec<String>> = users.iter().map(row).collect();
     output::print(|out| output::table(out, &["name", "roles", "signed in", ""], &rows))?;
@@ -199,8 +195,8 @@ async fn add(
         ));
     }
     check_roles(config, roles)?;
-    let (password, hash) = new_password(name, stdin)?;
-    if !catalog.add_user(name, &hash, roles, !stdin).await? {
+    let (made, hash) = new_password(name, stdin)?;
+    if !catalog.add_user(name, &hash, roles, made.as_ref().map(|made| made.until)).await? {
         let remedy = format!("`{}` sets its roles", global.command(&format!("user set {name} --role ROLE")));
         return Err(Failure::usage(format!("there is an account {name} already"), remedy));
     }
@@ -210,7 +206,7 @@ async fn add(
     if roles.is_empty() {
         log::say("without a role this account may do nothing: give it one with --role");
     }
-    tell_password(global, name, password.as_deref(), "has an account")
+    tell_password(global, name, made.as_ref(), "has an account")
 }
 
 fn check_roles(config: &Config, roles: &[String]) -> Result<(), Failure> {
@@ -226,13 +222,13 @@ fn check_roles(config: &Config, roles: &[String]) -> Result<(), Failure> {
 }
 
 /// A password that was made, if one was, and its hash.
-fn new_password(name: &str, stdin: bool) -> Result<(Option<String>, String), Failure> {
+fn new_password(name: &str, stdin: bool) -> Result<(Option<OneTime>, String), Failure> {
     let remedy = "take a longer one";
     let failed = |error: web::AccountError| Failure::usage(error.to_string(), remedy);
     if !stdin {
-        let password = web::password().map_err(failed)?;
-        let hash = web::hash(name, &password).map_err(failed)?;
-        return Ok((Some(password), hash));
+        let made = OneTime::new().map_err(failed)?;
+        let hash = web::hash(name, &made.password).map_err(failed)?;
+        return Ok((Some(made), hash));
     }
     if std::io::stdin().is_terminal() {
         log::say("type the password (it is shown as you type), then Enter");
@@ -243,12 +239,10 @@ fn new_password(name: &str, stdin: bool) -> Result<(Option<String>, String), Fai
     Ok((None, hash))
 }
 
-fn tell_password(global: &Global, name: &str, password: Option<&str>, what: &str) -> Result<Exit, Failure> {
-    let text = match password {
-        Some(password) => format!("{name} {what}; the password, good for choosing another one: {password}"),
-        None => format!("{name} {what}"),
-    };
-    said(global, json!({ "user": name, "password": password }), &text)
+fn tell_password(global: &Global, name: &str, made: Option<&OneTime>, what: &str) -> Result<Exit, Failure> {
+    let Some(made) = made else { return said(global, json!({ "user": name }), &format!("{name} {what}")) };
+    let text = format!("{name} {what}; the password, {}: {}", made.terms(), made.password);
+    said(global, json!({ "user": name, "password": made.password, "until": timestamp(made.until) }), &text)
 }
 
 fn said(global: &Global, document: Value, text: &str) -> Result<Exit, Failure> {

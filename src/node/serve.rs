@@ -192,9 +192,12 @@ async fn hold_console(console: Web, stop: CancellationToken) {
 async fn introduce(console: &Web, address: &str) {
     match first_account(&console.catalog).await {
         Ok(None) => {}
-        Ok(Some((name, password))) => eprintln!(
-            "\nThe console has its first account. Sign in at {address}/ as `{name}` with the password\n\n    {password}\n\n\
-             It is shown this once, and good for choosing another one. `pacsferry user` makes more accounts.\n"
+        Ok(Some((name, made))) => eprintln!(
+            "\nThe console has its first account. Sign in at {address}/ as `{name}` with the password\n\n    {}\n\n\
+             It is shown this once, and {}; after that\n`pacsferry user password {name}` makes another. `pacsferry user` \
+             makes more accounts.\n",
+            made.password,
+            made.terms()
         ),
         Err(error) => warn!(error = &error as &dyn std::error::Error, "the first account of the console was not made"),
     }

@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 use super::guessing::Guesses;
 use crate::catalog::{Catalog, CatalogError, Session, User};
 use crate::config::ADMINISTRATOR;
+use crate::job::now;
+use crate::job::report::local_time;
 
 /// A session ends after so much silence, in milliseconds ...
 const IDLE: i64 = 60 * 60 * 1000;
@@ -24,12 +26,21 @@ const SHORTEST_PASSWORD: usize = 12;
 const LONGEST_PASSWORD: usize = 256;
 /// Passwords that are hashed at one time: each takes 19 MiB.
 const AT_ONCE: usize = 2;
+/// A password that somebody else made is good for so long: it may lie in a log, or in a letter.
+const ONE_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Why nobody was signed in, or no password was set.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// Name or password are wrong; which of them is not told.
     #[error("the name or the password is wrong")]
     Wrong,
+    /// The password is right, but somebody else made it, and it was never used.
+    #[error(
+        "the password was good until {} only: an administrator makes another one, with `pacsferry user password`",
+        local_time(*.0)
+    )]
+    Ended(i64),
     /// There were too many failures.
     #[error("there were too many attempts; try again in {} s", .0.as_secs() + 1)]
     Wait(Duration),
@@ -73,6 +84,9 @@ impl Accounts {
         let fits = password.len() <= LONGEST_PASSWORD && self.verify(password.to_owned(), hash).await?;
         let user = user.filter(|_| fits).ok_or(AccountError::Wrong)?;
         self.guesses.succeeded(name, from);
+        if let Some(until) = user.one_time_until.filter(|until| *until < now()) {
+            return Err(AccountError::Ended(until));
+        }
         let token = self.open(catalog, &user).await?;
         Ok((user, token))
     }
@@ -80,7 +94,7 @@ impl Accounts {
     /// Opens a session for somebody who has shown who he is.
     pub(super) async fn open(&self, catalog: &Catalog, user: &User) -> Result<String, AccountError> {
         let (token, csrf) = (secret()?, secret()?);
-        let expires = crate::job::now() + i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX);
+        let expires = after(LONGEST);
         catalog.open_session(user.id, digest(&token), &csrf, expires).await?;
         Ok(token)
     }
@@ -108,7 +122,7 @@ impl Accounts {
             return Err(AccountError::Weak);
         }
         let hash = self.hashed(user.name.clone(), new.to_owned()).await?;
-        catalog.set_password(user.id, &hash, false).await?;
+        catalog.set_password(user.id, &hash, None).await?;
         self.open(catalog, user).await
     }
 
@@ -129,20 +143,40 @@ impl Accounts {
     }
 }
 
-/// The first account, with a password that is good for one sign-in; `None` when there is an account already.
-pub async fn first_account(catalog: &Catalog) -> Result<Option<(&'static str, String)>, AccountError> {
+/// The first account, with a password to begin with; `None` when there is an account already.
+pub async fn first_account(catalog: &Catalog) -> Result<Option<(&'static str, OneTime)>, AccountError> {
     if !catalog.users().await?.is_empty() {
         return Ok(None);
     }
-    let password = password()?;
-    let name = "admin";
-    let made = catalog.add_first_user(name, &hash(name, &password)?, ADMINISTRATOR).await?;
-    Ok(made.then_some((name, password)))
+    let (name, made) = ("admin", OneTime::new()?);
+    let added = catalog.add_first_user(name, &hash(name, &made.password)?, ADMINISTRATOR, made.until).await?;
+    Ok(added.then_some((name, made)))
 }
 
-/// A password that nobody guesses.
-pub fn password() -> Result<String, AccountError> {
-    Ok(secret()?.chars().filter(char::is_ascii_alphanumeric).take(20).collect())
+/// A password that is made for somebody else, to choose another one with.
+pub struct OneTime {
+    /// What nobody guesses.
+    pub password: String,
+    /// When it ends, in unix milliseconds.
+    pub until: i64,
+}
+
+impl OneTime {
+    /// A new one.
+    pub fn new() -> Result<OneTime, AccountError> {
+        let password = secret()?.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+        Ok(OneTime { password, until: after(ONE_TIME) })
+    }
+
+    /// What it is good for, for whoever hands it on.
+    pub fn terms(&self) -> String {
+        format!("good for choosing another one, until {}", local_time(self.until))
+    }
+}
+
+/// So long from now, in unix milliseconds.
+fn after(time: Duration) -> i64 {
+    now() + i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2)
 }
 
 /// A token for a program, and what of it is kept.
@@ -152,11 +186,11 @@ pub fn program_token() -> Result<(String, [u8; 32]), AccountError> {
     Ok((token, kept))
 }
 
-/// A password that is good for one sign-in, and its hash.
-pub(super) async fn one_time(accounts: &Accounts, name: &str) -> Result<(String, String), AccountError> {
-    let password = password()?;
-    let hash = accounts.hashed(name.to_owned(), password.clone()).await?;
-    Ok((password, hash))
+/// A password to begin with, and its hash.
+pub(super) async fn one_time(accounts: &Accounts, name: &str) -> Result<(OneTime, String), AccountError> {
+    let made = OneTime::new()?;
+    let hash = accounts.hashed(name.to_owned(), made.password.clone()).await?;
+    Ok((made, hash))
 }
 
 /// The hash of a new password. Takes some tenths of a second.
@@ -204,11 +238,11 @@ mod tests {
     #[tokio::test]
     async fn the_first_account_is_made_once_and_its_password_has_to_be_changed() {
         let (_temp, catalog) = catalog();
-        let (name, password) = first_account(&catalog).await.unwrap().unwrap();
+        let (name, OneTime { password, .. }) = first_account(&catalog).await.unwrap().unwrap();
         assert!(first_account(&catalog).await.unwrap().is_none());
         let accounts = Accounts::default();
         let (user, token) = accounts.sign_in(&catalog, name, &password, HERE).await.unwrap();
-        assert!(user.must_change && user.roles == [ADMINISTRATOR]);
+        assert!(user.must_change() && user.roles == [ADMINISTRATOR]);
         let session = accounts.session(&catalog, &token).await.unwrap().unwrap();
         assert_eq!(session.user.name, name);
         assert!(accounts.session(&catalog, "other").await.unwrap().is_none());
@@ -216,16 +250,34 @@ mod tests {
         assert!(matches!(weak, Err(AccountError::Weak)));
         let new = accounts.change(&catalog, &user, &password, "correct horse battery", HERE).await.unwrap();
         assert!(accounts.session(&catalog, &token).await.unwrap().is_none(), "the old session has ended");
-        assert!(!accounts.session(&catalog, &new).await.unwrap().unwrap().user.must_change);
+        assert!(!accounts.session(&catalog, &new).await.unwrap().unwrap().user.must_change());
         assert!(matches!(accounts.sign_in(&catalog, name, &password, HERE).await, Err(AccountError::Wrong)));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_somebody_else_made_ends() {
+        let (_temp, catalog) = catalog();
+        let (name, made) = first_account(&catalog).await.unwrap().unwrap();
+        assert!((6 * 24..=7 * 24).contains(&((made.until - now()) / 3_600_000)), "seven days");
+        let user = catalog.user(name).await.unwrap().unwrap();
+        assert_eq!(user.one_time_until, Some(made.until));
+        catalog.set_password(user.id, &user.password, Some(now() - 1)).await.unwrap();
+        let accounts = Accounts::default();
+        let ended = accounts.sign_in(&catalog, name, &made.password, HERE).await;
+        assert!(matches!(ended, Err(AccountError::Ended(_))));
+        let wrong = accounts.sign_in(&catalog, name, "a guess", HERE).await;
+        assert!(matches!(wrong, Err(AccountError::Wrong)), "who does not know it is told nothing");
+        // One that a person chose does not.
+        catalog.set_password(user.id, &user.password, None).await.unwrap();
+        assert!(accounts.sign_in(&catalog, name, &made.password, HERE).await.is_ok());
     }
 
     #[tokio::test]
     async fn guessing_is_slowed_down() {
         let (_temp, catalog) = catalog();
         let hash = hash("anna", "correct horse battery").unwrap();
-        assert!(catalog.add_user("anna", &hash, &[], false).await.unwrap());
-        assert!(!catalog.add_user("anna", &hash, &[], false).await.unwrap());
+        assert!(catalog.add_user("anna", &hash, &[], None).await.unwrap());
+        assert!(!catalog.add_user("anna", &hash, &[], None).await.unwrap());
         let accounts = Accounts::default();
         for _ in 0..FREE {
             let wrong = accounts.sign_in(&catalog, "anna", "no", HERE).await;

@@ -50,7 +50,7 @@ async fn known(
     if let Some(signed) = request.extensions().get::<Signed>() {
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
         if signed.csrf.is_some()
-            && (signed.session.user.must_change || (changes && !guard::brings(signed, request.headers())))
+            && (signed.session.user.must_change() || (changes && !guard::brings(signed, request.headers())))
         {
             let remedy =
                 "send the session's token as `X-CSRF-Token`, or use a token of its own: `pacsferry user token`";

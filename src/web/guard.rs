@@ -232,7 +232,7 @@ impl FromRequestParts<Arc<Web>> for Signed {
         let Some(signed) = parts.extensions.get::<Signed>().cloned() else { return Err(sign_in(parts)) };
         // A person has to choose a password first; a program has none.
         if signed.csrf.is_some()
-            && signed.session.user.must_change
+            && signed.session.user.must_change()
             && !matches!(parts.uri.path(), "/password" | "/sign-out")
         {
             if is_for_program(&parts.uri) {

@@ -52,7 +52,7 @@ impl PasswordPage {
     fn of(signed: &Signed, trouble: Option<String>) -> PasswordPage {
         let user = &signed.session.user;
         PasswordPage {
-            must: user.must_change,
+            must: user.must_change(),
             issuer: user.issuer.clone(),
             frame: Frame::of(signed, "password"),
             trouble,
@@ -103,12 +103,12 @@ pub(super) async fn sign_in(
         Ok((user, token)) => {
             web.audit
                 .record(AuditEvent::Authentication { who: party(&user.name, address), outcome: AuditOutcome::Success });
-            let next = if user.must_change { "/password" } else { place(&form.next) };
+            let next = if user.must_change() { "/password" } else { place(&form.next) };
             (cookie(&token), Redirect::to(next)).into_response()
         }
         Err(error) => {
             // Who has to wait has been told of already: nobody fills the trail by guessing on.
-            if matches!(error, AccountError::Wrong) {
+            if matches!(error, AccountError::Wrong | AccountError::Ended(_)) {
                 let outcome = AuditOutcome::Minor(format!("could not sign in to the console: {error}"));
                 web.audit.record(AuditEvent::Authentication { who: party(&form.name, address), outcome });
             }
@@ -169,7 +169,7 @@ pub(super) async fn set_password(
 
 fn status(error: &AccountError) -> StatusCode {
     match error {
-        AccountError::Wrong => StatusCode::UNAUTHORIZED,
+        AccountError::Wrong | AccountError::Ended(_) => StatusCode::UNAUTHORIZED,
         AccountError::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
         AccountError::Weak => StatusCode::BAD_REQUEST,
         AccountError::Hash(_) => StatusCode::INTERNAL_SERVER_ERROR,

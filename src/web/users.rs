@@ -1,10 +1,11 @@
-//! Accounts, for their administrator: who there is, what they may do, passwords that are good for one sign-in, tokens of
+//! Accounts, for their administrator: who there is, what they may do, passwords to begin with, tokens of
 //! programs, sessions. The last who may administer cannot be locked out.
 
 mod done;
 mod pages;
 
 pub use done::listed;
+pub use pages::standing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Web;
+use super::accounts::OneTime;
 use super::answer::{Refused, document};
 use super::guard::{Posted, Signed};
 use super::sign_in::Nothing;
@@ -69,9 +71,8 @@ pub(super) async fn add_json(
     State(web): State<Arc<Web>>,
     Posted { signed, form }: Posted<NewAccount>,
 ) -> Result<Response, Refused> {
-    let password = done::add(&web, &signed, &form.name, form.roles).await?;
-    let told = json!({ "name": form.name, "password": password });
-    Ok((StatusCode::CREATED, document(told)).into_response())
+    let made = done::add(&web, &signed, &form.name, form.roles).await?;
+    Ok((StatusCode::CREATED, document(begins(&form.name, &made))).into_response())
 }
 
 pub(super) async fn show_json(
@@ -106,8 +107,8 @@ pub(super) async fn password_json(
     Path(name): Path<String>,
     Posted { signed, .. }: Posted<Nothing>,
 ) -> Result<Response, Refused> {
-    let password = done::password(&web, &signed, &name).await?;
-    Ok(document(json!({ "name": name, "password": password })))
+    let made = done::password(&web, &signed, &name).await?;
+    Ok(document(begins(&name, &made)))
 }
 
 pub(super) async fn token_json(
@@ -136,6 +137,11 @@ pub(super) async fn end_json(
     Ok(document(json!({ "ended": done::end_sessions(&web, &signed, &name).await? })))
 }
 
+/// What an account begins with.
+fn begins(name: &str, made: &OneTime) -> Value {
+    json!({ "name": name, "password": made.password, "until": timestamp(made.until) })
+}
+
 async fn answered(web: &Web, name: &str) -> Result<Response, Refused> {
     let user = the_user(web, name).await?;
     let tickets = web.catalog.tickets(user.id).await?;
@@ -159,7 +165,8 @@ fn told(web: &Web, user: &User, tickets: &[Ticket]) -> Value {
     json!({
         "name": user.name, "roles": user.roles,
         "privileges": privileges(web, user).into_iter().map(Privilege::as_str).collect::<Vec<_>>(),
-        "disabled": user.disabled, "must_change": user.must_change, "provider": user.issuer,
+        "disabled": user.disabled, "must_change": user.must_change(),
+        "password_until": user.one_time_until.and_then(timestamp), "provider": user.issuer,
         "created": timestamp(user.created), "signed_in": user.signed_in.and_then(timestamp),
         "sessions": tickets.iter().filter(|ticket| ticket.label.is_none()).count(),
         "tokens": tickets.iter().filter_map(token).collect::<Value>(),

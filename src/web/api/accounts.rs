@@ -12,7 +12,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .does("Accounts", "All accounts", Some(Administer))
             .answers(200, "Accounts"),
         post("/api/v1/accounts", users::add_json)
-            .does("Accounts", "Makes an account, with a password that is good for one sign-in", Some(Administer))
+            .does(
+                "Accounts",
+                "Makes an account, with a password to choose another one with, within seven days",
+                Some(Administer),
+            )
             .takes([must("name", Text, "letters, digits and `. _ - @`"), may("roles", Texts, "its roles")])
             .answers(201, "NewPassword"),
         get("/api/v1/accounts/{name}", users::show_json)
@@ -29,7 +33,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .does("Accounts", "Takes an account away", Some(Administer))
             .answers(204, ""),
         post("/api/v1/accounts/{name}/password", users::password_json)
-            .does("Accounts", "Makes a new password; sessions and tokens of the account end", Some(Administer))
+            .does(
+                "Accounts",
+                "Makes a new password, as for a new account; sessions and tokens of the account end",
+                Some(Administer),
+            )
             .answers(200, "NewPassword"),
         post("/api/v1/accounts/{name}/tokens", users::token_json)
             .does("Accounts", "Makes a token with which a program may do what the account may do", Some(Administer))

@@ -247,12 +247,14 @@ fn most_schemas() -> Value {
         "Accounts": of(json!({ "accounts": all("Account") })),
         "Account": of(json!({
             "name": text(), "roles": texts(), "privileges": texts(), "disabled": flag(), "must_change": flag(),
+            "password_until": text(),
             "provider": maybe(), "created": text(), "signed_in": maybe(), "sessions": number(), "tokens": all("Token"),
         })),
         "Token": of(json!({ "id": number(), "for": text(), "created": text(), "used": text() })),
         "NewToken": of(json!({ "id": number(), "token": { "type": "string", "description": "told once" } })),
         "NewPassword": of(json!({
             "name": text(), "password": { "type": "string", "description": "told once; good for choosing another" },
+            "until": { "type": "string", "description": "when it ends" },
         })),
         "Ended": of(json!({ "ended": number() })),
         "Me": of(json!({ "name": text(), "roles": texts(), "privileges": texts() })),

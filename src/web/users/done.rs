@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use super::super::Web;
-use super::super::accounts::{AccountError, one_time, program_token};
+use super::super::accounts::{AccountError, OneTime, one_time, program_token};
 use super::super::answer::Refused;
 use super::super::guard::Signed;
 use super::the_user;
@@ -18,7 +18,9 @@ impl From<AccountError> for Refused {
     fn from(error: AccountError) -> Refused {
         match error {
             AccountError::Wait(wait) => Refused::later(error.to_string(), "", wait),
-            AccountError::Wrong => Refused::new(StatusCode::UNAUTHORIZED, error.to_string(), ""),
+            AccountError::Wrong | AccountError::Ended(_) => {
+                Refused::new(StatusCode::UNAUTHORIZED, error.to_string(), "")
+            }
             AccountError::Weak => Refused::new(StatusCode::BAD_REQUEST, error.to_string(), ""),
             AccountError::Hash(_) => Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "try again"),
             AccountError::Catalog(error) => error.into(),
@@ -26,8 +28,8 @@ impl From<AccountError> for Refused {
     }
 }
 
-/// Makes an account; the password that it signs in with once.
-pub(super) async fn add(web: &Web, signed: &Signed, name: &str, roles: Vec<String>) -> Result<String, Refused> {
+/// Makes an account; the password that it begins with.
+pub(super) async fn add(web: &Web, signed: &Signed, name: &str, roles: Vec<String>) -> Result<OneTime, Refused> {
     signed.must(Privilege::Administer)?;
     if !is_account_name(name) {
         let what = format!("`{name}` is no name for an account");
@@ -35,13 +37,13 @@ pub(super) async fn add(web: &Web, signed: &Signed, name: &str, roles: Vec<Strin
         return Err(Refused::new(StatusCode::BAD_REQUEST, what, remedy));
     }
     known(web, &roles)?;
-    let (password, hash) = one_time(&web.accounts, name).await?;
-    if !web.catalog.add_user(name, &hash, &roles, true).await? {
+    let (made, hash) = one_time(&web.accounts, name).await?;
+    if !web.catalog.add_user(name, &hash, &roles, Some(made.until)).await? {
         let what = format!("there is an account {name} already");
         return Err(Refused::new(StatusCode::CONFLICT, what, "take another name"));
     }
     web.changed(signed, Alert::UserAttributesChanged, format!("account {name} was made with {}", listed(&roles)));
-    Ok(password)
+    Ok(made)
 }
 
 /// Sets roles, and whether it may sign in.
@@ -95,14 +97,14 @@ pub(super) async fn remove(web: &Web, signed: &Signed, name: &str) -> Result<(),
     Ok(())
 }
 
-/// A new password, good for one sign-in; sessions and tokens end.
-pub(super) async fn password(web: &Web, signed: &Signed, name: &str) -> Result<String, Refused> {
+/// A new password to begin with; sessions and tokens end.
+pub(super) async fn password(web: &Web, signed: &Signed, name: &str) -> Result<OneTime, Refused> {
     signed.must(Privilege::Administer)?;
     let user = with_password(web, name).await?;
-    let (password, hash) = one_time(&web.accounts, name).await?;
-    web.catalog.set_password(user.id, &hash, true).await?;
+    let (made, hash) = one_time(&web.accounts, name).await?;
+    web.catalog.set_password(user.id, &hash, Some(made.until)).await?;
     web.changed(signed, Alert::UserAttributesChanged, format!("account {name} was given a new password"));
-    Ok(password)
+    Ok(made)
 }
 
 /// A token for a program: its number, and itself.

@@ -13,6 +13,7 @@ use super::super::guard::{Posted, Signed};
 use super::{done, privileges, the_user};
 use crate::catalog::User;
 use crate::config::Privilege;
+use crate::job::now;
 use crate::job::report::local_time;
 
 /// An account of the list.
@@ -20,7 +21,7 @@ struct Row {
     name: String,
     address: String,
     roles: String,
-    state: &'static str,
+    state: String,
     signed_in: String,
 }
 
@@ -61,6 +62,7 @@ struct AccountPage {
     address: String,
     created: String,
     signed_in: String,
+    standing: String,
     privileges: String,
     roles: Vec<Role>,
     sessions: usize,
@@ -76,6 +78,18 @@ fn address(name: &str) -> String {
 
 fn words(privileges: impl IntoIterator<Item = Privilege>) -> String {
     privileges.into_iter().map(Privilege::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether an account may sign in, as far as it is not the usual thing.
+pub fn standing(user: &User) -> String {
+    match user.one_time_until {
+        _ if user.disabled => "may not sign in".to_owned(),
+        Some(until) if until < now() => {
+            format!("never chose a password; the one it was given ended {}", local_time(until))
+        }
+        Some(until) => format!("has to choose a password, until {}", local_time(until)),
+        None => String::new(),
+    }
 }
 
 fn ago(at: Option<i64>) -> String {
@@ -101,11 +115,9 @@ pub(in crate::web) async fn list(State(web): State<Arc<Web>>, signed: Signed) ->
     let row = |user: User| Row {
         address: address(&user.name),
         roles: user.roles.join(", "),
-        state: match (user.disabled, user.must_change, &user.issuer) {
-            (true, ..) => "may not sign in",
-            (_, true, _) => "has to choose a password",
-            (.., Some(_)) => "signs in elsewhere",
-            _ => "",
+        state: match &user.issuer {
+            Some(_) if !user.disabled => "signs in elsewhere".to_owned(),
+            _ => standing(&user),
         },
         signed_in: ago(user.signed_in),
         name: user.name,
@@ -129,9 +141,9 @@ pub(in crate::web) async fn add(
     Posted { signed, form }: Posted<Form>,
 ) -> Result<Response, Refused> {
     let name = field(&form, "name").to_owned();
-    let secret = done::add(&web, &signed, &name, chosen(&form)).await?;
-    let what = format!("{name} has an account. The password, good for choosing another one:");
-    let shown = whole(&web, &signed, &name, Some(Told { what, secret })).await?;
+    let made = done::add(&web, &signed, &name, chosen(&form)).await?;
+    let what = format!("{name} has an account. The password, {}:", made.terms());
+    let shown = whole(&web, &signed, &name, Some(Told { what, secret: made.password })).await?;
     Ok((StatusCode::CREATED, shown).into_response())
 }
 
@@ -165,9 +177,9 @@ pub(in crate::web) async fn act(
             Ok(Redirect::to("/accounts").into_response())
         }
         "password" => {
-            let secret = done::password(&web, &signed, &name).await?;
-            let what = format!("The new password of {name}, good for choosing another one:");
-            whole(&web, &signed, &name, Some(Told { what, secret })).await
+            let made = done::password(&web, &signed, &name).await?;
+            let what = format!("The new password of {name}, {}:", made.terms());
+            whole(&web, &signed, &name, Some(Told { what, secret: made.password })).await
         }
         "token" => {
             let (_, secret) = done::token(&web, &signed, &name, field(&form, "for")).await?;
@@ -190,6 +202,7 @@ async fn whole(web: &Web, signed: &Signed, name: &str, told: Option<Told>) -> Re
         address: address(&user.name),
         created: local_time(user.created),
         signed_in: ago(user.signed_in),
+        standing: standing(&user),
         privileges: words(privileges(web, &user)),
         roles: roles(web, Some(&user)),
         sessions,
