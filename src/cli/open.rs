@@ -36,12 +36,14 @@ pub(super) fn catalog(global: &Global, config: &Config) -> Result<Catalog, Failu
     catalog_if_any(config)?.ok_or_else(|| {
         Failure::new(
             format!(
-                "there is no catalog at {} yet: nothing has been migrated with this configuration",
+                "there is no catalog at {} yet: nothing was ever done with this configuration",
                 config.storage.catalog.display()
             ),
             format!(
-                "begin with `{}`; if you expected one, look at --config and at the current directory",
-                global.command("migrate SOURCE")
+                "begin with `{}`, `{}` or `{}`; if you expected one, look at --config and at the current directory",
+                global.command("migrate SOURCE"),
+                global.command("import FOLDER"),
+                global.command("serve")
             ),
         )
     })

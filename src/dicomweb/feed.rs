@@ -17,11 +17,14 @@ use crate::audit::{Transfers, Way};
 use crate::catalog::{CatalogError, HeldInstance};
 use crate::dataset::write_part10_head;
 use crate::dicom::TransferSyntaxUid;
-use crate::outlet::{Departing, Piece};
+use crate::outlet::{Departing, OutletError, Piece};
 use crate::scp::Leaving;
 
 /// Objects that are read while another is sent.
 const AHEAD: usize = 2;
+
+/// An object that is being read, and the transfer syntax that it goes in.
+type Opened = (HeldInstance, TransferSyntaxUid, Departing);
 
 /// Objects on their way to an asker.
 pub(super) struct Feed {
@@ -29,10 +32,11 @@ pub(super) struct Feed {
     wanted: Wanted,
     /// Between parts; `None` where one object comes alone.
     boundary: Option<String>,
+    several: bool,
     ids: Vec<i64>,
     at: usize,
     page: VecDeque<HeldInstance>,
-    opened: VecDeque<(HeldInstance, TransferSyntaxUid, Departing)>,
+    opened: VecDeque<Opened>,
     current: Option<(HeldInstance, Departing)>,
     ended: bool,
     audit: Transfers,
@@ -72,6 +76,7 @@ impl Feed {
             boundary,
             // What is known already need not be asked for.
             at: known.as_ref().map_or(0, |_| ids.len()),
+            several: ids.len() > 1,
             ids,
             page: known.unwrap_or_default().into(),
             opened: VecDeque::new(),
@@ -86,10 +91,40 @@ impl Feed {
     /// Waits until the first object is here: what is wrong with it is said before the answer begins.
     pub(super) async fn begin(&mut self) -> Result<(), Problem> {
         self.open().await?;
-        if let Some((_, _, departing)) = self.opened.front_mut() {
-            departing.begin().await?;
+        if let Some(mut first) = self.opened.pop_front() {
+            self.start(&mut first).await?;
+            self.opened.push_front(first);
         }
         Ok(())
+    }
+
+    /// Waits until the first bytes of an object are here. One of several that cannot be decoded goes as it is held, which
+    /// its part says: the others are not to be missed for its sake.
+    async fn start(&self, (instance, syntax, departing): &mut Opened) -> Result<(), OutletError> {
+        match departing.begin().await {
+            Err(error @ OutletError::Decode { .. }) if self.boundary.is_some() && self.several => {
+                tracing::warn!(
+                    study.uid = %instance.study, error = &error as &dyn std::error::Error,
+                    "an object that cannot be decoded is sent as it is held"
+                );
+                syntax.clone_from(&instance.transfer_syntax);
+                *departing = self.site.outlet.open(instance.clone(), syntax);
+                departing.begin().await
+            }
+            begun => begun,
+        }
+    }
+
+    /// The answer breaks off.
+    fn broken(&mut self, instance: &HeldInstance, error: OutletError) -> Broken {
+        let study = &instance.study;
+        self.audit.object(study.as_str(), instance.class.as_str(), Some("it could not be read"));
+        self.site.meter.sent(0, 1);
+        tracing::warn!(
+            study.uid = %study, error = &error as &dyn std::error::Error, remedy = error.remedy(),
+            "an answer was broken off: an object cannot be read"
+        );
+        Box::new(error)
     }
 
     /// The body of the answer.
@@ -116,14 +151,8 @@ impl Feed {
                     }
                     Ok(None) => self.taken(),
                     Err(error) => {
-                        let (study, class) = (instance.study.clone(), instance.class.clone());
-                        self.audit.object(study.as_str(), class.as_str(), Some("it could not be read"));
-                        self.site.meter.sent(0, 1);
-                        tracing::warn!(
-                            study.uid = %study, error = &error as &dyn std::error::Error, remedy = error.remedy(),
-                            "an answer was broken off: an object cannot be read"
-                        );
-                        return Err(Box::new(error));
+                        let instance = instance.clone();
+                        return Err(self.broken(&instance, error));
                     }
                 }
                 if let Some(leaving) = &mut self.leaving {
@@ -132,9 +161,13 @@ impl Feed {
                 continue;
             }
             self.open().await?;
-            let Some((instance, syntax, departing)) = self.opened.pop_front() else {
+            let Some(mut opened) = self.opened.pop_front() else {
                 return Ok(self.end().await);
             };
+            if let Err(error) = self.start(&mut opened).await {
+                return Err(self.broken(&opened.0, error));
+            }
+            let (instance, syntax, departing) = opened;
             let head = self.head(&instance, &syntax);
             self.current = Some((instance, departing));
             return Ok(Some(head));

@@ -1,4 +1,5 @@
-//! WADO-RS: what instances say of themselves, as DICOM JSON or in XML (PS3.18 §10.4.1.1.2), with their corrections.
+//! WADO-RS: what instances say of themselves, as DICOM JSON or in XML (PS3.18 §10.4.1.1.2), with their corrections. One
+//! among several that cannot be read does not keep the others from a viewer: of it is told what the catalog knows.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::answer::{Problem, Viewer};
 use super::find::{PAGE, Target, etag, is_known};
 use super::retrieve::{CACHED, partly};
 use super::told::{Told, TooMuch};
-use super::{Site, turn};
+use super::{Site, search, turn};
 use crate::catalog::{CatalogError, HeldInstance};
 use crate::dataset::write_json;
 use crate::outlet::{Outlet, OutletError};
@@ -107,14 +108,16 @@ impl From<Untold> for Problem {
 /// Each instance with what stands before it, some being read beside each other.
 fn told(site: Arc<Site>, ids: Vec<i64>, base: String, told: Told) -> impl Stream<Item = Result<String, Untold>> {
     let (outlet, base): (Outlet, Arc<str>) = (site.outlet.clone(), base.into());
+    let (of, several) = (Arc::clone(&site), ids.len() > 1);
     let config = site.config.borrow().clone();
     instances(site, ids)
         .enumerate()
         .map(move |(n, held)| {
             let (outlet, base, charset) = (outlet.clone(), Arc::clone(&base), charset_of(&config, None));
-            let told = told.clone();
+            let (site, told) = (Arc::clone(&of), told.clone());
             async move {
                 let held = held?;
+                let (instance, place, told_as) = (held.clone(), Arc::clone(&base), told.clone());
                 let reading = tokio::task::spawn_blocking(move || -> Result<String, Untold> {
                     // Without its series, which the catalog need not be asked for then.
                     let address = resource(&base, held.study.as_str(), None, Some(held.instance.as_str()));
@@ -126,7 +129,17 @@ fn told(site: Arc<Site>, ids: Vec<i64>, base: String, told: Told) -> impl Stream
                     written.map_err(|source| OutletError::Header { instance, source })?;
                     Ok(told.one(text, n == 0)?)
                 });
-                reading.await?
+                match reading.await? {
+                    Err(Untold::Outlet(error)) if several => {
+                        tracing::warn!(
+                            study.uid = %instance.study, error = &error as &dyn std::error::Error,
+                            "of an instance that cannot be read only what the catalog knows is told"
+                        );
+                        let known = search::known(&site, &instance, &place).await.ok_or(error)?;
+                        Ok(told_as.one(known, n == 0)?)
+                    }
+                    read => read,
+                }
             }
         })
         .buffered(AT_ONCE)

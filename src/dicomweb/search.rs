@@ -17,7 +17,7 @@ use super::find::Target;
 use super::told::Told;
 use super::{Caller, Site, turn};
 use crate::audit::{AuditEvent, AuditOutcome};
-use crate::catalog::{Attribute, Cursor, Match, Query};
+use crate::catalog::{Attribute, Cursor, HeldInstance, Match, Query};
 use crate::dataset::json_attribute;
 use crate::dicom::{QueryLevel, tags, uids};
 use asked::Asked;
@@ -81,7 +81,7 @@ async fn answer(
     let asked = asked?;
     let (mut rows, mut more) = page(site, text, &asked).await?;
     let mut warnings = asked.warnings.clone();
-    if let Some(study) = within.study.clone() {
+    if let Some(study) = within.study.clone().or_else(|| only_study(&asked.query)) {
         let study = Target { study, series: None, instance: None };
         if rows.is_empty() {
             // Nothing may be all that there is, or a study that is not here yet.
@@ -114,6 +114,27 @@ async fn answer(
         answer.headers_mut().append(header::WARNING, answer::warning(&warning));
     }
     Ok(answer)
+}
+
+/// The study that a query for what is in it names, and no other.
+fn only_study(query: &Query) -> Option<String> {
+    match query.uids(tags::STUDY_INSTANCE_UID) {
+        [one] if query.level() > QueryLevel::Study => Some(one.clone()),
+        _ => None,
+    }
+}
+
+/// What the catalog knows of an instance, as JSON; `None` where it cannot tell either.
+pub(super) async fn known(site: &Site, held: &HeldInstance, base: &str) -> Option<String> {
+    let within = Within { study: Some(held.study.to_string()), series: None };
+    let keys = [("includefield", "all"), ("SOPInstanceUID", held.instance.as_str())];
+    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(keys).finish();
+    let asked = Asked::read(&text, QueryLevel::Image, &within, false).ok()?;
+    let row = site.catalog.search(&asked.query, None, 1).await.ok()?.rows.pop()?;
+    let mut one = String::from("{");
+    write(&mut one, QueryLevel::Image, &asked.query, &row, &within, base);
+    one.push('}');
+    Some(one)
 }
 
 /// The rows that are asked for, and whether there may be more of them.

@@ -131,6 +131,17 @@ pub(super) fn is_dct(syntax: &TransferSyntaxUid) -> bool {
     matches!(syntax.as_str().strip_prefix("1.2.840.10008.1.2.4."), Some("50" | "51" | "53" | "55"))
 }
 
+/// The method of a transfer syntax that may lose information (PS3.3 C.7.6.1.1.5.1).
+pub(super) fn method(syntax: &TransferSyntaxUid) -> Option<&'static str> {
+    match syntax.as_str().strip_prefix("1.2.840.10008.1.2.4.") {
+        Some("50" | "51" | "53" | "55") => Some("ISO_10918_1"),
+        Some("81") => Some("ISO_14495_1"),
+        Some("91" | "93") => Some("ISO_15444_1"),
+        Some("203") => Some("ISO_15444_15"),
+        _ => None,
+    }
+}
+
 /// By which method the coder of a frame lost information (PS3.3 C.7.6.1.1.5.1), as far as the frame tells: a lossless one
 /// may have been cut off.
 pub(super) fn loss(syntax: &TransferSyntaxUid, frame: &[u8]) -> Option<&'static str> {

@@ -267,7 +267,8 @@ impl Frames {
             put.put_u16(tags::HIGH_BIT, self.shape.stored - 1);
         }
         let known = header.text(tags::LOSSY_IMAGE_COMPRESSION) == Some("01");
-        if let Some(method) = self.lossy {
+        // An object that says that it lost something, in a syntax that loses, lost it there, whatever its frames tell.
+        if let Some(method) = self.lossy.or(codec::method(&self.syntax).filter(|_| known)) {
             let ratio = format!("{:.2}", native as f64 / coded.max(1) as f64);
             if !known {
                 put.put_text(tags::LOSSY_IMAGE_COMPRESSION, "01");

@@ -33,6 +33,7 @@ mod console_worklist;
 mod decoding;
 mod demo;
 mod dicomweb;
+mod dicomweb_damaged;
 mod dicomweb_rendered;
 mod dicomweb_store;
 mod dicomweb_union;
