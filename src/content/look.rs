@@ -9,6 +9,8 @@ use crate::outlet::Outlet;
 
 /// The most objects of a study whose headers are looked at: one of each series, and the first of these.
 const MOST_HEADERS: usize = 64;
+/// The most objects of a series that are tried, until one can be read.
+const MOST_TRIED: usize = 8;
 /// Objects that are asked for at one time.
 const PAGE: usize = 2000;
 
@@ -66,13 +68,19 @@ pub(super) async fn of_objects(
     objects: &[ObjectFacts],
     charset: &CharacterSet,
 ) -> Result<Side, ContentError> {
-    let mut samples: Vec<(i64, i64)> = Vec::new();
+    let mut samples: Vec<(i64, Vec<i64>)> = Vec::new();
     for object in objects {
-        if samples.len() < MOST_HEADERS && samples.iter().all(|(series, _)| *series != object.series_id) {
-            samples.push((object.series_id, object.id));
+        match samples.iter().position(|(series, _)| *series == object.series_id) {
+            Some(known) => {
+                if let Some((_, ids)) = samples.get_mut(known).filter(|(_, ids)| ids.len() < MOST_TRIED) {
+                    ids.push(object.id);
+                }
+            }
+            None if samples.len() < MOST_HEADERS => samples.push((object.series_id, vec![object.id])),
+            None => {}
         }
     }
-    let ids: Vec<i64> = samples.into_iter().map(|(_, id)| id).collect();
+    let ids: Vec<Vec<i64>> = samples.into_iter().map(|(_, ids)| ids).collect();
     let shown = read(catalog, outlet, &ids, charset).await?;
     let side = side(shown, Known::Shown);
     side.ok_or_else(|| super::Refusal::Changed { what: "all of the objects have gone".into() }.into())
@@ -88,8 +96,8 @@ pub(super) async fn of_study(
     let selection = |series| Selection { studies: vec![facts.uid.clone()], series, ..Selection::default() };
     let mut ids = Vec::new();
     for series in facts.series.iter().take(MOST_HEADERS) {
-        let first = catalog.select(&selection(vec![series.uid.clone()]), 1).await?;
-        ids.extend(first.instances.first().map(|(id, _)| *id));
+        let first = catalog.select(&selection(vec![series.uid.clone()]), MOST_TRIED).await?;
+        ids.push(first.instances.iter().map(|(id, _)| *id).collect());
     }
     if let Some(side) = side(read(catalog, outlet, &ids, charset).await?, Known::Shown) {
         return Ok(side);
@@ -108,17 +116,35 @@ pub(super) async fn of_study(
     Ok(Side { headers: vec![header.clone()], header, guessed: false, source: Known::Catalog })
 }
 
+/// Of each list the first that can be read. Where none of all can, what is wrong with the last.
 async fn read(
     catalog: &Catalog,
     outlet: &Outlet,
-    ids: &[i64],
+    lists: &[Vec<i64>],
     charset: &CharacterSet,
 ) -> Result<Vec<Shown>, ContentError> {
-    let mut shown = Vec::new();
-    for held in catalog.held(ids).await? {
-        shown.push(header::read(outlet, held, charset, Extent::Header).await?);
+    let (mut shown, mut unread) = (Vec::new(), None);
+    for ids in lists {
+        for held in catalog.held(ids).await? {
+            match header::read(outlet, held, charset, Extent::Header).await {
+                Ok(header) => {
+                    shown.push(header);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an object that stands for others cannot be read"
+                    );
+                    unread = Some(error);
+                }
+            }
+        }
     }
-    Ok(shown)
+    match unread {
+        Some(error) if shown.is_empty() => Err(error),
+        _ => Ok(shown),
+    }
 }
 
 fn side(shown: Vec<Shown>, source: Known) -> Option<Side> {

@@ -4,6 +4,7 @@ mod judge;
 mod sheets;
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::amendment::{Stamp, Target, only_order};
@@ -185,6 +186,7 @@ impl Planner<'_> {
             from: &from,
             to: &to,
             charsets: (&here, &beyond),
+            unread: Mutex::default(),
         };
         let notes = rewriting.notes(&self.objects).await?;
         if let Some(note) = notes.first() {
@@ -241,6 +243,11 @@ impl Planner<'_> {
             for id in strangers {
                 amended.estrange(rewritten.patches.entry(id).or_default(), &stamp);
             }
+        }
+        let mut unread = rewriting.unread.into_inner().unwrap_or_else(PoisonError::into_inner);
+        unread.retain(|uid| self.objects.iter().all(|object| object.shown != *uid));
+        if let Some(first) = unread.first() {
+            rewritten.warnings.push(Warning::UnreadReferences { objects: unread.len(), first: first.to_string() });
         }
         let age = amended.age();
         // Who has a version that is replaced has to be told too, where anybody is told.

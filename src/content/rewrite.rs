@@ -4,6 +4,7 @@
 mod reading;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Mutex;
 
 use super::amendment::Stamp;
 use super::document::{Document, Moment};
@@ -67,6 +68,8 @@ pub(super) struct Rewriting<'a> {
     pub(super) to: &'a StudyInstanceUid,
     /// What those mean who sent the objects of either, and name no character set.
     pub(super) charsets: (&'a CharacterSet, &'a CharacterSet),
+    /// Objects that cannot be read, so that nobody knows what they refer to.
+    pub(super) unread: Mutex<BTreeSet<SopInstanceUid>>,
 }
 
 /// What both studies say of their patient and themselves, for the notes in them.
@@ -127,7 +130,7 @@ impl Rewriting<'_> {
     pub(super) async fn notes(&self, objects: &[ObjectFacts]) -> Result<Vec<ObjectFacts>, ContentError> {
         let mut notes = Vec::new();
         for object in objects.iter().filter(|object| object.class.as_str() == KEY_OBJECTS) {
-            if is_rejection(&self.read(object).await?) {
+            if self.look(object).await?.is_some_and(|tree| is_rejection(&tree)) {
                 notes.push(object.clone());
             }
         }

@@ -42,6 +42,13 @@ pub enum Warning {
         /// The SOP Instance UID of one.
         first: String,
     },
+    /// Objects that stay and cannot be read: what they refer to is not known.
+    UnreadReferences {
+        /// How many.
+        objects: usize,
+        /// The SOP Instance UID of one.
+        first: String,
+    },
     /// The files that objects are read from lie outside the archive.
     Linked {
         /// How many.
@@ -148,6 +155,7 @@ impl Warning {
             Warning::Signed { .. } => "signed",
             Warning::SignaturesUnknown { .. } => "signatures-unknown",
             Warning::Unread { .. } => "unread",
+            Warning::UnreadReferences { .. } => "unread-references",
             Warning::Linked { .. } => "linked",
             Warning::Copies { .. } => "copies",
             Warning::EmptyDestination => "empty-destination",
@@ -199,6 +207,12 @@ impl Warning {
             Warning::Unread { objects, first } => format!(
                 "{} not be read, so that nobody knows whose they are, such as {first}: `pacsferry verify --all --files` says why",
                 plural(count(*objects), "object can", "objects can")
+            ),
+            Warning::UnreadReferences { objects, first } => format!(
+                "{} cannot be read, such as {first}: nobody knows whether {} to what is moved, and {} as before",
+                plural(*objects, "object that stays", "objects that stay"),
+                if *objects == 1 { "it refers" } else { "they refer" },
+                if *objects == 1 { "it is left" } else { "they are left" },
             ),
             Warning::Linked { files } => {
                 format!("{} outside the archive, and stay as they are", plural(count(*files), "file lies", "files lie"))

@@ -3,10 +3,14 @@
 use pacsferry::dataset::{Elements, write_part10_head};
 use pacsferry::dicom::{Encoding, Tag, tags, uids};
 
+use serde_json::json;
+
+use crate::support::console::signed_in;
 use crate::support::dicomweb::Program;
-use crate::support::peers::Ferry;
+use crate::support::peers::{Ferry, PATIENCE, until};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+const PLAN: &str = "1.2.840.10008.5.1.4.1.1.481.5";
 const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
 const ROLES: &str = "[[role]]\nname = \"bringers\"\nprivileges = [\"view\", \"store\"]\n";
 
@@ -73,4 +77,34 @@ fn what_is_damaged_keeps_nothing_else_from_a_viewer() {
     // A query for what is in one study is about that study, wherever its UID stands.
     let series = program.get("/series?StudyInstanceUID=1.2.3", "Accept: application/dicom+json\r\n").json();
     assert_eq!(series.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_damaged_keeps_nothing_else_from_being_corrected() {
+    let ferry = Ferry::new();
+    ferry.configure_with(&[], ROLES);
+    let _node = ferry.serve();
+    let program = Program::new(&ferry, "ben", "bringers");
+    let mut files = files();
+    // A plan that is cut off: what it refers to, nobody can tell.
+    let (_, mut plan) = begun("1.2.3.2.1", uids::EXPLICIT_LE);
+    plan.put(tags::SOP_CLASS_UID, PLAN).put_bytes(Tag(0x300A, 0x0003), *b"LT", &[b'x'; 500]);
+    let mut cut = write_part10_head(PLAN, "1.2.3.2.1", uids::EXPLICIT_LE, None);
+    cut.extend(plan.write(Encoding::ExplicitLe));
+    cut.truncate(cut.len() - 100);
+    files.push(cut);
+    assert_eq!(program.store("/studies", &files).status, 200);
+    let anna = signed_in(&ferry, "anna", "administrator");
+    let json = format!("Content-Type: application/json\r\nX-CSRF-Token: {}\r\n", anna.csrf);
+    let split = json!({ "instances": ["1.2.3.1.1"], "from": "1.2.3", "reason": "TWO_EXAMS" }).to_string();
+    let done = until("nothing is in the way", PATIENCE, || {
+        let answer = anna.send("POST", "/api/v1/corrections", &json, &split);
+        assert!(answer.status == 201 || answer.body.contains("is filing into"), "{}", answer.body);
+        (answer.status == 201).then(|| answer.json())
+    });
+    let plan = anna.get(&format!("/api/v1/corrections/{}", done["operation"])).body;
+    let said = "2 objects that stay cannot be read, such as 1.2.3.1.2: nobody knows whether they refer";
+    assert!(plan.contains(said), "{plan}");
+    let instances = program.get("/studies/1.2.3/instances", "Accept: application/dicom+json\r\n").json();
+    assert_eq!(instances.as_array().unwrap().len(), 3);
 }

@@ -1,6 +1,7 @@
 //! Objects are read for what they refer to.
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 
 use super::{Referring, Rewriting, modality};
 use crate::catalog::ObjectFacts;
@@ -22,7 +23,7 @@ impl Rewriting<'_> {
             let refers = match series.get(&object.series_id) {
                 Some(refers) => *refers,
                 None => {
-                    let refers = !referred(&self.read(object).await?).is_empty();
+                    let refers = self.look(object).await?.is_some_and(|tree| !referred(&tree).is_empty());
                     series.insert(object.series_id, refers);
                     refers
                 }
@@ -42,7 +43,7 @@ impl Rewriting<'_> {
         let mut found = Vec::new();
         for object in objects {
             self.check_bound(found.len())?;
-            let tree = self.read(object).await?;
+            let Some(tree) = self.look(object).await? else { continue };
             found.push(Referring { object: object.clone(), modality: modality(&tree), to: referred(&tree) });
         }
         Ok(found)
@@ -53,6 +54,22 @@ impl Rewriting<'_> {
             return Ok(());
         }
         Err(Refusal::TooMany { what: "the objects that refer to others".into(), limit: MOST_REFERRING }.into())
+    }
+
+    /// The same; `None` of an object that is damaged, which is noted down: the others can be corrected all the same.
+    pub(super) async fn look(&self, object: &ObjectFacts) -> Result<Option<Tree>, ContentError> {
+        match self.read(object).await {
+            Ok(tree) => Ok(Some(tree)),
+            Err(error @ (ContentError::Outlet(_) | ContentError::Header { .. })) => {
+                tracing::warn!(
+                    instance.uid = %object.shown, error = &error as &dyn std::error::Error,
+                    "what an object refers to is not known: it cannot be read"
+                );
+                self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert(object.shown.clone());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The header of an object as it is shown.
