@@ -163,6 +163,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/014_priors.sql"),
     include_str!("catalog/schema/015_orders.sql"),
     include_str!("catalog/schema/016_passwords.sql"),
+    include_str!("catalog/schema/017_numbers.sql"),
 ];
 
 impl Catalog {

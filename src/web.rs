@@ -66,7 +66,7 @@ pub use accounts::{AccountError, Accounts, OneTime, first_account, hash, program
 pub use follow::Followers;
 pub use oidc::{Provider, ProviderError};
 pub use trail::Looks;
-pub use users::{listed as listed_roles, standing};
+pub use users::{left_by, listed as listed_roles, standing};
 
 /// The largest request.
 const LARGEST: usize = 1 << 20;

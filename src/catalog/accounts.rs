@@ -143,33 +143,50 @@ impl Catalog {
         one_time_until: Option<i64>,
     ) -> Result<(), CatalogError> {
         let password = password.to_owned();
+        self.write(move |tx| put_password(tx, user, &password, one_time_until)).await
+    }
+
+    /// Sets a password that somebody chose who has shown that he knows the one before, and ends the account's sessions and
+    /// tokens. `false` when it has another one by now.
+    pub async fn replace_password(&self, user: &User, password: &str) -> Result<bool, CatalogError> {
+        let (user, before, password) = (user.id, user.password.clone(), password.to_owned());
         self.write(move |tx| {
-            tx.prepare_cached("UPDATE users SET password = ?2, one_time_until = ?3 WHERE id = ?1")?
-                .execute(params![user, password, one_time_until])?;
-            tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
-            Ok(())
+            let sql = "SELECT 1 FROM users WHERE id = ?1 AND password = ?2";
+            if !tx.prepare_cached(sql)?.exists(params![user, before])? {
+                return Ok(false);
+            }
+            put_password(tx, user, &password, None)?;
+            Ok(true)
         })
         .await
     }
 
     /// Opens the session of a browser under the digest of a token, until a time (unix milliseconds); `csrf` is what forms
-    /// have to bring along. Those that have run out go.
-    pub async fn open_session(&self, user: i64, token: [u8; 32], csrf: &str, expires: i64) -> Result<(), CatalogError> {
-        let csrf = csrf.to_owned();
+    /// have to bring along. Those that have run out go. `false` when the account has another password by now, may not sign
+    /// in any more, or is gone.
+    pub async fn open_session(
+        &self,
+        user: &User,
+        token: [u8; 32],
+        csrf: &str,
+        expires: i64,
+    ) -> Result<bool, CatalogError> {
+        let (user, password, csrf) = (user.id, user.password.clone(), csrf.to_owned());
         self.write(move |tx| {
             let now = now();
             tx.prepare_cached("DELETE FROM sessions WHERE expires < ?1")?.execute([now])?;
-            tx.prepare_cached(
-                "INSERT INTO sessions (token, user, csrf, created, seen, expires) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
-            )?
-            .execute(params![token, user, csrf, now, expires])?;
+            let sql = "INSERT INTO sessions (token, user, csrf, created, seen, expires)
+                       SELECT ?1, id, ?3, ?4, ?4, ?5 FROM users WHERE id = ?2 AND password = ?6 AND disabled = 0";
+            if tx.prepare_cached(sql)?.execute(params![token, user, csrf, now, expires, password])? == 0 {
+                return Ok(false);
+            }
             tx.prepare_cached(
                 "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user = ?1 AND csrf IS NOT NULL
                                                    ORDER BY seen DESC, id DESC LIMIT -1 OFFSET ?2)",
             )?
             .execute([user, MOST_SESSIONS])?;
             tx.prepare_cached("UPDATE users SET signed_in = ?2 WHERE id = ?1")?.execute([user, now])?;
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -213,6 +230,16 @@ impl Catalog {
         })
         .await
     }
+}
+
+fn put_password(tx: &Transaction<'_>, user: i64, password: &str, one_time_until: Option<i64>) -> Result<(), DbError> {
+    tx.prepare_cached("UPDATE users SET password = ?2, one_time_until = ?3 WHERE id = ?1")?.execute(params![
+        user,
+        password,
+        one_time_until
+    ])?;
+    tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
+    Ok(())
 }
 
 pub(super) const COLUMNS: &str =

@@ -34,6 +34,7 @@ pub use facts::{Busy, ObjectFacts, PatientFacts, SeriesFacts, Stamp, StudyFacts}
 pub use journal::{became, marked};
 pub use list::{CorrectedInstance, Correction, CorrectionFilter, CorrectionLike};
 pub use locks::StudyLock;
+pub(super) use locks::hand_over;
 pub use related::RelatedSeries;
 pub use replay::ToldCorrection;
 pub(super) use shown::{shown_as, shown_uid};

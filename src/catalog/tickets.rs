@@ -1,10 +1,12 @@
 //! Sessions and tokens of an account, as its administrator sees them, and accounts that somebody else vouches for.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::accounts::{COLUMNS, alike, user};
 use super::codes::now;
-use super::{Catalog, CatalogError, User};
+use super::corrections::hand_over;
+use super::{Catalog, CatalogError, StudyLock, User};
+use crate::db::DbError;
 
 /// The most tokens that programs have of one account.
 pub const MOST_TOKENS: i64 = 50;
@@ -38,8 +40,8 @@ pub struct Vouched {
 /// What became of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vouch {
-    /// The account.
-    Account(User),
+    /// The account, and its locks if it has another name now.
+    Account(User, Vec<StudyLock>),
     /// Another account has his name, or one that only capitals tell from it.
     Taken,
     /// No account can be called what he is called.
@@ -95,52 +97,61 @@ impl Catalog {
         .await
     }
 
-    /// Sets the roles of an account and whether it may sign in, or takes it away (`change` is `None`), unless nobody would
-    /// be left who may sign in and has one of the roles in `masters` (`None`: that does not matter); whether it was done.
+    /// Sets the roles of an account and whether it may sign in, unless nobody would be left who may sign in and has one of
+    /// the roles in `masters` (`None`: that does not matter); whether it was done.
     pub async fn change_user(
         &self,
         user: i64,
-        change: Option<(Vec<String>, bool)>,
+        (roles, disabled): (Vec<String>, bool),
         masters: Option<Vec<String>>,
     ) -> Result<bool, CatalogError> {
         self.write(move |tx| {
-            let is_master = |roles: &str| match &masters {
-                Some(masters) => roles.lines().any(|role| masters.iter().any(|master| master == role)),
-                None => true,
-            };
-            let others: Vec<String> = tx
-                .prepare_cached("SELECT roles FROM users WHERE id <> ?1 AND disabled = 0")?
-                .query_map([user], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            let stays = |(roles, disabled): &(Vec<String>, bool)| !disabled && is_master(&roles.join("\n"));
-            if masters.is_some() && !others.iter().any(|roles| is_master(roles)) && !change.as_ref().is_some_and(stays)
-            {
+            let stays = if disabled { &[][..] } else { &roles };
+            if !is_administered(tx, user, stays, masters.as_deref())? {
                 return Ok(false);
             }
-            let disabled = change.as_ref().is_none_or(|(_, disabled)| *disabled);
             if disabled {
                 tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user])?;
             }
-            match change {
-                Some((roles, disabled)) => tx
-                    .prepare_cached("UPDATE users SET roles = ?2, disabled = ?3 WHERE id = ?1")?
-                    .execute(params![user, roles.join("\n"), disabled])?,
-                None => tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user])?,
-            };
+            tx.prepare_cached("UPDATE users SET roles = ?2, disabled = ?3 WHERE id = ?1")?.execute(params![
+                user,
+                roles.join("\n"),
+                disabled
+            ])?;
             Ok(true)
         })
         .await
     }
 
+    /// Takes an account away, with its sessions and tokens, unless nobody would be left, as for [`Catalog::change_user`]:
+    /// that is `None`. Its locks stay, and no account can be called what their owner is called from now on; these.
+    pub async fn remove_user(
+        &self,
+        user: i64,
+        masters: Option<Vec<String>>,
+    ) -> Result<Option<Vec<StudyLock>>, CatalogError> {
+        self.write(move |tx| {
+            if !is_administered(tx, user, &[], masters.as_deref())? {
+                return Ok(None);
+            }
+            let sql = "DELETE FROM users WHERE id = ?1 RETURNING name";
+            let name: Option<String> = tx.prepare_cached(sql)?.query_row([user], |row| row.get(0)).optional()?;
+            let Some(name) = name else { return Ok(Some(Vec::new())) };
+            Ok(Some(hand_over(tx, &name, &format!("{name} (account removed)"))?))
+        })
+        .await
+    }
+
     /// The account of somebody whom an identity provider vouches for, made if there is none, with the name and the roles
-    /// that he has there now. The roles are set whatever is wrong with the name.
+    /// that he has there now. The roles are set whatever is wrong with the name; locks follow a new name.
     pub async fn vouched(&self, who: Vouched) -> Result<Vouch, CatalogError> {
         self.write(move |tx| {
-            let sql = "UPDATE users SET roles = ?3 WHERE issuer = ?1 AND subject = ?2 RETURNING id";
-            let known = tx
+            let sql = "UPDATE users SET roles = ?3 WHERE issuer = ?1 AND subject = ?2 RETURNING id, name";
+            let known: Option<(i64, String)> = tx
                 .prepare_cached(sql)?
-                .query_row(params![who.issuer, who.subject, who.roles.join("\n")], |row| row.get::<_, i64>(0))
+                .query_row(params![who.issuer, who.subject, who.roles.join("\n")], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
+            let (known, called) = known.unzip();
             if who.roles.is_empty() {
                 tx.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([known])?;
                 return Ok(Vouch::Nobody);
@@ -156,11 +167,32 @@ impl Catalog {
                  DO UPDATE SET name = excluded.name, roles = excluded.roles",
             )?
             .execute(params![name, who.roles.join("\n"), now(), who.issuer, who.subject])?;
+            let locks = match called.filter(|called| *called != name) {
+                Some(called) => hand_over(tx, &called, &name)?,
+                None => Vec::new(),
+            };
             let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.issuer = ?1 AND u.subject = ?2");
-            Ok(Vouch::Account(tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?))
+            let user = tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?;
+            Ok(Vouch::Account(user, locks))
         })
         .await
     }
+}
+
+/// Whether somebody may sign in and has one of the roles in `masters` when this account has no roles but these.
+fn is_administered(
+    tx: &Transaction<'_>,
+    user: i64,
+    roles: &[String],
+    masters: Option<&[String]>,
+) -> Result<bool, DbError> {
+    let Some(masters) = masters else { return Ok(true) };
+    let others: Vec<String> = tx
+        .prepare_cached("SELECT roles FROM users WHERE id <> ?1 AND disabled = 0")?
+        .query_map([user], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut all = others.iter().flat_map(|roles| roles.lines()).chain(roles.iter().map(String::as_str));
+    Ok(all.any(|role| masters.iter().any(|master| master == role)))
 }
 
 #[cfg(test)]
@@ -184,14 +216,36 @@ mod tests {
         let masters = || Some(vec!["chief".to_owned(), "root".to_owned()]);
         let (one, two) = (made(&catalog, "one", "chief").await, made(&catalog, "two", "root").await);
         let clerk = made(&catalog, "clerk", "clerks").await;
-        assert!(catalog.change_user(one.id, Some((vec!["chief".into()], true)), masters()).await.unwrap());
-        for change in [None, Some((vec!["root".to_owned()], true)), Some((vec!["clerks".to_owned()], false))] {
+        assert!(catalog.change_user(one.id, (vec!["chief".into()], true), masters()).await.unwrap());
+        assert_eq!(catalog.remove_user(two.id, masters()).await.unwrap(), None);
+        for change in [(vec!["root".to_owned()], true), (vec!["clerks".to_owned()], false)] {
             assert!(!catalog.change_user(two.id, change, masters()).await.unwrap());
         }
-        assert!(catalog.change_user(two.id, Some((vec!["chief".into()], false)), masters()).await.unwrap());
-        assert!(catalog.change_user(clerk.id, None, masters()).await.unwrap());
+        assert!(catalog.change_user(two.id, (vec!["chief".into()], false), masters()).await.unwrap());
+        assert!(catalog.remove_user(clerk.id, masters()).await.unwrap().is_some());
         assert_eq!(catalog.users().await.unwrap().len(), 2);
-        assert!(catalog.change_user(two.id, None, None).await.unwrap(), "the command may");
+        assert!(catalog.remove_user(two.id, None).await.unwrap().is_some(), "the command may");
+    }
+
+    #[tokio::test]
+    async fn an_account_of_the_same_name_is_another_one() {
+        let (_temp, catalog) = catalog();
+        let anna = made(&catalog, "anna", "clerks").await;
+        assert!(catalog.open_session(&anna, [1; 32], "x", i64::MAX).await.unwrap());
+        catalog.add_token(anna.id, [2; 32], "report").await.unwrap().unwrap();
+        let session = catalog.session([1; 32], 60_000).await.unwrap().unwrap();
+        assert_eq!(catalog.remove_user(anna.id, None).await.unwrap(), Some(vec![]));
+        let other = made(&catalog, "anna", "clerks").await;
+        assert_ne!(other.id, anna.id, "what is remembered of a number is not hers");
+        for token in [[1; 32], [2; 32]] {
+            assert!(catalog.session(token, 60_000).await.unwrap().is_none());
+        }
+        assert!(!catalog.open_session(&anna, [3; 32], "x", i64::MAX).await.unwrap(), "who began before is too late");
+        assert!(catalog.open_session(&other, [4; 32], "x", i64::MAX).await.unwrap());
+        assert_ne!(catalog.session([4; 32], 60_000).await.unwrap().unwrap().id, session.id);
+        // Who has another password by now has not shown that he knows it.
+        catalog.set_password(other.id, "y", None).await.unwrap();
+        assert!(!catalog.open_session(&other, [5; 32], "x", i64::MAX).await.unwrap());
     }
 
     #[tokio::test]
@@ -199,7 +253,7 @@ mod tests {
         let (_temp, catalog) = catalog();
         let user = made(&catalog, "anna", "clerks").await;
         for n in 0..40u8 {
-            catalog.open_session(user.id, [n; 32], "x", i64::MAX).await.unwrap();
+            assert!(catalog.open_session(&user, [n; 32], "x", i64::MAX).await.unwrap());
         }
         let sessions = catalog.tickets(user.id).await.unwrap().len();
         assert!((1..40).contains(&sessions), "{sessions}");
@@ -231,7 +285,7 @@ mod tests {
             roles: [role].into_iter().filter(|role| !role.is_empty()).map(str::to_owned).collect(),
         };
         let account = async |vouched: Vouched| match catalog.vouched(vouched).await.unwrap() {
-            Vouch::Account(user) => user,
+            Vouch::Account(user, _) => user,
             other => panic!("{other:?}"),
         };
         assert_eq!(catalog.vouched(who("1", "anna", "clerks")).await.unwrap(), Vouch::Taken, "a local account");
@@ -251,7 +305,7 @@ mod tests {
             assert_eq!(catalog.user("benjamin").await.unwrap().unwrap().roles, [role]);
         }
         // Who is in no group any more has no session either.
-        catalog.open_session(ben.id, [7; 32], "x", i64::MAX).await.unwrap();
+        assert!(catalog.open_session(&ben, [7; 32], "x", i64::MAX).await.unwrap());
         assert_eq!(catalog.vouched(who("1", "benjamin", "")).await.unwrap(), Vouch::Nobody);
         assert!(catalog.session([7; 32], 60_000).await.unwrap().is_none());
         assert!(catalog.user("benjamin").await.unwrap().unwrap().roles.is_empty());

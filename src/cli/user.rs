@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::content::Desk;
 use super::{Exit, Failure, Global, log, open, output};
 use crate::audit::{Alert, Audit, AuditEvent, Party};
 use crate::catalog::{Catalog, LONGEST_NAME, MOST_TOKENS, User, is_account_name};
@@ -97,7 +98,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             check_roles(&config, &roles)?;
             let roles = if roles.is_empty() { user.roles.clone() } else { roles };
             let disabled = disable || (user.disabled && !enable);
-            catalog.change_user(user.id, Some((roles.clone(), disabled)), None).await?;
+            catalog.change_user(user.id, (roles.clone(), disabled), None).await?;
             if roles != user.roles {
                 trail.write(Alert::RolesChanged, format!("account {name} has {}", web::listed_roles(&roles))).await?;
             }
@@ -131,9 +132,21 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
         }
         Action::Remove { name } => {
             let user = the_user(global, &catalog, &name).await?;
-            catalog.change_user(user.id, None, None).await?;
+            // What becomes of its locks is told to the storage folder.
+            let desk = Desk::open(global, "user").await?;
+            let locks = catalog.remove_user(user.id, None).await?.unwrap_or_default();
             trail.write(Alert::UserAttributesChanged, format!("account {name} was removed")).await?;
-            said(global, json!({ "removed": name }), &format!("{name} has no account any more"))
+            let told = desk.content.handed_over(&locks, &web::left_by(&name), &desk.who).await;
+            desk.close().await?;
+            told?;
+            for lock in &locks {
+                let study = &lock.study;
+                log::say(&format!(
+                    "study {study} stays locked; `{}` ends that",
+                    global.command(&format!("unlock {study}"))
+                ));
+            }
+            said(global, json!({ "removed": name, "locks": locks.len() }), &format!("{name} has no account any more"))
         }
     }
 }

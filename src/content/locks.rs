@@ -5,7 +5,10 @@ use crate::audit::{AuditOutcome, CorrectionAction};
 use crate::catalog::{StudyLock, marked};
 use crate::config::{Operator, Privilege};
 use crate::dicom::StudyInstanceUid;
-use crate::store::StudyMark;
+use crate::store::{JournalEntry, StudyMark};
+
+/// Studies that are named together.
+const TOLD_TOGETHER: usize = 100;
 
 impl Content {
     /// Locks a study until it is unlocked.
@@ -96,6 +99,25 @@ impl Content {
         };
         let reason = format!("migrated by a cardiovascular system: {}. {reason}", if is { "yes" } else { "no" });
         self.tell_of_lock(action, study, &reason, who, marked.await).await
+    }
+
+    /// Locks have another owner, whom each of them names: so that the journal and the audit trail say so, too.
+    pub async fn handed_over(&self, locks: &[StudyLock], why: &str, who: &Operator) -> Result<(), ContentError> {
+        for locks in locks.chunks(TOLD_TOGETHER) {
+            let entry = |lock: &StudyLock| JournalEntry::Study {
+                study: lock.study.to_string(),
+                mark: StudyMark::Locked,
+                by: lock.owner.clone(),
+                reason: lock.reason.clone(),
+                at: lock.since,
+            };
+            self.journal(locks.iter().map(entry).collect()).await?;
+            let studies = locks.iter().map(|lock| lock.study.to_string()).collect();
+            let why = Why { code: String::new(), text: why.to_owned() };
+            let event = told::of_studies(CorrectionAction::Lock, None, studies, &why, who, AuditOutcome::Success);
+            self.audit.write(event).await?;
+        }
+        Ok(())
     }
 
     /// Tells the journal what the catalog has, for a catalog made anew.

@@ -91,12 +91,14 @@ impl Accounts {
         Ok((user, token))
     }
 
-    /// Opens a session for somebody who has shown who he is.
+    /// Opens a session for somebody who has shown who he is, unless his account was changed meanwhile.
     pub(super) async fn open(&self, catalog: &Catalog, user: &User) -> Result<String, AccountError> {
         let (token, csrf) = (secret()?, secret()?);
         let expires = after(LONGEST);
-        catalog.open_session(user.id, digest(&token), &csrf, expires).await?;
-        Ok(token)
+        match catalog.open_session(user, digest(&token), &csrf, expires).await? {
+            true => Ok(token),
+            false => Err(AccountError::Wrong),
+        }
     }
 
     /// The session that belongs to a token, if it lives.
@@ -122,8 +124,10 @@ impl Accounts {
             return Err(AccountError::Weak);
         }
         let hash = self.hashed(user.name.clone(), new.to_owned()).await?;
-        catalog.set_password(user.id, &hash, None).await?;
-        self.open(catalog, user).await
+        if !catalog.replace_password(user, &hash).await? {
+            return Err(AccountError::Wrong);
+        }
+        self.open(catalog, &User { password: hash, ..user.clone() }).await
     }
 
     async fn verify(&self, password: String, hash: String) -> Result<bool, AccountError> {
@@ -302,7 +306,7 @@ mod tests {
         // Somebody who may not sign in has no session either.
         let accounts = Accounts::default();
         let (user, token) = accounts.sign_in(&catalog, "anna", good, HERE).await.unwrap();
-        catalog.change_user(user.id, Some((vec![], true)), None).await.unwrap();
+        catalog.change_user(user.id, (vec![], true), None).await.unwrap();
         assert!(accounts.session(&catalog, &token).await.unwrap().is_none());
         assert!(matches!(accounts.sign_in(&catalog, "anna", good, HERE).await, Err(AccountError::Wrong)));
     }

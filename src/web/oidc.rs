@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use super::Web;
 use super::accounts::secret;
 use super::answer::{Refused, page};
+use super::content::engine;
 use super::listener::Peer;
 use super::sign_in::{cookie, place, refused};
 use crate::audit::{AuditEvent, AuditOutcome, Party};
@@ -207,9 +208,14 @@ pub(super) async fn back(
         }
     };
     let name = person.name.clone().unwrap_or_else(|| person.subject.clone());
-    let user = match web.catalog.vouched(person).await? {
-        Vouch::Account(user) if !user.disabled => user,
-        Vouch::Account(_) => {
+    let vouch = web.catalog.vouched(person).await?;
+    if let Vouch::Account(user, locks) = &vouch {
+        let called = config.account(&user.name, &user.roles);
+        engine(&web).handed_over(locks, &format!("{} has another name now", user.name), &called).await?;
+    }
+    let user = match vouch {
+        Vouch::Account(user, _) if !user.disabled => user,
+        Vouch::Account(..) => {
             failed(&name, "the account may not sign in");
             return again(&format!("the account {name} may not sign in: ask an administrator"));
         }

@@ -4,7 +4,7 @@
 mod done;
 mod pages;
 
-pub use done::listed;
+pub use done::{left_by, listed};
 pub use pages::standing;
 
 use std::collections::BTreeSet;

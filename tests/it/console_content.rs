@@ -87,6 +87,40 @@ fn a_series_is_planned_moved_and_taken_back() {
 }
 
 #[test]
+fn what_a_removed_account_had_locked_is_not_of_the_next_one_of_its_name() {
+    let ferry = Ferry::new();
+    ferry.configure(&[]);
+    file(&ferry, 1, "P1", "Right^Anna");
+    file(&ferry, 2, "P2", "Wrong^Bert");
+    let _node = ferry.serve();
+    first_password(&ferry);
+    let master = signed_in(&ferry, "master", "administrator");
+    for (name, study) in [("anna", "/studies/1.2.1"), ("carl", "/studies/1.2.2")] {
+        let browser = signed_in(&ferry, name, "administrator");
+        assert_eq!(browser.post(study, &[("action", "lock"), ("reason", "being read")]).status, 303);
+    }
+    // By the page, and by the command.
+    assert_eq!(master.post("/accounts/anna", &[("action", "remove")]).status, 303);
+    let removed = ferry.json(&["user", "remove", "carl", "--json"]);
+    assert_eq!(removed["locks"], 1, "{removed}");
+    for (name, study, other) in [("anna", "1.2.1", "1.2.2"), ("carl", "1.2.2", "1.2.1")] {
+        let browser = signed_in(&ferry, name, "administrator");
+        let shown = browser.get(&format!("/studies/{study}")).body;
+        assert!(shown.contains(&format!("Locked by {name} (account removed)")), "{shown}");
+        let plan = browser.get(&format!("/plan?from={study}&series={study}.1&to={other}")).body;
+        assert!(plan.contains("(account removed)") && !plan.contains("id=\"commit\""), "{plan}");
+        let trail = ferry.json(&["audit", "--json"]);
+        let told = |entry: &&serde_json::Value| entry.to_string().contains(&format!("account {name} was removed; its"));
+        assert_eq!(trail.as_array().unwrap().iter().filter(told).count(), 1, "{trail}");
+    }
+    let journal = std::fs::read_to_string(ferry.storage().join("journal.jsonl")).unwrap();
+    for name in ["anna", "carl"] {
+        assert!(journal.contains(&format!("\"by\":\"{name} (account removed)\"")), "{journal}");
+    }
+    assert_eq!(master.post("/studies/1.2.1", &[("action", "unlock")]).status, 303);
+}
+
+#[test]
 fn a_plan_that_was_seen_is_the_one_that_is_done_whatever_new_uids_it_makes() {
     let ferry = Ferry::new();
     ferry.configure(&[]);

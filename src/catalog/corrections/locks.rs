@@ -165,6 +165,16 @@ fn remove(tx: &Transaction<'_>, study: i64) -> Result<(), DbError> {
     Ok(())
 }
 
+/// The locks that somebody has set are another one's from now on; all of them.
+pub(in crate::catalog) fn hand_over(tx: &Transaction<'_>, from: &str, to: &str) -> Result<Vec<StudyLock>, DbError> {
+    let mut statement = tx.prepare_cached(ALL)?;
+    let mut locks: Vec<StudyLock> = statement.query_map([], lock)?.collect::<Result<_, _>>()?;
+    locks.retain(|lock| lock.is_manual() && lock.owner == from);
+    tx.prepare_cached("UPDATE locks SET owner = ?2 WHERE owner = ?1 AND process = ''")?.execute([from, to])?;
+    locks.iter_mut().for_each(|lock| to.clone_into(&mut lock.owner));
+    Ok(locks)
+}
+
 fn mark_cv(tx: &Transaction<'_>, study: i64, is: bool) -> Result<(), DbError> {
     tx.prepare_cached("UPDATE studies SET flags = iif(?2, flags | ?3, flags & ~?3) WHERE id = ?1")?
         .execute(params![study, is, FLAG_CV_MIGRATED])?;

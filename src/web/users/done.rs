@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use super::super::Web;
 use super::super::accounts::{AccountError, OneTime, one_time, program_token};
 use super::super::answer::Refused;
+use super::super::content::engine;
 use super::super::guard::Signed;
 use super::the_user;
 use crate::audit::Alert;
@@ -72,7 +73,7 @@ pub(super) async fn change(
     }
     let (then, off) = (new_roles.unwrap_or(&user.roles).clone(), new_state.unwrap_or(user.disabled));
     let masters = web.config.borrow().masters();
-    if !web.catalog.change_user(user.id, Some((then, off)), Some(masters)).await? {
+    if !web.catalog.change_user(user.id, (then, off), Some(masters)).await? {
         return Err(last(name));
     }
     if let Some(roles) = new_roles {
@@ -90,11 +91,9 @@ pub(super) async fn remove(web: &Web, signed: &Signed, name: &str) -> Result<(),
     signed.must(Privilege::Administer)?;
     let user = the_user(web, name).await?;
     let masters = web.config.borrow().masters();
-    if !web.catalog.change_user(user.id, None, Some(masters)).await? {
-        return Err(last(name));
-    }
+    let Some(locks) = web.catalog.remove_user(user.id, Some(masters)).await? else { return Err(last(name)) };
     web.changed(signed, Alert::UserAttributesChanged, format!("account {name} was removed"));
-    Ok(())
+    Ok(engine(web).handed_over(&locks, &left_by(name), &signed.operator).await?)
 }
 
 /// A new password to begin with; sessions and tokens end.
@@ -144,6 +143,11 @@ pub(super) async fn end_sessions(web: &Web, signed: &Signed, name: &str) -> Resu
     let ended = web.catalog.close_sessions(user.id).await?;
     web.changed(signed, Alert::UserAttributesChanged, format!("{ended} sessions of account {name} were ended"));
     Ok(ended)
+}
+
+/// Why a lock is nobody's.
+pub fn left_by(name: &str) -> String {
+    format!("account {name} was removed; its locks stay until somebody takes them away")
 }
 
 async fn with_password(web: &Web, name: &str) -> Result<User, Refused> {
