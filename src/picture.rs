@@ -18,6 +18,8 @@ mod shape;
 mod tests;
 mod worker;
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::HeldInstance;
@@ -28,6 +30,9 @@ pub use decoder::Decoder;
 pub use pool::Limits;
 use pool::Pool;
 pub use worker::{WorkerError, work};
+
+/// A picture whose worker ended within this time is drawn once more.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// What of an object is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -178,10 +183,17 @@ impl Pictures {
     pub async fn frame(&self, object: &HeldInstance, ask: &Ask) -> Result<Picture, PictureError> {
         // Before anything is read: who has to wait longer than others do is told at once.
         let place = self.pool.place().await?;
-        let mut departing = self.outlet.open(object.clone(), &object.transfer_syntax);
-        departing.begin().await?;
-        let bytes = place.draw(&object.transfer_syntax, ask, &mut departing).await?;
-        Ok(Picture { bytes, form: ask.form })
+        let begun = Instant::now();
+        let mut again = true;
+        loop {
+            let mut departing = self.outlet.open(object.clone(), &object.transfer_syntax);
+            departing.begin().await?;
+            match place.draw(&object.transfer_syntax, ask, &mut departing).await {
+                // It need not be the fault of the object: the system ends processes when memory runs out.
+                Err(PictureError::Died) if again && begun.elapsed() < AT_ONCE => again = false,
+                drawn => return drawn.map(|bytes| Picture { bytes, form: ask.form }),
+            }
+        }
     }
 
     /// Ends workers that nobody needs any more, from time to time; for as long as pictures may be asked for.

@@ -53,8 +53,8 @@ impl Recalled {
     pub fn is_coming(&self) -> bool {
         match self.state {
             ItemState::Listed | ItemState::Pulling | ItemState::Verifying => true,
-            // What waits for its time after a failed attempt is no longer recalled.
-            ItemState::Waiting => !self.begun,
+            // What waits for its time after a failed attempt is no longer recalled; one that was only cut off goes on.
+            ItemState::Waiting => !self.begun || self.detail.is_empty(),
             _ => false,
         }
     }

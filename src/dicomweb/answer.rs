@@ -20,11 +20,21 @@ pub(super) struct Problem {
     message: String,
     /// What to do about it.
     remedy: String,
+    /// After so many seconds another attempt makes sense, where it does.
+    wait: u16,
 }
+
+/// What others use up is free again, or what is being fetched is here.
+const SOON: u16 = 5;
 
 impl Problem {
     pub(super) fn new(status: StatusCode, message: impl Into<String>, remedy: impl Into<String>) -> Problem {
-        Problem { status, message: message.into(), remedy: remedy.into() }
+        Problem { status, message: message.into(), remedy: remedy.into(), wait: SOON }
+    }
+
+    /// Another attempt makes no sense sooner than that, in seconds.
+    pub(super) fn after(self, wait: u16) -> Problem {
+        Problem { wait, ..self }
     }
 
     pub(super) fn missing(what: impl Into<String>) -> Problem {
@@ -95,7 +105,7 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.wait));
         }
         response
     }

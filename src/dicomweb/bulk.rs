@@ -48,7 +48,11 @@ pub(super) async fn value(
     let turn = turn(&site.answers).await?;
     site.looked_at(&caller, &held);
     if path.top() == Some(tags::PIXEL_DATA) {
-        return frames::all(&site, held, &taken, turn).await;
+        let frames = frames::open(&site, held.clone()).await?;
+        // Of native pixel data that are shorter than a frame the value is told as it is.
+        if frames.count() > 0 {
+            return frames::all(frames, &taken, turn);
+        }
     }
     let native = TransferSyntaxUid::new(uids::EXPLICIT_LE);
     let Some((kind, parts)) = choose_bytes(&taken, &native, true) else {

@@ -68,6 +68,11 @@ pub(super) fn later(why: impl Into<String>) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, why, "ask again in a while")
 }
 
+/// The same of what nobody works on: the hours, the operator or the source are in the way.
+pub(super) fn not_now(why: String) -> Problem {
+    later(why).after(60)
+}
+
 fn missing(item: &Recalled) -> String {
     let why = item.hindrance().unwrap_or_else(|| match item.detail.as_str() {
         "" => item.state.as_text().to_owned(),

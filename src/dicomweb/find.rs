@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::answer::Problem;
-use super::fetch::later;
+use super::fetch::not_now;
 use super::{Caller, Site};
 use crate::catalog::{HeldInstance, Selected, Selection};
 use crate::dicom::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
@@ -51,7 +51,7 @@ impl Target {
         }
         let missing = self.fetch(site, caller).await?;
         match (self.select(site).await, missing) {
-            (Err(_), Some(why)) => Err(later(why)),
+            (Err(_), Some(why)) => Err(not_now(why)),
             (selected, missing) => Ok((selected?, missing)),
         }
     }

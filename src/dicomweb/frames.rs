@@ -75,18 +75,12 @@ pub(super) async fn frames(
 }
 
 /// All frames of an instance: what its pixel data are as bulk data.
-pub(super) async fn all(
-    site: &Site,
-    held: HeldInstance,
-    taken: &[Range],
-    turn: OwnedSemaphorePermit,
-) -> Result<Response, Problem> {
-    let frames = open(site, held).await?;
+pub(super) fn all(frames: HeldFrames, taken: &[Range], turn: OwnedSemaphorePermit) -> Result<Response, Problem> {
     let numbers = (0..frames.count().min(MOST)).collect();
     answer(frames, numbers, taken, turn)
 }
 
-async fn open(site: &Site, held: HeldInstance) -> Result<HeldFrames, Problem> {
+pub(super) async fn open(site: &Site, held: HeldInstance) -> Result<HeldFrames, Problem> {
     let outlet = site.outlet.clone();
     let opened = tokio::task::spawn_blocking(move || outlet.frames(held)).await;
     let broke = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the frames could not be read", "try again");

@@ -126,18 +126,20 @@ async fn answer(
         None => form.media_type().to_owned(),
     };
     let (open, close) = edges(boundary.as_deref(), form.media_type(), None);
-    // What is wrong with the first one, which may be the only one, is said before the answer begins.
-    let (first, ask) = wanted.first().ok_or_else(|| Problem::missing("nothing was asked for"))?;
-    let first = site.pictures.frame(first, ask).await.map_err(Problem::from)?;
-    let gallery = Gallery {
-        site: Arc::clone(site),
-        ready: VecDeque::from([open.clone(), first.bytes.into()]),
-        wanted: wanted.into_iter().skip(1).collect(),
-        open,
-        close: Some(close),
-        _turn: turn,
-    };
+    let wanted = VecDeque::from(wanted);
+    let (site, ready, missing) = (Arc::clone(site), VecDeque::new(), None);
+    let mut gallery = Gallery { site, ready, wanted, open, close: Some(close), missing, _turn: turn };
+    // Whether there is one at all is said before the answer begins.
+    let first = gallery.next().await.ok_or_else(|| Problem::missing("nothing was asked for"))?;
+    if gallery.close.is_none() {
+        return Err(gallery.missing.map_or_else(|| Problem::missing("nothing was asked for"), Problem::from));
+    }
+    gallery.ready.push_front(first);
+    let missing = gallery.missing.take();
     let mut response = ([(header::CONTENT_TYPE, kind)], gallery.body()).into_response();
+    if let Some(error) = missing {
+        return Ok(partly(response, &format!("some instances have no picture: {error}")));
+    }
     if let Ok(tag) = tag.parse() {
         response.headers_mut().insert(header::ETAG, tag);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHED));
@@ -152,37 +154,40 @@ struct Gallery {
     wanted: VecDeque<(HeldInstance, Ask)>,
     open: Bytes,
     close: Option<Bytes>,
+    /// Why the last one is missing that cannot be drawn.
+    missing: Option<PictureError>,
     _turn: OwnedSemaphorePermit,
 }
 
 impl Gallery {
     fn body(self) -> Body {
-        Body::from_stream(unfold(Some(self), async |gallery| {
-            let mut gallery = gallery?;
-            match gallery.next().await {
-                Ok(Some(bytes)) => Some((Ok(bytes), Some(gallery))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
+        Body::from_stream(unfold(self, async |mut gallery| {
+            let next = gallery.next().await?;
+            Some((Ok::<_, std::convert::Infallible>(next), gallery))
         }))
     }
 
-    /// One that cannot be drawn breaks the answer off, so that nobody takes the rest for everything.
-    async fn next(&mut self) -> Result<Option<Bytes>, PictureError> {
+    /// What comes next; `None` at the end. One that cannot be drawn is left out: it costs one picture.
+    async fn next(&mut self) -> Option<Bytes> {
         if let Some(bytes) = self.ready.pop_front() {
-            return Ok(Some(bytes));
+            return Some(bytes);
         }
-        let Some((held, ask)) = self.wanted.pop_front() else {
-            return Ok(self.close.take().filter(|close| !close.is_empty()));
-        };
-        let drawn = self.site.pictures.frame(&held, &ask).await.inspect_err(|error| {
-            tracing::warn!(
-                instance.uid = %held.instance, error = error as &dyn std::error::Error, remedy = error.remedy(),
-                "an answer with pictures was broken off: one cannot be drawn"
-            );
-        })?;
-        self.ready.push_back(drawn.bytes.into());
-        Ok(Some(self.open.clone()))
+        while let Some((held, ask)) = self.wanted.pop_front() {
+            match self.site.pictures.frame(&held, &ask).await {
+                Ok(drawn) => {
+                    self.ready.push_back(drawn.bytes.into());
+                    return Some(self.open.clone());
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        instance.uid = %held.instance, error = &error as &dyn std::error::Error,
+                        remedy = error.remedy(), "a picture is left out of an answer: it cannot be drawn"
+                    );
+                    self.missing = Some(error);
+                }
+            }
+        }
+        self.close.take()
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::address::{base, resource};
 use super::answer::{self, Problem, Viewer};
-use super::fetch::later;
+use super::fetch::not_now;
 use super::find::Target;
 use super::told::Told;
 use super::{Caller, Site, turn};
@@ -86,7 +86,7 @@ async fn answer(
         if rows.is_empty() {
             // Nothing may be all that there is, or a study that is not here yet.
             if let Some(why) = study.fetch(site, caller).await? {
-                return Err(later(why));
+                return Err(not_now(why));
             }
             (rows, more) = page(site, text, &asked).await?;
         } else if study.is_partly_here(site).await? {

@@ -26,6 +26,7 @@ use super::part10::{Beginning, Begun};
 use super::told::Told;
 use super::{Caller, Site, turn};
 use crate::audit::{Transfers, Way};
+use crate::catalog::{CatalogError, Selection};
 use crate::config::Privilege;
 use crate::dicom::{Identity, SopClassUid, SopInstanceUid, Status, StudyInstanceUid};
 use crate::intake::{IntakeError, Stored};
@@ -261,6 +262,10 @@ impl Bringing<'_> {
             let identity = identity.get();
             if let Some(identity) = identity {
                 outcome.identify(identity);
+                // Kept as it came, and whoever brought it hears that it is not whole.
+                if outcome.status == Status::SUCCESS && self.is_cut(identity).await {
+                    outcome.status = Status::MISMATCH_STORED;
+                }
             }
             let study = identity.map_or("", |identity| identity.study.as_str());
             let failed = stored.is_err().then(|| format!("refused with status {}", outcome.status));
@@ -274,6 +279,43 @@ impl Bringing<'_> {
             self.audit.object(study, &outcome.class, failed.as_deref());
             self.site.meter.received();
             self.report.add(outcome);
+        }
+    }
+
+    /// Whether an object that was stored ends too soon.
+    async fn is_cut(&self, identity: &Identity) -> bool {
+        let uid = &identity.instance;
+        let (studies, instances) = (vec![identity.study.clone()], vec![uid.clone()]);
+        let selection = Selection { studies, instances, ..Selection::default() };
+        let looked = async {
+            let selected = self.site.catalog.select(&selection, 1).await?;
+            let ids: Vec<i64> = selected.instances.iter().map(|(id, _)| *id).collect();
+            Ok::<_, CatalogError>(self.site.catalog.held(&ids).await?.pop())
+        };
+        let held = match looked.await {
+            Ok(Some(held)) => held,
+            // It was moved away by a correction, or replaced, and is another's.
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::warn!(%error, sop_instance.uid = %uid, "it could not be looked whether an object is whole");
+                return false;
+            }
+        };
+        let outlet = self.site.outlet.clone();
+        match tokio::task::spawn_blocking(move || outlet.cut(&held)).await {
+            Ok(Ok(None)) => false,
+            Ok(Ok(Some(cut))) => {
+                tracing::warn!(sop_instance.uid = %uid, at = cut.at, what = cut.what, "an object that was stored is cut off");
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(sop_instance.uid = %uid, error = &error as &dyn std::error::Error, "an object that was stored cannot be read");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, sop_instance.uid = %uid, "it could not be looked whether an object is whole");
+                false
+            }
         }
     }
 

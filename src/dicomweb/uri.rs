@@ -27,6 +27,7 @@ pub(super) struct Asked {
     object: String,
     content_type: Option<String>,
     transfer_syntax: Option<String>,
+    anonymize: Option<String>,
 }
 
 pub(super) async fn wado(
@@ -43,6 +44,10 @@ pub(super) async fn wado(
         if value.trim().is_empty() {
             return Err(Problem::bad(format!("`{name}` is missing")));
         }
+    }
+    if asked.anonymize.is_some() {
+        let remedy = "leave `anonymize` out, and have it anonymised elsewhere";
+        return Err(Problem::not_acceptable("objects are not anonymised here: they come as they are", remedy));
     }
     let taken = match &asked.content_type {
         Some(kinds) => kinds.split(',').filter_map(range).collect(),

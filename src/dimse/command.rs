@@ -13,6 +13,8 @@ const NO_DATA_SET: u16 = 0x0101;
 
 /// The most characters of an Error Comment that are kept; the standard allows 64.
 const LONGEST_COMMENT: usize = 256;
+/// The most characters of an LO.
+const LONGEST_LO: usize = 64;
 
 /// The most Offending Elements that are kept.
 const MOST_OFFENDING: usize = 64;
@@ -173,8 +175,9 @@ impl Command {
         if !offending.is_empty() {
             out.element(element::OFFENDING, &offending);
         }
-        // As UTF-8, since Latin-1 could be taken for it.
-        out.bytes(element::COMMENT, self.comment.as_deref().map(|c| c.as_bytes().to_vec()), b' ');
+        // As UTF-8, since Latin-1 could be taken for it; an LO has so many characters and no more (PS3.5 §6.2).
+        let comment = self.comment.as_deref().map(|comment| comment.chars().take(LONGEST_LO).collect::<String>());
+        out.bytes(element::COMMENT, comment.map(String::into_bytes), b' ');
         let instance = if requested { element::REQUESTED_INSTANCE } else { element::AFFECTED_INSTANCE };
         out.text(instance, self.instance.as_ref().map(|uid| uid.as_str()), 0);
         out.number(self.field.kind_element(), self.kind);

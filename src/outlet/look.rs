@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::{Outlet, OutletError};
 use crate::catalog::HeldInstance;
-use crate::dataset::{Frames, Pixels, amend, convert, find_pixels, is_native, read_error};
+use crate::dataset::{
+    CharacterSet, Cut, Frames, Pixels, amend, convert, find_cut, find_pixels, is_native, read_error, scan_header,
+};
 use crate::dicom::{TransferSyntaxUid, uids};
 use crate::store::StoreError;
 
@@ -71,6 +73,16 @@ impl Outlet {
         let transfer_syntax = if pixels.is_encapsulated() { held.clone() } else { native };
         let source = Source::File(Arc::new(file), begin);
         Ok(Some(HeldFrames { instance, pixels, transfer_syntax, frames, source }))
+    }
+
+    /// Where the data set is cut off, as far as its structure tells; `None` where it is whole.
+    pub fn cut(&self, instance: &HeldInstance) -> Result<Option<Cut>, OutletError> {
+        let (mut file, begin) = self.file(instance)?;
+        let syntax = &instance.transfer_syntax;
+        let extent = scan_header((&file).take(instance.length), syntax, true, &CharacterSet::ascii()).extent;
+        let (native, all) = (is_native(syntax), (begin, begin + instance.length));
+        let cut = find_cut(&mut file, all, &extent, native, !native && extent.tells_pixels());
+        cut.map_err(|error| unreadable(instance, error))
     }
 
     /// The file, which stands at its data set, and where that begins.

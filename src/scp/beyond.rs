@@ -46,7 +46,7 @@ pub enum BeyondError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// The source does not answer.
-    #[error("a study is still on {source_name}: {why}")]
+    #[error("still on {source_name}: {why}")]
     Silent {
         /// Which one.
         source_name: String,

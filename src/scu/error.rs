@@ -154,7 +154,9 @@ impl ScuError {
                  the address of this machine and the port of the receiver"
             )),
             ScuError::NotAccepted { called, service } => {
-                Some(format!("permit {service} at {called} for our AE title, or choose another way with `retrieve`"))
+                let retrieves = service.contains("C-MOVE") || service.contains("C-GET");
+                let other = if retrieves { ", or choose another way with `retrieve`" } else { "" };
+                Some(format!("permit {service} at {called} for our AE title{other}"))
             }
             ScuError::Idle { doing, called, .. } => Some(format!(
                 "look at {called} whether it still works on the {doing}; if it is only slow, allow more time under `timeout`"

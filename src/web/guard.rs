@@ -115,7 +115,8 @@ async fn pass(web: &Web, request: &mut Request) -> Result<(), Refused> {
         return Err(Refused::new(StatusCode::MISDIRECTED_REQUEST, NOT_OURS, NAME_IT));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) && is_foreign(request.headers(), host) {
-        return Err(Refused::new(StatusCode::FORBIDDEN, "the request comes from a page of another site", ""));
+        let remedy = "pages of other sites that may use DICOMweb are named in `[web] cors` of the configuration";
+        return Err(Refused::new(StatusCode::FORBIDDEN, "the request comes from a page of another site", remedy));
     }
     let address = whence(request, &config);
     request.extensions_mut().insert(Peer(SocketAddr::new(address, 0)));

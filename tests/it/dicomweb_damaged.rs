@@ -52,7 +52,16 @@ fn what_is_damaged_keeps_nothing_else_from_a_viewer() {
     ferry.configure_with(&[], ROLES);
     let _node = ferry.serve();
     let program = Program::new(&ferry, "ben", "bringers");
-    assert_eq!(program.store("/studies", &files()).status, 200);
+    let answer = program.store("/studies", &files());
+    assert_eq!(answer.status, 202, "{}", answer.head);
+    let answer = answer.json();
+    let stored = answer["00081199"]["Value"].as_array().unwrap();
+    let warned: Vec<_> = stored.iter().filter(|one| one["00081196"].is_object()).collect();
+    assert!(stored.len() == 3 && warned.len() == 1, "{answer}");
+    assert_eq!(
+        (&warned[0]["00081155"]["Value"][0], &warned[0]["00081196"]["Value"][0]),
+        (&json!("1.2.3.1.2"), &json!(0xB007))
+    );
     for path in ["/studies/1.2.3/metadata", "/studies/1.2.3/series/1.2.3.1/metadata"] {
         let told = program.get(path, "Accept: application/dicom+json\r\n");
         assert_eq!(told.status, 200, "{}", told.head);
@@ -74,6 +83,16 @@ fn what_is_damaged_keeps_nothing_else_from_a_viewer() {
     assert_eq!((syntaxes(uids::EXPLICIT_LE), syntaxes(JPEG_LS)), (2, 1), "what cannot be decoded goes as it is held");
     let alone = program.get("/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.3", &native);
     assert!(alone.status >= 400, "{}", alone.head);
+    // What cannot be drawn costs one picture.
+    let drawn = program.get("/studies/1.2.3/rendered", "Accept: multipart/related; type=\"image/jpeg\"\r\n");
+    let pictures = String::from_utf8_lossy(&drawn.body).matches("Content-Type: image/jpeg").count();
+    assert!(matches!(drawn.status, 200 | 206) && pictures == 1, "{pictures}: {}", drawn.head);
+    let coded = "/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.3/rendered";
+    assert_eq!(program.get(coded, "Accept: image/jpeg\r\n").status, 406);
+    let uri =
+        "/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.3.1&objectUID=1.2.3.1.1&contentType=application/dicom";
+    assert_eq!(program.get(uri, "").status, 200);
+    assert_eq!(program.get(&format!("{uri}&anonymize=yes"), "").status, 406, "nobody is made anonymous here");
     // A query for what is in one study is about that study, wherever its UID stands.
     let series = program.get("/series?StudyInstanceUID=1.2.3", "Accept: application/dicom+json\r\n").json();
     assert_eq!(series.as_array().unwrap().len(), 1);
@@ -93,7 +112,7 @@ fn what_is_damaged_keeps_nothing_else_from_being_corrected() {
     cut.extend(plan.write(Encoding::ExplicitLe));
     cut.truncate(cut.len() - 100);
     files.push(cut);
-    assert_eq!(program.store("/studies", &files).status, 200);
+    assert_eq!(program.store("/studies", &files).status, 202);
     let anna = signed_in(&ferry, "anna", "administrator");
     let json = format!("Content-Type: application/json\r\nX-CSRF-Token: {}\r\n", anna.csrf);
     let split = json!({ "instances": ["1.2.3.1.1"], "from": "1.2.3", "reason": "TWO_EXAMS" }).to_string();

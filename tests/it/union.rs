@@ -141,7 +141,7 @@ fn a_study_that_cannot_be_had_is_a_clear_failure() {
     let seen = viewer::get(ferry.node, &kinds(), &viewer::study(&last));
     assert_eq!(seen.end.status, Status::UNABLE_TO_PERFORM_SUB_OPERATIONS, "{:?}", seen.end);
     let comment = format!("{:?}", seen.end);
-    assert!(comment.contains("is still on oldpacs") && comment.contains("is paused"), "{comment}");
+    assert!(comment.contains("still on oldpacs") && comment.contains("is paused"), "{comment}");
     // What is filed in part goes out, and the rest is counted as failed.
     let newest = asked_for(ferry, "StudyDate", "20240101-")[0].0.clone();
     let seen = viewer::get(ferry.node, &kinds(), &viewer::study(&newest));

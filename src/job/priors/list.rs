@@ -45,12 +45,21 @@ pub enum ListError {
     /// There is a heading, and no column in it that could be meant.
     #[error("the heading has no column for the Patient ID; call it `PatientID`")]
     NoColumn,
+    /// It is no text of single bytes.
+    #[error("the list is in UTF-16; export it as CSV in UTF-8")]
+    Utf16,
+    /// Nobody is on it: an export that failed looks the same.
+    #[error("the list names nobody{}", .0.as_ref().map(|line| format!("; {line}")).unwrap_or_default())]
+    Nobody(Option<BadLine>),
 }
 
 /// Reads a list. Lines that cannot be used are told, and the others are good.
 pub fn read_list(bytes: &[u8]) -> Result<List, ListError> {
     if bytes.len() > LONGEST {
         return Err(ListError::TooLong);
+    }
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        return Err(ListError::Utf16);
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut list = List::default();
@@ -94,6 +103,9 @@ pub fn read_list(bytes: &[u8]) -> Result<List, ListError> {
         } else {
             patients.insert(ExpectedPatient { id: id.to_owned(), issuer: issuer.to_owned() });
         }
+    }
+    if patients.is_empty() {
+        return Err(ListError::Nobody(list.bad.into_iter().next()));
     }
     list.patients = patients.into_iter().collect();
     Ok(list)
@@ -158,8 +170,12 @@ mod tests {
             pairs(&[("P1", "CITY")])
         );
         assert_eq!(named("MRN\tName\n\"A \"\"1\"\"\"\tx\n"), pairs(&[("A \"1\"", "")]));
-        assert_eq!(named("PatientID\n"), Vec::new());
-        assert_eq!(named(""), Vec::new());
+        for nobody in ["PatientID\n", "", "\n\n"] {
+            assert_eq!(read_list(nobody.as_bytes()), Err(ListError::Nobody(None)), "{nobody:?}");
+        }
+        let said = read_list(b"id\nP*\n").unwrap_err().to_string();
+        assert!(said.starts_with("the list names nobody; line 2: this is no Patient ID"), "{said}");
+        assert_eq!(read_list(b"\xFF\xFEP\x001\x00"), Err(ListError::Utf16));
         assert_eq!(read_list(b"issuer,name\nCITY,x\n"), Err(ListError::NoColumn));
         assert_eq!(read_list(&vec![b'1'; LONGEST + 1]), Err(ListError::TooLong));
     }

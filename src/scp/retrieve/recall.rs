@@ -125,7 +125,7 @@ fn outcome(standing: &[Recalled], late: bool) -> Missing {
             (false, "") => item.state.as_text().to_owned(),
             (false, detail) => detail.to_owned(),
         });
-        fetched.why.get_or_insert_with(|| format!("a study is still on {}: {why}", item.source));
+        fetched.why.get_or_insert_with(|| format!("still on {}: {why}", item.source));
     }
     fetched
 }
@@ -158,12 +158,12 @@ mod tests {
         let refused = Recalled { detail: "A701: out of resources".into(), ..item(ItemState::Partial, true) };
         let fetched = outcome(&[item(ItemState::Proven, true), refused], false);
         assert_eq!(fetched.objects, 3);
-        assert_eq!(fetched.why.as_deref(), Some("a study is still on old: A701: out of resources"));
+        assert_eq!(fetched.why.as_deref(), Some("still on old: A701: out of resources"));
         let paused = Recalled { job_state: JobState::Paused, instances: None, ..item(ItemState::Listed, false) };
         let fetched = outcome(&[paused], false);
-        assert_eq!((fetched.objects, fetched.why.as_deref()), (1, Some("a study is still on old: job 3 is paused")));
+        assert_eq!((fetched.objects, fetched.why.as_deref()), (1, Some("still on old: job 3 is paused")));
         let late = outcome(&[item(ItemState::Pulling, true)], true);
-        assert_eq!(late.why.as_deref(), Some("a study is still on old: it did not come in time"));
+        assert_eq!(late.why.as_deref(), Some("still on old: it did not come in time"));
     }
 
     #[test]
@@ -173,10 +173,13 @@ mod tests {
             (ItemState::Waiting, false, true),
             (ItemState::Pulling, true, true),
             (ItemState::Verifying, true, true),
-            (ItemState::Waiting, true, false),
             (ItemState::Failed, true, false),
         ] {
             assert_eq!(item(state, begun).is_coming(), coming, "{state:?} {begun}");
         }
+        // One whose worker was killed, or whose job was paused just now, has not failed.
+        assert!(item(ItemState::Waiting, true).is_coming());
+        let failed = Recalled { detail: "A701: out of resources".into(), ..item(ItemState::Waiting, true) };
+        assert!(!failed.is_coming());
     }
 }
