@@ -43,7 +43,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -70,6 +70,9 @@ pub use users::{left_by, listed as listed_roles, standing};
 
 /// The largest request.
 const LARGEST: usize = 1 << 20;
+
+/// For half a year from the last visit. Other names below ours are not for us to speak for.
+const NEVER_PLAIN: &str = "max-age=15552000";
 
 /// What the console needs.
 #[derive(Clone)]
@@ -146,7 +149,11 @@ impl Web {
     pub async fn serve(self, port: Port, stop: CancellationToken) {
         let config = self.config.clone();
         let most = move |address| config.borrow().web.most_from(address);
-        listener::serve(port.listener, port.tls, self.routes(), Arc::new(most), stop).await;
+        let routes = match &port.tls {
+            Some(_) => self.routes().layer(map_response(never_plain)),
+            None => self.routes(),
+        };
+        listener::serve(port.listener, port.tls, routes, Arc::new(most), stop).await;
     }
 
     fn routes(self) -> Router {
@@ -196,6 +203,12 @@ impl Web {
             .layer(from_fn_with_state(Arc::clone(&web), guard::guard));
         watched.merge(console).merge(dicomweb::routes(&web)).layer(DefaultBodyLimit::max(LARGEST)).with_state(web)
     }
+}
+
+/// Tells browsers never to come without TLS again (RFC 6797), so that nobody on the way sends them elsewhere, or reads along.
+async fn never_plain(mut response: Response) -> Response {
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(NEVER_PLAIN));
+    response
 }
 
 async fn metrics(State(web): State<Arc<Web>>) -> Response {

@@ -1,13 +1,17 @@
 //! The console: who is let in, what strangers can make it do, and a job that is driven by it alone.
 
 use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use pacsferry::dataset::{Elements, write_part10_head};
 use pacsferry::dicom::{Encoding, tags, uids};
 use serde_json::Value;
 
+use crate::support::certificates::Authority;
 use crate::support::console::{Browser, PASSWORD, first_password, signed_in};
-use crate::support::peers::{Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, listens, samples, until};
+use crate::support::peers::{
+    Dcmqrscp, Ferry, PATIENCE, Server, Source, distinct, finish, listens, samples, text as text_of, until,
+};
 use crate::support::running::started_worker;
 
 const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n";
@@ -100,6 +104,33 @@ fn what_comes_from_elsewhere_is_turned_away() {
     let mut guesser = Browser::new(ferry.web);
     let guessed = (0..20).map(|n| guesser.sign_in("anna", &format!("guess number {n}")).status);
     assert!(guessed.collect::<Vec<_>>().contains(&429));
+}
+
+#[test]
+fn browsers_are_told_to_stay_with_https_where_the_console_speaks_it() {
+    let (ferry, authority) = (Ferry::new(), Authority::new("Hospital"));
+    let own = authority.issue("node", 365);
+    ferry.configure(&[]);
+    let plain = ferry.serve();
+    assert_eq!(Browser::new(ferry.web).get("/sign-in").header("strict-transport-security"), "");
+    drop(plain);
+    let settings = ferry.folder().join("pacsferry.toml");
+    let tls = format!("[web]\ntls = {{ cert = {:?}, key = {:?} }}\n", own.cert, own.key);
+    let text = std::fs::read_to_string(&settings).unwrap().replace("[web]\n", &tls);
+    #[expect(clippy::disallowed_methods, reason = "the configuration of the test")]
+    std::fs::write(&settings, text).unwrap();
+    let _node = ferry.serve();
+    // Whatever is answered, to whoever asks.
+    for (path, status) in
+        [("/sign-in", "200"), ("/jobs", "303"), ("/api/v1/jobs", "401"), ("/dicom-web/studies", "401")]
+    {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--include", "--cacert"]).arg(authority.ca());
+        curl.arg(format!("https://127.0.0.1:{}{path}", ferry.web));
+        let answer = text_of(&finish(curl, PATIENCE).stdout).to_lowercase();
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{path}: {answer}");
+        assert!(answer.contains("strict-transport-security: max-age=15552000\r\n"), "{path}: {answer}");
+    }
 }
 
 #[test]
