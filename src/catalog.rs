@@ -54,7 +54,7 @@ use crate::object::{Disposition, Fault};
 
 pub use accounts::{LONGEST_NAME, Session, User, is_account_name};
 pub use alive::SignOfLife;
-pub use approvals::{Approval, Approved};
+pub use approvals::{Agreement, Approval, Approved};
 pub use arrivals::Arrival;
 pub use audit::{AuditEntry, AuditSubject, Forgotten, NewAuditEntry};
 pub use checkpoints::{Checkpoint, NewCheckpoint, Progress};
@@ -164,6 +164,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/015_orders.sql"),
     include_str!("catalog/schema/016_passwords.sql"),
     include_str!("catalog/schema/017_numbers.sql"),
+    include_str!("catalog/schema/018_agreed.sql"),
 ];
 
 impl Catalog {

@@ -6,6 +6,7 @@
 
 mod against_files;
 mod against_source;
+pub mod approve;
 pub mod backoff;
 mod beyond;
 pub mod control;

@@ -6,8 +6,9 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::codes::{capped, now, unsigned};
 use super::items::LONGEST_TEXT;
-use super::{Catalog, CatalogError, Item, ItemState};
+use super::{Catalog, CatalogError, Item, ItemState, Reason};
 use crate::dicom::StudyInstanceUid;
+use crate::store::JournalEntry;
 
 /// That a study stays behind is agreed to. It holds for as long as the study stays in the state that it was in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,47 @@ pub struct Approval {
     pub operator: String,
     /// Why.
     pub why: String,
+}
+
+/// An approval, and what it is of. By the name of the source, so that it outlives the job, and the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// The name of the source; empty for a folder.
+    pub source: String,
+    /// The study.
+    pub study: StudyInstanceUid,
+    /// The state that it stays in.
+    pub state: ItemState,
+    /// Why it does.
+    pub reason: Option<Reason>,
+    /// Who agreed to that.
+    pub approval: Approval,
+}
+
+impl Agreement {
+    /// As the journal has it.
+    pub fn entry(&self) -> JournalEntry {
+        JournalEntry::Approval {
+            source: self.source.clone(),
+            study: self.study.to_string(),
+            state: self.state.as_text().to_owned(),
+            reason: self.reason.map(|reason| reason.as_text().to_owned()),
+            by: self.approval.operator.clone(),
+            why: self.approval.why.clone(),
+            at: self.approval.at,
+        }
+    }
+
+    /// What an entry of the journal says, if it is an approval that means something to this version.
+    pub fn of(entry: JournalEntry) -> Option<Agreement> {
+        let JournalEntry::Approval { source, study, state, reason, by, why, at } = entry else { return None };
+        let reason = match reason {
+            Some(text) => Some(Reason::parse(&text)?),
+            None => None,
+        };
+        let (study, state) = (StudyInstanceUid::new(&study), ItemState::parse(&state)?);
+        Some(Agreement { source, study, state, reason, approval: Approval { at, operator: by, why } })
+    }
 }
 
 /// The studies of a job that ended without proof, and how many of them are approved.
@@ -47,14 +89,17 @@ impl Catalog {
         study: &StudyInstanceUid,
         operator: &str,
         why: &str,
-    ) -> Result<Option<Result<Approval, ItemState>>, CatalogError> {
+    ) -> Result<Option<Result<Agreement, ItemState>>, CatalogError> {
         let (study, operator, why) = (study.clone(), operator.to_owned(), capped(why, LONGEST_TEXT).to_owned());
         self.write(move |tx| {
-            let found: Option<(i64, ItemState)> = tx
-                .prepare_cached("SELECT id, state FROM items WHERE study_uid = ?1 AND job = ?2")?
-                .query_row(params![study.as_str(), job], |row| Ok((row.get(0)?, row.get(1)?)))
+            let found: Option<(i64, ItemState, Option<Reason>, String)> = tx
+                .prepare_cached(
+                    "SELECT i.id, i.state, i.reason, s.name FROM items i CROSS JOIN jobs j ON j.id = i.job
+                        CROSS JOIN sources s ON s.id = j.source WHERE i.study_uid = ?1 AND i.job = ?2",
+                )?
+                .query_row(params![study.as_str(), job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
                 .optional()?;
-            let Some((item, state)) = found else { return Ok(None) };
+            let Some((item, state, reason, source)) = found else { return Ok(None) };
             if state.is_pending() || state == ItemState::Proven {
                 return Ok(Some(Err(state)));
             }
@@ -63,9 +108,22 @@ impl Catalog {
                 "INSERT OR REPLACE INTO approvals (item, job, at, operator, why) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![item, job, approval.at, approval.operator, approval.why])?;
-            Ok(Some(Ok(approval)))
+            Ok(Some(Ok(Agreement { source, study, state, reason, approval })))
         })
         .await
+    }
+
+    /// What the journal says was agreed to, in a catalog made anew: for when the study stays behind once more. Blocking.
+    pub fn replay_approval(&self, agreed: Agreement) -> Result<(), CatalogError> {
+        Ok(self.db.write_blocking(move |tx| {
+            let Agreement { source, study, state, reason, approval: Approval { at, operator, why } } = agreed;
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO agreed (study_uid, source, state, reason, at, operator, why)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![study.as_str(), source, state, reason, at, operator, why])?;
+            Ok(())
+        })?)
     }
 
     /// The approvals of these items, by the item's number.

@@ -70,6 +70,24 @@ pub enum JournalEntry {
         /// When, in unix milliseconds.
         at: i64,
     },
+    /// Somebody agreed that a study of a source stays behind.
+    Approval {
+        /// The name of the source; empty for a folder.
+        source: String,
+        /// The study.
+        study: String,
+        /// What had become of it.
+        state: String,
+        /// Why that had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who.
+        by: String,
+        /// Why it may.
+        why: String,
+        /// When, in unix milliseconds.
+        at: i64,
+    },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use pacsferry::sample::{Archive, Profile};
+use pacsferry::sample::{Archive, Fate, Profile};
 use serde_json::Value;
 
 use crate::support::scene::{SOURCE, Scene};
@@ -143,6 +143,27 @@ fn a_catalog_made_anew_says_what_it_cannot_see() {
     assert_eq!(scene.ferry.run(&["migrate", SOURCE]).code, 0);
     assert_eq!((scene.pacs.objects_sent(), scene.ferry.instances().len()), (sent + 1, 15));
     assert_eq!(scene.ferry.run(&["verify", "last"]).code, 0);
+}
+
+#[test]
+fn what_was_agreed_to_is_not_lost_with_the_catalog() {
+    let mut archive = Archive::with(|b| {
+        b.studies("20240301", 2, 3);
+    });
+    archive.objects_mut().last_mut().unwrap().fate = Fate::Fails(u32::MAX);
+    let scene = Scene::new(archive, Profile::default());
+    let behind = || {
+        assert_eq!(scene.ferry.run(&["migrate", SOURCE]).code, 3);
+        scene.ferry.json(&["report", "last", "--failed", "--json"])["studies"][0].clone()
+    };
+    let study = behind()["study_uid"].as_str().unwrap().to_owned();
+    let why = "on a tape that is broken";
+    assert_eq!(scene.ferry.run(&["job", "last", "approve", "--study", &study, "--why", why]).code, 0);
+    let before = scene.ferry.json(&["report", "last", "--failed", "--json"])["studies"][0]["approval"].clone();
+    assert_eq!(before["why"], why, "{before}");
+    lose_the_catalog(&scene);
+    assert_eq!(scene.ferry.run(&["rebuild"]).code, 0);
+    assert_eq!(behind()["approval"], before, "who, when and why");
 }
 
 #[test]

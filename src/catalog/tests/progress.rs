@@ -69,7 +69,9 @@ async fn an_approval_holds_as_long_as_the_study_stays_as_it_is() {
         async |item: &Item| catalog.approve(job, &item.study.study_uid, "anna", "a test patient").await.unwrap();
     assert_eq!(approve(&proven).await, Some(Err(ItemState::Proven)));
     assert_eq!(catalog.approve(job, &StudyInstanceUid::new("1.2"), "anna", "x").await.unwrap(), None);
-    let approval = approve(&failed).await.unwrap().unwrap();
+    let agreed = approve(&failed).await.unwrap().unwrap();
+    assert_eq!(Agreement::of(agreed.entry()).as_ref(), Some(&agreed), "as the journal tells it");
+    let approval = agreed.approval;
     assert_eq!((approval.operator.as_str(), approval.why.as_str()), ("anna", "a test patient"));
     let items = catalog.items(job, &[], None, 10).await.unwrap();
     let all = catalog.approvals_of(&items).await.unwrap();
@@ -79,6 +81,38 @@ async fn an_approval_holds_as_long_as_the_study_stays_as_it_is() {
     assert_eq!(catalog.approved(job).await.unwrap(), Approved { behind: 0, approved: 0 });
     end(&catalog, job, ItemState::Failed, Some(Reason::TimedOut)).await;
     assert_eq!(catalog.approved(job).await.unwrap(), Approved { behind: 1, approved: 0 }, "it is another failure");
+}
+
+#[tokio::test]
+async fn an_approval_outlives_the_catalog_while_the_study_stays_behind_for_the_same_reason() {
+    let (_folder, catalog) = catalog();
+    let job = job_of(&catalog, 3).await.id;
+    let mut agreed = Vec::new();
+    for _ in 0..3 {
+        let item = end(&catalog, job, ItemState::Failed, Some(Reason::TimedOut)).await;
+        agreed.push(
+            catalog.approve(job, &item.study.study_uid, "anna", "a test patient").await.unwrap().unwrap().unwrap(),
+        );
+    }
+    let (_folder, new) = self::catalog();
+    for agreed in agreed.clone() {
+        let new = new.clone();
+        tokio::task::spawn_blocking(move || new.replay_approval(agreed)).await.unwrap().unwrap();
+    }
+    let job = job_of(&new, 3).await.id;
+    let same = end(&new, job, ItemState::Failed, Some(Reason::TimedOut)).await;
+    end(&new, job, ItemState::Failed, Some(Reason::ShortCount)).await;
+    end(&new, job, ItemState::Proven, None).await;
+    let items = new.items(job, &[], None, 10).await.unwrap();
+    let all = new.approvals_of(&items).await.unwrap();
+    assert_eq!((all.len(), &all[&same.id]), (1, &agreed[0].approval));
+    assert_eq!(new.approved(job).await.unwrap(), Approved { behind: 2, approved: 1 });
+    // What was tried again takes a new one, as ever; and so does what had become of it otherwise.
+    new.retry_items(job, Retry::All).await.unwrap();
+    for _ in 0..2 {
+        end(&new, job, ItemState::Failed, Some(Reason::TimedOut)).await;
+    }
+    assert_eq!(new.approved(job).await.unwrap(), Approved { behind: 2, approved: 0 });
 }
 
 #[tokio::test]

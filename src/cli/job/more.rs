@@ -9,8 +9,10 @@ use crate::cli::{Exit, Failure, Global, migrate, open, output};
 use crate::config::units::{format_duration, format_rate};
 use crate::config::{Config, Limits, Privilege};
 use crate::dicom::StudyInstanceUid;
+use crate::job::approve::{self, ApproveError};
 use crate::job::control;
 use crate::job::report::{state_text, timestamp};
+use crate::node;
 
 pub(super) async fn exclude(
     global: &Global,
@@ -55,17 +57,15 @@ pub(super) async fn approve(
     if why.trim().is_empty() {
         return Err(Failure::usage("an approval says why the study may stay behind", "write it behind --why"));
     }
-    let approval = match catalog.approve(job.id, study, &operator, why.trim()).await? {
-        Some(Ok(approval)) => approval,
-        Some(Err(state)) => {
-            let what = format!("study {study} of job {} is {}: it does not stay behind", job.id, state.as_text());
-            return Err(Failure::new(what, format!("`{}` lists what does", global.command(&failed(job)))));
+    let store = node::open(config.clone()).await?.store;
+    let approved = approve::approve(catalog, &store, job.id, study, &operator, why.trim()).await;
+    let approval = approved.map_err(|error| match error {
+        ApproveError::Catalog(error) => error.into(),
+        error @ ApproveError::Journal { .. } => {
+            Failure::from_error("", &error, "look at the storage folder, then approve again")
         }
-        None => {
-            let what = format!("job {} has no study {study}", job.id);
-            return Err(Failure::new(what, format!("`{}` lists what stays behind", global.command(&failed(job)))));
-        }
-    };
+        other => Failure::new(other.to_string(), format!("`{}` lists what stays behind", global.command(&failed(job)))),
+    })?;
     if global.json {
         let (at, by, why) = (timestamp(approval.at), approval.operator, approval.why);
         output::json(&json!({ "job": job.id, "study": study.as_str(), "at": at, "by": by, "why": why }))?;

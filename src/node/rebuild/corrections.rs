@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Rebuild, Trouble};
-use crate::catalog::{CatalogError, ToldCorrection};
+use crate::catalog::{Agreement, CatalogError, ToldCorrection};
 use crate::dicom::StudyInstanceUid;
 use crate::store::{CorrectionLine, JournalEntry};
 
@@ -33,16 +33,20 @@ impl Rebuild<'_> {
         staged.values().try_for_each(|told| Ok(catalog.replay_dropped(told)?))
     }
 
-    /// Sets all locks and marks of studies again that people have not taken away.
+    /// Sets all locks and marks of studies again that people have not taken away, and keeps what they agreed to.
     pub(super) fn marks(&mut self) -> Result<(), Trouble> {
         let mut failed: Option<CatalogError> = None;
         let catalog = self.catalog;
         self.store.journal().read(|entry| {
-            if let JournalEntry::Study { study, mark, by, reason, at } = entry
-                && failed.is_none()
-            {
-                failed = catalog.replay_mark(StudyInstanceUid::new(&study), mark, by, reason, at).err();
+            if failed.is_some() {
+                return;
             }
+            failed = match entry {
+                JournalEntry::Study { study, mark, by, reason, at } => {
+                    catalog.replay_mark(StudyInstanceUid::new(&study), mark, by, reason, at).err()
+                }
+                other => Agreement::of(other).and_then(|agreed| catalog.replay_approval(agreed).err()),
+            };
         })?;
         failed.map_or(Ok(()), |error| Err(Trouble::Catalog(error)))
     }

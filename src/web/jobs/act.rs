@@ -14,6 +14,7 @@ use crate::catalog::{Catalog, Control, Job, JobState, Reason, Retry, Slowed};
 use crate::config::Privilege;
 use crate::config::units::{format_rate, parse_duration, parse_rate};
 use crate::dicom::StudyInstanceUid;
+use crate::job::approve::{self, ApproveError};
 use crate::job::control;
 use crate::job::progress::Progress;
 use crate::job::report::state_text;
@@ -131,7 +132,7 @@ async fn perform(web: &Web, id: i64, Posted { signed, form }: &Posted<Action>) -
             }
             format!("left out study {study}")
         }
-        Wish::Approve => approve(catalog, id, form, &signed.operator.name).await?,
+        Wish::Approve => approve(web, id, form, &signed.operator.name).await?,
         Wish::Slow => slow(catalog, &job, form, &signed.operator.name).await?,
         Wish::Full => {
             catalog.slow(source(&job)?, None).await?;
@@ -159,16 +160,21 @@ async fn retry(catalog: &Catalog, job: &Job, form: &Action) -> Result<String, Re
     Ok(format!("tries {again} studies again"))
 }
 
-async fn approve(catalog: &Catalog, id: i64, form: &Action, operator: &str) -> Result<String, Refused> {
+async fn approve(web: &Web, id: i64, form: &Action, operator: &str) -> Result<String, Refused> {
     let (study, why) = (StudyInstanceUid::new(&form.study), form.why.trim());
     if why.is_empty() {
         let what = "an approval says why the study may stay behind";
         return Err(Refused::new(StatusCode::BAD_REQUEST, what, "write a reason, for example `test patient`"));
     }
-    match catalog.approve(id, &study, operator, why).await? {
-        Some(Ok(_)) => Ok(format!("approved that study {study} stays behind: {why}")),
-        Some(Err(state)) => conflict(format!("study {study} is {}: it does not stay behind", state.as_text()), ""),
-        None => Err(Refused::missing(format!("job {id} has no study {study}"))),
+    match approve::approve(&web.catalog, &web.store, id, &study, operator, why).await {
+        Ok(_) => Ok(format!("approved that study {study} stays behind: {why}")),
+        Err(error @ ApproveError::NotBehind(..)) => conflict(error.to_string(), ""),
+        Err(error @ ApproveError::NoSuchStudy(..)) => Err(Refused::missing(error.to_string())),
+        Err(ApproveError::Catalog(error)) => Err(error.into()),
+        Err(error @ ApproveError::Journal { .. }) => {
+            let remedy = "look at the storage folder, then approve again";
+            Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, crate::job::words(&error), remedy))
+        }
     }
 }
 
