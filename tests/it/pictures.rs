@@ -1,5 +1,6 @@
 //! The render worker draws what it is given as pydicom reads it, and what is hostile costs one picture.
 
+mod cut;
 mod hostile;
 mod worker;
 

@@ -27,7 +27,7 @@ fn header(rows: u16, columns: u16, frames: &str) -> Vec<u8> {
 }
 
 /// Encapsulated pixel data of these fragments, behind a header.
-fn encapsulated(mut head: Vec<u8>, fragments: &[&[u8]]) -> Vec<u8> {
+pub(super) fn encapsulated(mut head: Vec<u8>, fragments: &[&[u8]]) -> Vec<u8> {
     head.extend(b"\xE0\x7F\x10\0OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\0\0\0\0");
     for fragment in fragments {
         head.extend(b"\xFE\xFF\0\xE0");
