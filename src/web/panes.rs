@@ -43,6 +43,10 @@ struct Patient {
 struct Study {
     uid: String,
     address: String,
+    /// Something of it is filed.
+    filed: bool,
+    /// A source lists more of it, or all.
+    awaited: bool,
     date: String,
     description: String,
     modalities: String,
@@ -96,14 +100,14 @@ pub(super) async fn studies(
     Viewer(signed): Viewer,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Refused> {
-    let (found, next, trouble) = match studies::look(&web, &filter, false).await {
-        Ok(found) => (found.rows, found.next, String::new()),
-        Err(CatalogError::Query(error)) => (Vec::new(), None, error.to_string()),
+    let (found, trouble) = match studies::look(&web, &filter).await {
+        Ok(found) => (found, String::new()),
+        Err(CatalogError::Query(error)) => (studies::Found::default(), error.to_string()),
         Err(error) => return Err(error.into()),
     };
     let mut locks = web.catalog.study_locks().await?;
     let mut patients: Vec<Patient> = Vec::new();
-    for values in found {
+    for values in &found.rows {
         let raw = |keyword: &str| {
             let value = studies::keywords().position(|known| known == keyword).and_then(|at| values.get(at));
             value.map_or("", String::as_str)
@@ -112,8 +116,12 @@ pub(super) async fn studies(
         let (name, id, birth_date) = (of("PatientName"), of("PatientID"), of("PatientBirthDate"));
         let uid = raw("StudyInstanceUID").to_owned();
         let lock = locks.iter().position(|lock| lock.study.as_str() == uid).map(|at| locks.swap_remove(at));
+        // Of what is only listed nobody knows the series.
+        let filed = !raw("NumberOfStudyRelatedSeries").is_empty();
         let study = Study {
             address: study::address(&uid),
+            filed,
+            awaited: found.nearline.contains(&uid),
             uid,
             date: of("StudyDate"),
             description: of("StudyDescription"),
@@ -129,7 +137,7 @@ pub(super) async fn studies(
         }
     }
     let may_correct = signed.operator.may(Privilege::Content);
-    Ok(page(&Pane { patients, more: next.is_some(), trouble, may_correct }))
+    Ok(page(&Pane { patients, more: found.next.is_some(), trouble, may_correct }))
 }
 
 pub(super) async fn series(

@@ -110,7 +110,7 @@ pub(super) struct Found {
     /// Where the next page begins.
     pub(super) next: Option<String>,
     /// Those of which a source lists what is not filed.
-    nearline: HashSet<String>,
+    pub(super) nearline: HashSet<String>,
     /// It looked long and in vain.
     later: bool,
 }
@@ -265,12 +265,12 @@ pub(super) fn united<'v>(keys: impl IntoIterator<Item = (&'static str, &'v str)>
     Ok(Arc::new(asking(QueryLevel::Study, keys)?.united(true)))
 }
 
-/// A page of studies; with what is not filed yet, where the archive shows that and whoever asks can do with it.
-pub(super) async fn look(web: &Web, filter: &Filter, union: bool) -> Result<Found, CatalogError> {
+/// A page of studies; with what is not filed yet, where the archive shows that.
+pub(super) async fn look(web: &Web, filter: &Filter) -> Result<Found, CatalogError> {
     match filter.state() {
         Ok(Some(state)) => standing::look(web, filter, state).await,
         _ => {
-            let union = union && filter.shows_listed(web);
+            let union = filter.shows_listed(web);
             let only = filter.status == NOT_FILED;
             let query = filter.query(None)?;
             let query = match (union, only) {

@@ -172,6 +172,11 @@ fn the_console_shows_what_is_not_filed_and_fetches_it() {
     let page = browser.get("/studies?status=not-filed").body;
     assert!(page.contains(&format!("/studies/{last}")) && page.contains("status wait\">not filed"), "{page}");
     assert!(browser.get("/studies").body.contains("filed in part"));
+    // The split screen has them as well, to be looked at and not to be taken or dropped on.
+    let pane = browser.get("/panes/studies").body;
+    assert!(pane.matches("class=\"mark\">not filed").count() == 5 && pane.contains("filed in part"), "{pane}");
+    assert!(pane.contains(&format!("href=\"/studies/{last}\"")), "{pane}");
+    assert_eq!((pane.matches("data-study=").count(), pane.contains(&format!("data-study=\"{last}\""))), (1, false));
     assert_eq!(browser.get("/api/v1/studies?scope=patients").json()["patients"].as_array().unwrap().len(), 6);
     let page = browser.get(&format!("/studies/{last}"));
     assert!(

@@ -85,7 +85,7 @@ pub(in crate::web) async fn list(
 ) -> Result<Response, Refused> {
     filter.check()?;
     let patients = filter.scope == Scope::Patients;
-    let found = if patients { look_for_patients(&web, &filter).await } else { look(&web, &filter, true).await };
+    let found = if patients { look_for_patients(&web, &filter).await } else { look(&web, &filter).await };
     let (found, trouble) = match found {
         Ok(found) => (found, None),
         Err(CatalogError::Query(error)) => (Found::default(), Some(error.to_string())),
@@ -260,7 +260,7 @@ pub(in crate::web) async fn list_json(
         let patients: Vec<Value> = found.rows.into_iter().map(|values| object(keywords(), values)).collect();
         return Ok(document(json!({ "patients": patients, "after": found.next })));
     }
-    let found = look(&web, &filter, true).await.map_err(bad)?;
+    let found = look(&web, &filter).await.map_err(bad)?;
     let mut beside = standing::beside(&web, &found.rows).await?;
     let told = |values: Vec<String>| {
         let beside = beside.remove(uid_of(&values)).unwrap_or_default().with_rest(&found.nearline, &values);
