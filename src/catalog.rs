@@ -165,6 +165,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalog/schema/016_passwords.sql"),
     include_str!("catalog/schema/017_numbers.sql"),
     include_str!("catalog/schema/018_agreed.sql"),
+    include_str!("catalog/schema/019_imported_again.sql"),
 ];
 
 impl Catalog {

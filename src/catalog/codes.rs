@@ -42,7 +42,7 @@ stored! {
     FolderState { Pending = 0, Listed = 1, Unreadable = 2 }
     FileState {
         Listed = 0, Filed = 1, Duplicate = 2, Variant = 3, Collision = 4, SetAside = 5, Faulty = 6, NotDicom = 7,
-        Unreadable = 8, Left = 9, Young = 10, Directory = 11, Refused = 12, Archive = 13,
+        Unreadable = 8, Left = 9, Young = 10, Directory = 11, Refused = 12, Archive = 13, AlreadyMoved = 14,
     }
     Way { Linked = 0, Hashed = 1, Copied = 2 }
     ErrandState { Waiting = 0, Done = 1, Failed = 2, Withdrawn = 3 }

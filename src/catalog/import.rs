@@ -64,18 +64,20 @@ pub enum FileState {
     Refused,
     /// An archive whose members have rows of their own.
     Archive,
+    /// The same object was filed already, and a correction has moved it since.
+    AlreadyMoved,
 }
 
 impl FileState {
     /// Whether a later run may pass over the file as long as it does not change.
     pub fn is_settled(self) -> bool {
-        use FileState::{Archive, Collision, Duplicate, Filed, NotDicom, SetAside, Variant};
-        matches!(self, Archive | Filed | Duplicate | Variant | Collision | SetAside | NotDicom)
+        use FileState::{AlreadyMoved, Archive, Collision, Duplicate, Filed, NotDicom, SetAside, Variant};
+        matches!(self, Archive | Filed | Duplicate | AlreadyMoved | Variant | Collision | SetAside | NotDicom)
     }
 
     /// Whether the object is in the archive.
     pub fn is_filed(self) -> bool {
-        matches!(self, FileState::Filed | FileState::Duplicate | FileState::Variant)
+        matches!(self, FileState::Filed | FileState::Duplicate | FileState::AlreadyMoved | FileState::Variant)
     }
 }
 

@@ -190,8 +190,9 @@ fn read_state(
 }
 
 /// Kept among the duplicates of items and jobs.
-pub(super) const MOVED: &str = "SELECT count(*) FROM receipts r CROSS JOIN items i ON i.id = r.item
-    WHERE r.outcome = 4 AND i.job = ?1";
+pub(super) const MOVED: &str = "SELECT
+    (SELECT count(*) FROM receipts r CROSS JOIN items i ON i.id = r.item WHERE r.outcome = 4 AND i.job = ?1)
+    + (SELECT count(*) FROM import_files WHERE state = 14 AND item IS NOT NULL AND job = ?1)";
 
 fn objects(c: &Connection, job: i64) -> Result<Totals, DbError> {
     let moved: u64 = unsigned(c.prepare_cached(MOVED)?.query_row([job], |row| row.get(0))?);

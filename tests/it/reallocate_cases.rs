@@ -169,6 +169,31 @@ fn linked_files_are_moved_without_being_touched() {
 }
 
 #[test]
+fn what_was_moved_away_and_is_imported_again_is_counted_as_that() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for folder in &folders {
+        make(folder.path(), &[slices(ANNA, 1, 1, 2), slices(TARO, 2, 1, 1)].concat());
+    }
+    let ward = Ward::of(&[]);
+    let import = |at: usize| {
+        let done = ward.run(&["import", &folders[at].path().display().to_string(), "--copy"]);
+        assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    };
+    import(0);
+    ward.operation(&[&["reallocate", &series_uid(1, 1), "--to", &study_uid(2)][..], &SURE].concat());
+    let counts = || {
+        let objects = ward.done(&["report", "last"])["objects"].clone();
+        ["duplicate", "already_moved"].map(|key| objects[key].as_u64().unwrap())
+    };
+    import(1);
+    assert_eq!(counts(), [1, 2]);
+    let report = ward.run(&["report", "last", "--format", "text"]);
+    assert!(report.out.contains("already moved"), "{}", report.out);
+    import(1);
+    assert_eq!(counts(), [0, 0]);
+}
+
+#[test]
 fn of_two_operators_at_once_one_is_done_and_the_other_is_told() {
     let ward = Ward::of(&[slices(ANNA, 1, 1, 20), slices(TARO, 2, 1, 1), slices(JOHN, 3, 1, 1)].concat());
     // What was sent just now is no matter any more.

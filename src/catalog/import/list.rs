@@ -20,8 +20,8 @@ const COLUMNS: &str = "path, name, member, size, modified, state, reason, detail
 
 pub(in crate::catalog) const KNOWN: &str =
     "SELECT f.job, f.size, f.modified, f.member, f.state, f.reason, f.detail, f.way,
-        f.state NOT IN (1, 2, 3, 4) OR i.id IS NOT NULL,
-        CASE WHEN f.state IN (1, 2) THEN o.path END, i.link_name, i.link_modified, i.file_size, i.length
+        f.state NOT IN (1, 2, 3, 4, 14) OR i.id IS NOT NULL,
+        CASE WHEN f.state IN (1, 2, 14) THEN o.path END, i.link_name, i.link_modified, i.file_size, i.length
      FROM import_files f LEFT JOIN instances i ON i.id = f.instance LEFT JOIN folders o ON o.id = i.link_folder
      WHERE f.path = ?1 AND f.name = ?2 ORDER BY f.job DESC, f.member";
 pub(in crate::catalog) const PENDING: &str =

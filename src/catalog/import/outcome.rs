@@ -88,7 +88,7 @@ fn count(tx: &Transaction<'_>, job: i64, item: i64, outcomes: &[&FileOutcome], n
     .execute(params![
         item,
         number(FileState::Filed),
-        number(FileState::Duplicate),
+        number(FileState::Duplicate).saturating_add(number(FileState::AlreadyMoved)),
         number(FileState::Variant),
         number(FileState::Collision),
         number(FileState::SetAside),
@@ -130,7 +130,7 @@ impl Catalog {
                 let (files, held) = (size(row.get(1)?), size(row.get(2)?));
                 counts.listed += files;
                 match row.get(0)? {
-                    FileState::Filed | FileState::Duplicate | FileState::Variant => counts.filed += held,
+                    state if state.is_filed() => counts.filed += held,
                     FileState::Collision => counts.collision += files,
                     FileState::SetAside => counts.set_aside += files,
                     FileState::Left => counts.left += files,
@@ -153,7 +153,7 @@ impl Catalog {
             .execute([item])?;
             tx.prepare_cached(
                 "UPDATE import_files SET state = 0, instance = NULL
-                 WHERE item = ?1 AND state IN (1, 2, 3)
+                 WHERE item = ?1 AND state IN (1, 2, 3, 14)
                     AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.id = import_files.instance)",
             )?
             .execute([item])?;

@@ -119,7 +119,7 @@ impl Catalog {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut statement = c.prepare_cached(
                 "SELECT name, member, state, reason, detail FROM import_files
-                 WHERE path = ?1 AND job = ?2 AND (state NOT IN (0, 1, 2, 3, 7, 11, 13) OR reason IS NOT NULL AND state <> 7)
+                 WHERE path = ?1 AND job = ?2 AND (state NOT IN (0, 1, 2, 3, 7, 11, 13, 14) OR reason IS NOT NULL AND state <> 7)
                  ORDER BY name, member LIMIT ?3",
             )?;
             Ok(statement.query_map([folder, job, limit], file)?.collect::<Result<_, _>>()?)

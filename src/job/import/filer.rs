@@ -158,7 +158,8 @@ async fn one(work: &Work, folder: &Path, file: ListedFile) -> Result<FileOutcome
     };
     let (state, reason, detail) = match recorded {
         Ok(Recorded::New) => (FileState::Filed, None, String::new()),
-        Ok(Recorded::Duplicate | Recorded::AlreadyMoved) => (FileState::Duplicate, None, String::new()),
+        Ok(Recorded::Duplicate) => (FileState::Duplicate, None, String::new()),
+        Ok(Recorded::AlreadyMoved) => (FileState::AlreadyMoved, None, String::new()),
         Ok(Recorded::Variant) => (FileState::Variant, None, String::new()),
         Ok(Recorded::Collision) => {
             let what = "another object with its SOP Instance UID is filed; this one is in quarantine";

@@ -74,10 +74,11 @@ pub struct FolderTotals {
 /// Judges a folder; `None` when there was nothing in it but other folders.
 pub(super) fn judge(folder: &FolderReport) -> Option<Verdict> {
     use FileState::{
-        Collision, Directory, Duplicate, Faulty, Filed, Left, Listed, Refused, SetAside, Unreadable, Variant, Young,
+        AlreadyMoved, Collision, Directory, Duplicate, Faulty, Filed, Left, Listed, Refused, SetAside, Unreadable,
+        Variant, Young,
     };
     let sum = |states: &[FileState]| states.iter().map(|state| folder.count(*state)).sum::<u64>();
-    let filed = sum(&[Filed, Duplicate, Variant]) + folder.unchanged;
+    let filed = sum(&[Filed, Duplicate, AlreadyMoved, Variant]) + folder.unchanged;
     let troubled = sum(&[Collision, SetAside, Left, Unreadable, Refused]);
     let of_directory: u64 = folder.reasons.iter().filter(|(r, _)| *r == Reason::NotFoundAtSource).map(|(_, n)| n).sum();
     let foreign = folder.not_dicom();
@@ -112,6 +113,7 @@ fn aside(folder: &FolderReport) -> String {
     let parts = [
         (folder.unchanged, "unchanged since an earlier run"),
         (folder.count(FileState::Duplicate), "filed already"),
+        (folder.count(FileState::AlreadyMoved), "filed already and moved by a correction"),
         (folder.outside, "of other days"),
         (folder.not_dicom(), "not DICOM"),
         (folder.skipped, "links, pipes or devices"),
