@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::catalog::LONGEST_NAME;
+
 /// The first wait.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// Failures are forgotten after so long.
@@ -63,6 +65,11 @@ pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
+/// What is remembered of a name: no account has a longer one, and strangers may send much.
+fn of_name(name: &str) -> String {
+    name.chars().take(LONGEST_NAME).flat_map(char::to_lowercase).collect()
+}
+
 /// Forgets what is oldest where there is too much.
 fn bound<K: Hash + Eq, V>(all: &mut HashMap<K, V>, last: impl Fn(&V) -> Instant) {
     if all.len() < REMEMBERED {
@@ -82,7 +89,7 @@ impl Guesses {
     }
 
     fn attempt_at(&self, name: &str, from: IpAddr, now: Instant) -> Result<(), Duration> {
-        let (name, from) = (name.to_lowercase(), neighbourhood(from));
+        let (name, from) = (of_name(name), neighbourhood(from));
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut guessers = vec![Guesser::Pair(name.clone(), from)];
         if !memory.known.contains_key(&(name.clone(), from)) {
@@ -109,7 +116,7 @@ impl Guesses {
 
     /// The last attempt was none.
     pub(super) fn succeeded(&self, name: &str, from: IpAddr) {
-        let (name, from) = (name.to_lowercase(), neighbourhood(from));
+        let (name, from) = (of_name(name), neighbourhood(from));
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         memory.failures.remove(&Guesser::Pair(name.clone(), from));
         memory.failures.remove(&Guesser::Name(name.clone()));
@@ -173,7 +180,13 @@ mod tests {
             let _ = guesses.attempt_at(&format!("name{n}"), elsewhere(n), now + Duration::from_millis(n.into()));
             guesses.succeeded(&format!("other{n}"), elsewhere(n));
         }
+        let _ = guesses.attempt_at(&"x".repeat(1 << 20), elsewhere(40_000), now + Duration::from_secs(31));
         let memory = guesses.0.lock().unwrap();
+        let lengths = memory.failures.keys().map(|guesser| match guesser {
+            Guesser::Pair(name, _) | Guesser::Name(name) => name.len(),
+            Guesser::Address(_) => 0,
+        });
+        assert_eq!(lengths.max(), Some(LONGEST_NAME), "nor has one of them");
         assert!(memory.failures.len() <= REMEMBERED && memory.known.len() <= REMEMBERED);
     }
 }
