@@ -222,6 +222,17 @@ impl Catalog {
         Ok(Some(session))
     }
 
+    /// Whose session this is, as the account stands now; `None` when either is gone, or the account may not sign in.
+    pub async fn holder_of(&self, session: i64) -> Result<Option<User>, CatalogError> {
+        self.read(move |c| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM sessions s CROSS JOIN users u ON u.id = s.user WHERE s.id = ?1 AND u.disabled = 0"
+            );
+            Ok(c.prepare_cached(&sql)?.query_row([session], |row| user(row, 0)).optional()?)
+        })
+        .await
+    }
+
     /// Ends a session.
     pub async fn close_session(&self, id: i64) -> Result<(), CatalogError> {
         self.write(move |tx| {

@@ -13,6 +13,7 @@ use futures_util::stream::{self, Stream};
 use super::Web;
 use super::answer::Refused;
 use super::jobs::{OfJob, told};
+use crate::config::Privilege;
 use crate::job::progress::is_at_rest;
 
 /// How often a page that follows a job is told how far it is.
@@ -62,6 +63,7 @@ pub(super) async fn events(
         let what = format!("{} follows {MOST} jobs already", signed.operator.name);
         Refused::new(StatusCode::TOO_MANY_REQUESTS, what, "close a page")
     };
+    let session = signed.session.id;
     let follower = web.followers.one(signed.session.user.id).ok_or_else(many)?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -70,6 +72,11 @@ pub(super) async fn events(
         tokio::select! {
             _ = tick.tick() => {}
             () = web.closing.cancelled() => return None,
+        }
+        // Whoever may not look any more is told no more.
+        let user = web.catalog.holder_of(session).await.ok().flatten()?;
+        if !web.config.borrow().account(&user.name, &user.roles).may(Privilege::View) {
+            return None;
         }
         let job = web.catalog.job(job.id).await.ok().flatten()?;
         let progress = told(&web.catalog, &job).await.ok()?;

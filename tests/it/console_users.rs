@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use crate::support::console::{Browser, PASSWORD, first_password, signed_in};
 use crate::support::peers::{Ferry, PATIENCE, until};
+use crate::support::running::Running;
 
-const ROLES: &str = "[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n\
+const ROLES: &str = "[[role]]\nname = \"strangers\"\nprivileges = []\n[[role]]\nname = \"readers\"\nprivileges = [\"view\"]\n\
                      [[role]]\nname = \"chiefs\"\nprivileges = [\"view\", \"administer\"]\n";
 
 fn ask(browser: &Browser, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -130,6 +131,29 @@ fn the_same_for_programs_and_the_last_administrator_stays() {
         let entries = told(&ferry, "account", what);
         let of_it = entries.iter().find(|entry| entry["what"].as_str().unwrap().contains(what));
         assert!(!of_it.unwrap()["who"].as_str().unwrap().contains(" at "), "{entries:?}");
+    }
+}
+
+#[test]
+fn who_may_not_look_any_more_is_told_no_more_of_a_job_that_he_follows() {
+    let ferry = Ferry::new();
+    let folder = ferry.folder().join("ct");
+    std::fs::create_dir(&folder).unwrap();
+    ferry.configure_with(&[], ROLES);
+    ferry.json(&["import", folder.to_str().unwrap(), "--copy", "--detach", "--json"]);
+    let _node = ferry.serve();
+    first_password(&ferry);
+    for (name, what) in [("anna", &["--disable"][..]), ("ben", &["--role", "strangers"])] {
+        ferry.json(&["user", "add", name, "--role", "readers", "--json"]);
+        let token = ferry.json(&["user", "token", name, "--json"]);
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["--silent", "--no-buffer", "--header"]);
+        curl.arg(format!("Authorization: Bearer {}", token["token"].as_str().unwrap()));
+        curl.arg(format!("http://127.0.0.1:{}/jobs/1/events", ferry.web));
+        let mut follows = Running::of(&ferry, curl);
+        until("the first event", PATIENCE, || follows.said().contains("progress").then_some(()));
+        ferry.json(&[&["user", "set", name, "--json"], what].concat());
+        assert_eq!(follows.ends(PATIENCE), Some(0), "{name}");
     }
 }
 
