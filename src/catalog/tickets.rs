@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::accounts::{COLUMNS, alike, user};
+use super::accounts::{COLUMNS, alike, user as account};
 use super::codes::now;
 use super::corrections::hand_over;
 use super::{Catalog, CatalogError, StudyLock, User};
@@ -97,15 +97,21 @@ impl Catalog {
         .await
     }
 
-    /// Sets the roles of an account and whether it may sign in, unless nobody would be left who may sign in and has one of
+    /// Sets the roles of an account, and whether it may not sign in, each where it is given, unless nobody would be left who may sign in and has one of
     /// the roles in `masters` (`None`: that does not matter); whether it was done.
     pub async fn change_user(
         &self,
         user: i64,
-        (roles, disabled): (Vec<String>, bool),
+        roles: Option<Vec<String>>,
+        disabled: Option<bool>,
         masters: Option<Vec<String>>,
     ) -> Result<bool, CatalogError> {
         self.write(move |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = ?1");
+            let known = tx.prepare_cached(&sql)?.query_row([user], |row| account(row, 0)).optional()?;
+            // Whoever looks at it next finds that it is gone.
+            let Some(known) = known else { return Ok(true) };
+            let (roles, disabled) = (roles.unwrap_or(known.roles), disabled.unwrap_or(known.disabled));
             let stays = if disabled { &[][..] } else { &roles };
             if !is_administered(tx, user, stays, masters.as_deref())? {
                 return Ok(false);
@@ -172,7 +178,7 @@ impl Catalog {
                 None => Vec::new(),
             };
             let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.issuer = ?1 AND u.subject = ?2");
-            let user = tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| user(row, 0))?;
+            let user = tx.prepare_cached(&sql)?.query_row([&who.issuer, &who.subject], |row| account(row, 0))?;
             Ok(Vouch::Account(user, locks))
         })
         .await
@@ -216,12 +222,17 @@ mod tests {
         let masters = || Some(vec!["chief".to_owned(), "root".to_owned()]);
         let (one, two) = (made(&catalog, "one", "chief").await, made(&catalog, "two", "root").await);
         let clerk = made(&catalog, "clerk", "clerks").await;
-        assert!(catalog.change_user(one.id, (vec!["chief".into()], true), masters()).await.unwrap());
+        assert!(catalog.change_user(one.id, Some(vec!["chief".into()]), Some(true), masters()).await.unwrap());
         assert_eq!(catalog.remove_user(two.id, masters()).await.unwrap(), None);
-        for change in [(vec!["root".to_owned()], true), (vec!["clerks".to_owned()], false)] {
-            assert!(!catalog.change_user(two.id, change, masters()).await.unwrap());
+        for (roles, disabled) in [(None, Some(true)), (Some(vec!["clerks".to_owned()]), None)] {
+            assert!(!catalog.change_user(two.id, roles, disabled, masters()).await.unwrap());
         }
-        assert!(catalog.change_user(two.id, (vec!["chief".into()], false), masters()).await.unwrap());
+        assert!(catalog.change_user(two.id, Some(vec!["chief".into()]), None, masters()).await.unwrap());
+        // Who changes one thing leaves the other as it is by now.
+        assert!(catalog.change_user(clerk.id, None, Some(true), masters()).await.unwrap());
+        assert!(catalog.change_user(clerk.id, Some(vec![]), None, masters()).await.unwrap());
+        let now = catalog.user("clerk").await.unwrap().unwrap();
+        assert!(now.disabled && now.roles.is_empty());
         assert!(catalog.remove_user(clerk.id, masters()).await.unwrap().is_some());
         assert_eq!(catalog.users().await.unwrap().len(), 2);
         assert!(catalog.remove_user(two.id, None).await.unwrap().is_some(), "the command may");

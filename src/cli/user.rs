@@ -98,7 +98,9 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             check_roles(&config, &roles)?;
             let roles = if roles.is_empty() { user.roles.clone() } else { roles };
             let disabled = disable || (user.disabled && !enable);
-            catalog.change_user(user.id, (roles.clone(), disabled), None).await?;
+            let (new_roles, new_state) =
+                ((roles != user.roles).then(|| roles.clone()), (disabled != user.disabled).then_some(disabled));
+            catalog.change_user(user.id, new_roles, new_state, None).await?;
             if roles != user.roles {
                 trail.write(Alert::RolesChanged, format!("account {name} has {}", web::listed_roles(&roles))).await?;
             }

@@ -306,7 +306,7 @@ mod tests {
         // Somebody who may not sign in has no session either.
         let accounts = Accounts::default();
         let (user, token) = accounts.sign_in(&catalog, "anna", good, HERE).await.unwrap();
-        catalog.change_user(user.id, (vec![], true), None).await.unwrap();
+        catalog.change_user(user.id, None, Some(true), None).await.unwrap();
         assert!(accounts.session(&catalog, &token).await.unwrap().is_none());
         assert!(matches!(accounts.sign_in(&catalog, "anna", good, HERE).await, Err(AccountError::Wrong)));
     }

@@ -71,9 +71,8 @@ pub(super) async fn change(
     if new_roles.is_none() && new_state.is_none() {
         return Ok(());
     }
-    let (then, off) = (new_roles.unwrap_or(&user.roles).clone(), new_state.unwrap_or(user.disabled));
     let masters = web.config.borrow().masters();
-    if !web.catalog.change_user(user.id, (then, off), Some(masters)).await? {
+    if !web.catalog.change_user(user.id, new_roles.cloned(), new_state, Some(masters)).await? {
         return Err(last(name));
     }
     if let Some(roles) = new_roles {
