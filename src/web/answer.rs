@@ -90,6 +90,17 @@ impl Refused {
         self.status.canonical_reason().unwrap_or("Error")
     }
 
+    /// The same for people, who know no numbers of statuses.
+    fn heading(&self) -> &'static str {
+        match self.status {
+            StatusCode::NOT_FOUND => "This is not here",
+            StatusCode::FORBIDDEN => "This is not allowed",
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "Not now",
+            status if status.is_client_error() => "This cannot be done",
+            _ => "Something went wrong",
+        }
+    }
+
     fn json(&self) -> Response {
         let body = json!({
             "status": self.status.as_u16(), "title": self.title(), "detail": self.message, "remedy": self.remedy,
@@ -99,7 +110,7 @@ impl Refused {
     }
 
     fn page(&self, signed: Option<&Signed>) -> Response {
-        let (title, message, remedy) = (self.title(), self.message.as_str(), self.remedy.as_str());
+        let (title, message, remedy) = (self.heading(), self.message.as_str(), self.remedy.as_str());
         let shown = match signed {
             Some(signed) => page(&RefusedInside { frame: Frame::of(signed, ""), title, message, remedy }),
             None => page(&RefusedPage { title, message, remedy }),

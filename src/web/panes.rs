@@ -102,7 +102,7 @@ pub(super) async fn studies(
 ) -> Result<Response, Refused> {
     let (found, trouble) = match studies::look(&web, &filter).await {
         Ok(found) => (found, String::new()),
-        Err(CatalogError::Query(error)) => (studies::Found::default(), error.to_string()),
+        Err(CatalogError::Query(error)) => (studies::Found::default(), filter.unclear(&error)),
         Err(error) => return Err(error.into()),
     };
     let mut locks = web.catalog.study_locks().await?;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::Web;
 use super::answer::Refused;
 use super::texts::days;
-use crate::catalog::{Attribute, CatalogError, Cursor, Match, Options, Order, Query};
+use crate::catalog::{Attribute, CatalogError, Cursor, InvalidQuery, Match, Options, Order, Query};
 use crate::dicom::QueryLevel;
 use axum::http::StatusCode;
 
@@ -146,6 +146,16 @@ impl Filter {
             (*keyword, asked)
         });
         keys.collect()
+    }
+
+    /// What is wrong with what was asked, in the words in which it was asked.
+    pub(super) fn unclear(&self, error: &InvalidQuery) -> String {
+        let written = match error {
+            InvalidQuery::Value { keyword: "StudyDate", .. } => &self.study_date,
+            InvalidQuery::Value { keyword: "PatientBirthDate", .. } => &self.birth_date,
+            _ => return error.to_string(),
+        };
+        format!("`{written}` is no day and no range of days: write 2024-01-31, 2024-01, 2024, or 2024-01..2024-03")
     }
 
     fn is_filtered(&self) -> bool {

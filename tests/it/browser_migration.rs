@@ -1,7 +1,7 @@
 //! A migration that only the page drives, out of Orthanc, while everything of pacsferry is killed in the middle.
 
 use crate::support::chromium::Chromium;
-use crate::support::peers::{Ferry, Orthanc, PATIENCE, Source, until};
+use crate::support::peers::{Ferry, Orthanc, PATIENCE, Source, free_port, until};
 use crate::support::running::started_worker;
 use crate::support::ward::{JOHN, Object, make, slices};
 
@@ -46,4 +46,26 @@ fn a_migration_is_started_watched_and_ends_proven_whatever_is_killed_meanwhile()
     assert_eq!(chromium.text("[data-show=fallout]"), "0");
     assert_eq!(ferry.filed().len(), objects.len());
     drop((chromium, node));
+}
+
+#[test]
+fn a_job_whose_source_is_away_is_seen_to_wait_while_the_page_is_open() {
+    let ferry = Ferry::new();
+    let port = free_port();
+    ferry.configure(&[Source { name: "gone", ae_title: "GONE", port, keys: "" }]);
+    let _node = ferry.serve_with_worker();
+    started_worker(&ferry);
+    let chromium = Chromium::begin(&ferry);
+    chromium.click("//form[@action='/jobs']//button[.='Start']");
+    chromium.arrives("/jobs/1");
+    chromium.run("window.opened = true");
+    let waits = |what: &str| (chromium.text("[data-show=state]") == "waiting" && chromium.says(what)).then_some(());
+    until("its page says so", PATIENCE, || waits("Connection refused"));
+    assert_eq!(chromium.run("return document.querySelector('[data-show=message]').className"), "note");
+    assert_eq!(chromium.run("return window.opened"), true, "the same page, not loaded again");
+    chromium.go("/jobs");
+    // What was drawn first is taken away: what comes after it came by the stream.
+    chromium.run("document.querySelector('[data-watch] + tr > :last-child').textContent = ''");
+    chromium.run("document.querySelector('[data-show=state]').textContent = ''");
+    until("the list says so", PATIENCE, || waits("Connection refused"));
 }

@@ -225,7 +225,12 @@ fn hostile_texts_are_shown_as_texts() {
     {
         assert_eq!(browser.get(none).status, 404, "{none}");
     }
-    assert!(browser.get("/studies?StudyDate=yesterday").body.contains("role=\"alert\""));
+    for page in ["/studies?StudyDate=17.11.2021", "/panes/studies?StudyDate=17.11.2021"] {
+        let said = browser.get(page).body;
+        assert!(said.contains("`17.11.2021` is no day and no range of days: write 2024-01-31"), "{said}");
+    }
+    let missing = browser.get("/jobs/99").body;
+    assert!(missing.contains("<h1>This is not here</h1>") && missing.contains("there is no job 99"), "{missing}");
 }
 
 #[test]

@@ -20,11 +20,16 @@ function duration(seconds) {
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
 }
 
+// A running job that says why it cannot work now is waiting.
+function stateOf(job) {
+  return job.state === "running" && job.message ? "waiting" : job.state;
+}
+
 // The texts of a job's page, by the name of the element that shows them.
 function texts(job) {
   const done = job.items.total - job.items.pending;
   return {
-    state: job.state,
+    state: stateOf(job),
     proven: number.format(job.items.proven),
     total: number.format(job.items.total) + (job.enumerated ? "" : "+"),
     fallout: number.format(job.items.partial + job.items.failed),
@@ -66,7 +71,9 @@ function write(place, job, shown) {
     if (element && element.textContent !== text) element.textContent = text;
   }
   const state = place.querySelector('[data-show="state"]');
-  if (state) state.className = `state ${job.state}`;
+  if (state) state.className = `state ${shown.state}`;
+  const message = place.querySelector('[data-show="message"]');
+  if (message) message.className = shown.message ? "note" : "";
   const bar = place.querySelector("progress");
   if (bar) {
     bar.max = Math.max(1, job.items.total);
@@ -74,12 +81,16 @@ function write(place, job, shown) {
   }
 }
 
-// A row of the list of jobs.
+// A row of the list of jobs, and what it says below.
 function watch(row) {
+  const says = row.nextElementSibling;
   const events = new EventSource(row.dataset.watch);
   events.addEventListener("progress", (event) => {
     const job = JSON.parse(event.data);
-    write(row, job, texts(job));
+    const shown = texts(job);
+    write(row, job, shown);
+    says.lastElementChild.textContent = shown.message || shown.line;
+    says.hidden = !says.lastElementChild.textContent;
     if (isAtRest(job)) {
       events.close();
       location.reload();

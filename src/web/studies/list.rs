@@ -88,7 +88,7 @@ pub(in crate::web) async fn list(
     let found = if patients { look_for_patients(&web, &filter).await } else { look(&web, &filter).await };
     let (found, trouble) = match found {
         Ok(found) => (found, None),
-        Err(CatalogError::Query(error)) => (Found::default(), Some(error.to_string())),
+        Err(CatalogError::Query(error)) => (Found::default(), Some(filter.unclear(&error))),
         Err(error) => return Err(error.into()),
     };
     let rows = match patients {

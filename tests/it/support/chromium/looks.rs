@@ -44,6 +44,21 @@ impl Chromium {
         self.seen(name, || json!([]))
     }
 
+    /// What of these reaches beyond the right edge of a page of this width.
+    pub(crate) fn reach(&self, width: u32, what: &str) -> String {
+        let screen = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.driver.devtools("Emulation.setDeviceMetricsOverride", screen);
+        let script = format!(
+            "return [...document.querySelectorAll({})]
+                .filter((element) => element.getBoundingClientRect().right > document.documentElement.clientWidth)
+                .map((element) => element.outerHTML.slice(0, 200)).join(' | ')",
+            json!(what)
+        );
+        let beyond = self.run(&script);
+        self.driver.devtools("Emulation.clearDeviceMetricsOverride", json!({}));
+        beyond.as_str().expect("a text").to_owned()
+    }
+
     fn seen(&self, name: &str, axe: impl Fn() -> Value) -> Vec<String> {
         let mut faults = Vec::new();
         for width in WIDTHS {
