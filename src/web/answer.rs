@@ -82,6 +82,8 @@ impl Refused {
                 Refused::new(status, "this cannot be done here", format!("what can be done here: {allowed}"))
             }
             _ if said.trim().is_empty() => Refused::new(status, "the request cannot be answered", ""),
+            // A part of the path that is no number where one must be.
+            _ if said.starts_with("Invalid URL") => Refused::missing("there is nothing at this address"),
             _ => Refused::new(status, said.trim(), ""),
         }
     }

@@ -223,8 +223,19 @@ fn a_worker_that_stalls_loses_its_leases_and_its_late_writes() {
             |row: &&Value| row["closed"].is_null() && row["owner"].as_str().unwrap().contains(&process.to_string());
         checkpoints.iter().find(open).map(|row| row["study_uid"].as_str().unwrap().to_owned())
     };
-    let study = until("a pull of the second worker", LONG, || pulls(stalling.id()));
-    stalling.signal(Signal::STOP);
+    let mut attempts = 0;
+    let study = until("a pull of the second worker, which is not writing just then", LONG * 2, || {
+        let study = pulls(stalling.id())?;
+        stalling.signal(Signal::STOP);
+        // Stopped in the middle of a write it holds the catalog, and nobody else gets on: not then.
+        attempts += 1;
+        let writes = scene.ferry.run(&["user", "add", &format!("user{attempts}")]);
+        if writes.code == 0 && pulls(stalling.id()).as_ref() == Some(&study) {
+            return Some(study);
+        }
+        stalling.signal(Signal::CONT);
+        None
+    });
     scene.pacs.change(|profile| profile.store_pause = Duration::ZERO);
     until("the end of the job", LONG * 2, || (state(&scene) == "finished").then_some(()));
     let before = scene.report();
