@@ -12,6 +12,8 @@ use crate::support::running::Running;
 use crate::support::scene::{SOURCE, Scene};
 
 const LONG: Duration = Duration::from_secs(60);
+/// Nobody waits longer to write while nobody holds the catalog.
+const SHORT: Duration = Duration::from_secs(15);
 
 /// One study that takes its time, and some behind it.
 fn slow() -> (Archive, Profile) {
@@ -229,8 +231,12 @@ fn a_worker_that_stalls_loses_its_leases_and_its_late_writes() {
         stalling.signal(Signal::STOP);
         // Stopped in the middle of a write it holds the catalog, and nobody else gets on: not then.
         attempts += 1;
-        let writes = scene.ferry.run(&["user", "add", &format!("user{attempts}")]);
-        if writes.code == 0 && pulls(stalling.id()).as_ref() == Some(&study) {
+        let mut writes = Running::start(&scene.ferry, &["user", "add", &format!("user{attempts}")]);
+        let begun = Instant::now();
+        while writes.is_running() && begun.elapsed() < SHORT {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        if !writes.is_running() && pulls(stalling.id()).as_ref() == Some(&study) {
             return Some(study);
         }
         stalling.signal(Signal::CONT);
