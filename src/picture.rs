@@ -140,6 +140,20 @@ pub enum PictureError {
 }
 
 impl PictureError {
+    /// Whether it is so the next time as well, as far as one can tell.
+    pub fn lasts(&self) -> bool {
+        match self {
+            PictureError::Object { .. }
+            | PictureError::NoFrame { .. }
+            | PictureError::Died
+            | PictureError::Nonsense { .. }
+            | PictureError::Off => true,
+            PictureError::Source(_) | PictureError::Silent { .. } | PictureError::Start(_) | PictureError::Busy => {
+                false
+            }
+        }
+    }
+
     /// What can be done about it.
     pub fn remedy(&self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
 //! WADO-RS: what instances say of themselves, as DICOM JSON or in XML (PS3.18 §10.4.1.1.2), with their corrections. One
-//! among several that cannot be read does not keep the others from a viewer: of it is told what the catalog knows.
+//! among several that is damaged does not keep the others from a viewer: of it is told what the catalog knows.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -130,7 +130,8 @@ fn told(site: Arc<Site>, ids: Vec<i64>, base: String, told: Told) -> impl Stream
                     Ok(told.one(text, n == 0)?)
                 });
                 match reading.await? {
-                    Err(Untold::Outlet(error)) if several => {
+                    // A disk that does not give it may do so the next time: then the answer breaks off.
+                    Err(Untold::Outlet(error @ OutletError::Header { .. })) if several => {
                         tracing::warn!(
                             study.uid = %instance.study, error = &error as &dyn std::error::Error,
                             "of an instance that cannot be read only what the catalog knows is told"

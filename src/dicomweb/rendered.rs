@@ -130,7 +130,7 @@ async fn answer(
     let (site, ready, missing) = (Arc::clone(site), VecDeque::new(), None);
     let mut gallery = Gallery { site, ready, wanted, open, close: Some(close), missing, _turn: turn };
     // Whether there is one at all is said before the answer begins.
-    let first = gallery.next().await.ok_or_else(|| Problem::missing("nothing was asked for"))?;
+    let first = gallery.next().await?.unwrap_or_default();
     if gallery.close.is_none() {
         return Err(gallery.missing.map_or_else(|| Problem::missing("nothing was asked for"), Problem::from));
     }
@@ -161,33 +161,40 @@ struct Gallery {
 
 impl Gallery {
     fn body(self) -> Body {
-        Body::from_stream(unfold(self, async |mut gallery| {
-            let next = gallery.next().await?;
-            Some((Ok::<_, std::convert::Infallible>(next), gallery))
+        Body::from_stream(unfold(Some(self), async |gallery| {
+            let mut gallery = gallery?;
+            match gallery.next().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(gallery))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
         }))
     }
 
-    /// What comes next; `None` at the end. One that cannot be drawn is left out: it costs one picture.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// What comes next; `None` at the end. One that cannot be drawn is left out: it costs one picture. One that may be
+    /// drawn another time breaks the answer off, so that nobody keeps it for everything.
+    async fn next(&mut self) -> Result<Option<Bytes>, PictureError> {
         if let Some(bytes) = self.ready.pop_front() {
-            return Some(bytes);
+            return Ok(Some(bytes));
         }
         while let Some((held, ask)) = self.wanted.pop_front() {
-            match self.site.pictures.frame(&held, &ask).await {
+            let error = match self.site.pictures.frame(&held, &ask).await {
                 Ok(drawn) => {
                     self.ready.push_back(drawn.bytes.into());
-                    return Some(self.open.clone());
+                    return Ok(Some(self.open.clone()));
                 }
-                Err(error) => {
-                    tracing::warn!(
-                        instance.uid = %held.instance, error = &error as &dyn std::error::Error,
-                        remedy = error.remedy(), "a picture is left out of an answer: it cannot be drawn"
-                    );
-                    self.missing = Some(error);
-                }
+                Err(error) => error,
+            };
+            tracing::warn!(
+                instance.uid = %held.instance, error = &error as &dyn std::error::Error, remedy = error.remedy(),
+                "a picture is missing from an answer"
+            );
+            if !error.lasts() {
+                return Err(error);
             }
+            self.missing = Some(error);
         }
-        self.close.take()
+        Ok(self.close.take())
     }
 }
 
