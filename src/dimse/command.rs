@@ -177,7 +177,7 @@ impl Command {
         }
         // As UTF-8, since Latin-1 could be taken for it; an LO has so many characters and no more (PS3.5 §6.2).
         let comment = self.comment.as_deref().map(|comment| comment.chars().take(LONGEST_LO).collect::<String>());
-        out.bytes(element::COMMENT, comment.map(String::into_bytes), b' ');
+        out.bytes(element::COMMENT, comment.map(|comment| comment.trim_end().as_bytes().to_vec()), b' ');
         let instance = if requested { element::REQUESTED_INSTANCE } else { element::AFFECTED_INSTANCE };
         out.text(instance, self.instance.as_ref().map(|uid| uid.as_str()), 0);
         out.number(self.field.kind_element(), self.kind);

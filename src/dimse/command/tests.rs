@@ -166,3 +166,13 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_comment_is_cut_to_what_the_standard_allows_and_stays_so() {
+    let mut command = Command::response(&Command::echo_rq(1), Status::SUCCESS);
+    command.comment = Some(format!("{} and more words", "ö".repeat(LONGEST_LO - 1)));
+    let encoded = command.encode();
+    let again = Command::decode(&encoded).unwrap();
+    assert_eq!(again.comment.as_deref(), Some("ö".repeat(LONGEST_LO - 1).as_str()));
+    assert_eq!(again.encode(), encoded);
+}
