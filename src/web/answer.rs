@@ -83,7 +83,7 @@ impl Refused {
             }
             _ if said.trim().is_empty() => Refused::new(status, "the request cannot be answered", ""),
             // A part of the path that is no number where one must be.
-            _ if said.starts_with("Invalid URL") => Refused::missing("there is nothing at this address"),
+            _ if said.starts_with("Invalid URL") => Refused::new(status, "there is nothing at this address", ""),
             _ => Refused::new(status, said.trim(), ""),
         }
     }
